@@ -1,0 +1,121 @@
+#!/usr/bin/env bash
+# What somebody does in the first minute: build the binary, start a testnet,
+# paste the curl line that it prints, stop it with Ctrl-C. Once as a program
+# reads it (--json), once as a person does.
+
+# shellcheck source=.ci/lib.sh
+. "$(dirname "${BASH_SOURCE[0]}")/../lib.sh"
+
+readonly READY_SECONDS=30 # to the ready line; the promise of 2 s has its own test
+readonly STOP_SECONDS=15  # from the interrupt to the end
+
+has_go_files cmd/chive || skip "cmd/chive does not exist: there is nothing to run end to end"
+for program in curl jq; do
+    have "$program" || skip "$program is missing: the end-to-end run needs it"
+done
+
+# Jobs get process groups of their own, and do not ignore the interrupt.
+set -m
+scratch
+running=""
+finish() {
+    [ -z "$running" ] || kill -KILL -- "-$running" 2>/dev/null || true
+    rm -rf "$SCRATCH"
+}
+trap finish EXIT
+
+CGO_ENABLED=0 go build -o "$SCRATCH/chive" ./cmd/chive
+
+# fail shows what the testnet said, and ends the phase.
+fail() {
+    say "--- standard output:"
+    cat "$place/out"
+    say "--- standard error:"
+    tail -n 50 "$place/err"
+    die "$*"
+}
+
+# start runs "chive testnet up" with the arguments, in an empty world of its own.
+start() {
+    place=$SCRATCH/$1
+    shift
+    mkdir -p "$place"/{home,run,state,config,cache,tmp}
+    chmod 700 "$place/run"
+    env -i PATH="$PATH" HOME="$place/home" TMPDIR="$place/tmp" XDG_RUNTIME_DIR="$place/run" \
+        XDG_STATE_HOME="$place/state" XDG_CONFIG_HOME="$place/config" XDG_CACHE_HOME="$place/cache" \
+        "$SCRATCH/chive" testnet up "$@" </dev/null >"$place/out" 2>"$place/err" &
+    running=$!
+}
+
+# await runs a command until it prints something, which goes to $answer.
+await() {
+    local until=$((SECONDS + READY_SECONDS))
+    while answer=$("$@" 2>/dev/null) || true; [ -z "$answer" ]; do
+        kill -0 "$running" 2>/dev/null || fail "the testnet ended before it was ready"
+        [ "$SECONDS" -lt "$until" ] || fail "no answer from '$1' within $READY_SECONDS s"
+        sleep 0.1
+    done
+}
+
+# paste runs a printed command line as a shell would, and keeps its output.
+paste_line() {
+    say "\$ $1"
+    timeout 30 bash -c "$1" </dev/null >"$place/fetched" || fail "the printed command failed with $?"
+}
+
+# stop interrupts the testnet and checks that it ends well and leaves nothing.
+stop() {
+    local socks=$1 code=0 left until=$((SECONDS + STOP_SECONDS))
+    kill -INT "$running"
+    while kill -0 "$running" 2>/dev/null; do
+        [ "$SECONDS" -lt "$until" ] || fail "still running $STOP_SECONDS s after the interrupt"
+        sleep 0.1
+    done
+    wait "$running" || code=$?
+    [ "$code" -eq 0 ] || fail "exit code $code after the interrupt, not 0"
+    ! kill -0 -- "-$running" 2>/dev/null || fail "it left processes behind"
+    running=""
+    ! (exec 3<>"/dev/tcp/${socks%:*}/${socks##*:}") 2>/dev/null || fail "something still listens on the SOCKS port"
+    left=$(find "$place"/{home,run,state,config,cache,tmp} -mindepth 1 ! -type d)
+    [ -z "$left" ] || fail "it left files behind: $left"
+    left=$(find "$place/tmp" -mindepth 1)
+    [ -z "$left" ] || fail "it left folders behind: $left"
+}
+
+# --- as a program reads it
+
+ready_object() { jq -c 'select(.event == "ready")' "$place/out" | head -n 1; }
+
+start json --json
+await ready_object
+say "$answer"
+jq -e '(.schema | startswith("chive.testnet")) and (.relays | numbers) and (.took_seconds | numbers) and (.socks | strings)' \
+    <<<"$answer" >/dev/null || fail "the ready object lacks schema, relays, took_seconds or socks"
+socks=$(jq -r .socks <<<"$answer")
+line=$(jq -r '.try[] | select(.name == "hello") | .command' <<<"$answer") || fail "the ready object has no try list"
+jq -j '.try[] | select(.name == "hello") | .expect' <<<"$answer" >"$SCRATCH/expected"
+[[ -n $line && -s $SCRATCH/expected ]] || fail "try has no entry 'hello' with command and expect"
+[[ $line == curl\ *http://hello.test/* ]] || fail "the command is not a curl of http://hello.test/"
+paste_line "$line"
+cmp "$place/fetched" "$SCRATCH/expected" || fail "the page is not the one that was announced"
+stop "$socks"
+jq -es 'all(type == "object" and (.schema | strings))' "$place/out" >/dev/null ||
+    fail "standard output holds something else than objects with a schema"
+
+# --- as a person reads it
+
+ready_line() { grep -m 1 -E '^ready testnet .*took=' "$place/out"; }
+curl_line() { grep -m 1 -E '^ *(\$ )?curl .*http://hello\.test/' "$place/out" "$place/err" -h | sed -E 's/^ *(\$ )?//'; }
+
+start text
+await ready_line
+say "$answer"
+[[ $answer =~ \ relays=[0-9]+\ .*socks=([^ ]+) ]] || fail "the ready line lacks relays or socks"
+socks=${BASH_REMATCH[1]}
+await curl_line
+paste_line "$answer"
+cmp "$place/fetched" "$SCRATCH/expected" || fail "the page is not the one that was announced"
+stop "$socks"
+[ "$(grep -c '^ready ' "$place/out")" -eq 1 ] || fail "not exactly one ready line"
+
+say "a testnet was started, used and stopped twice; nothing is left"

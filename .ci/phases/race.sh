@@ -1,0 +1,16 @@
+#!/usr/bin/env bash
+# The race detector, on the packages that start goroutines.
+
+# shellcheck source=.ci/lib.sh
+. "$(dirname "${BASH_SOURCE[0]}")/../lib.sh"
+
+readonly CONCURRENT="link circuit relay client service internal/memnet internal/node testnet"
+
+have "$(go env CC)" || skip "the race detector links C, and $(go env CC) is missing"
+
+patterns=()
+for folder in $CONCURRENT; do
+    [ ! -d "$folder" ] || patterns+=("./$folder/...")
+done
+[ "${#patterns[@]}" -gt 0 ] || skip "none of these packages exists: $CONCURRENT"
+CGO_ENABLED=1 go test -race -short -timeout=5m "${patterns[@]}"

@@ -1,0 +1,32 @@
+# Short names for what continuous integration does. The work itself is in
+# .ci/phases, so that both do the same.
+
+PHASE = bash .ci/phases
+
+.PHONY: help build check check-all ci install format vet staticcheck test race cross twice e2e fuzz clean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+build: ## build the binary, static, for this machine
+	CGO_ENABLED=0 go build -o chive ./cmd/chive
+
+check: ## what must pass before a commit: a few minutes
+	bash .ci/run format vet staticcheck test race twice e2e
+
+check-all: check cross fuzz ## check, every system, and 20 s of each fuzz target
+
+ci: ## exactly what continuous integration runs
+	bash .ci/run
+
+install: ## the programs that tests and scripts drive, through apt-get
+	$(PHASE)/install.sh
+
+format vet staticcheck test race cross twice e2e: ## one phase of the checks
+	$(PHASE)/$@.sh
+
+fuzz: ## every fuzz target; FUZZTIME=20 seconds each, FUZZ_ONLY=regexp for some
+	$(PHASE)/fuzz.sh
+
+clean: ## remove what build leaves
+	rm -f chive chive.exe
