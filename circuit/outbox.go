@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
+package circuit
+
+import (
+	"sync"
+
+	"chive/circuit/cell"
+)
+
+// chunkCells is the number of cells the owner writes at once; it equals what
+// the link's gate lets through in two turns.
+const chunkCells = 8
+
+// Chunk is a run of cells ready to be written. It comes from Take, belongs to
+// the caller until it goes back through Recycle, and must go back.
+type Chunk struct {
+	next  *Chunk // in the outbox
+	n     int    // cells in it
+	acks  int    // ACK messages in them
+	kinds [chunkCells]kind
+	buf   [chunkCells * cell.Size]byte
+}
+
+// Cells returns the chunk's cells, a multiple of cell.Size bytes.
+func (c *Chunk) Cells() []byte { return c.buf[:c.n*cell.Size] }
+
+func (c *Chunk) cell(i int) []byte { return c.buf[i*cell.Size : (i+1)*cell.Size] }
+
+// kind says what still has to happen to a queued cell before it is written.
+type kind byte
+
+const (
+	kindRaw     kind = iota // nothing: CREATE, CREATED, DESTROY
+	kindPass                // another hop's cell: add our layer
+	kindOwn                 // our messages: seal
+	kindCounted             // the same, and the congestion window counts it
+)
+
+// Buffers holds chunks that no circuit needs right now, so that idle circuits
+// hold none. One Buffers is shared by all circuits of a role; it is safe for
+// concurrent use. The zero value is ready.
+type Buffers struct{ pool sync.Pool }
+
+func (b *Buffers) get() *Chunk {
+	if c, ok := b.pool.Get().(*Chunk); ok {
+		c.next, c.n, c.acks = nil, 0, 0
+		return c
+	}
+	return new(Chunk)
+}
+
+func (b *Buffers) put(c *Chunk) { b.pool.Put(c) }
+
+// outbox is the queue of cells that wait to be written, oldest first. The last
+// cell may be open: messages are still being packed into it.
+type outbox struct {
+	buffers     *Buffers
+	first, last *Chunk
+	cells       int // in all chunks
+	used        int // payload bytes used in the open cell; 0: no cell is open
+}
+
+// push appends an empty cell of the given kind and returns it.
+func (o *outbox) push(k kind) []byte {
+	switch {
+	case o.last == nil:
+		o.first = o.buffers.get()
+		o.last = o.first
+	case o.last.n == chunkCells:
+		o.last.next = o.buffers.get()
+		o.last = o.last.next
+	}
+	ch := o.last
+	c := ch.cell(ch.n)
+	ch.kinds[ch.n] = k
+	ch.n++
+	o.cells++
+	return c
+}
+
+// open returns the open cell and a pointer to its kind, or nil.
+func (o *outbox) open() ([]byte, *kind) {
+	if o.used == 0 {
+		return nil, nil
+	}
+	return o.last.cell(o.last.n - 1), &o.last.kinds[o.last.n-1]
+}
+
+// pop takes the oldest chunk. The caller has closed the open cell if it is in it.
+func (o *outbox) pop() *Chunk {
+	ch := o.first
+	if ch == nil {
+		return nil
+	}
+	o.first = ch.next
+	if o.first == nil {
+		o.last = nil
+	}
+	ch.next = nil
+	o.cells -= ch.n
+	return ch
+}
