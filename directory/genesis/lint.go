@@ -1,0 +1,215 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
+package genesis
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"sort"
+	"time"
+
+	"chive/directory/record"
+)
+
+// Finding is one thing Lint has to say: what is wrong and what to do.
+type Finding struct {
+	Error bool // the document is refused; else it is a warning
+	Text  string
+}
+
+// RefusedError says why a document breaks the rules.
+type RefusedError struct {
+	Findings []Finding // errors only, at least one
+}
+
+// Error returns the first finding.
+func (e *RefusedError) Error() string { return "genesis: document refused: " + e.Findings[0].Text }
+
+// refused returns *RefusedError if Lint has errors.
+func (d *Document) refused() error {
+	var bad []Finding
+	for _, f := range d.Lint() {
+		if f.Error {
+			bad = append(bad, f)
+		}
+	}
+	if len(bad) > 0 {
+		return &RefusedError{Findings: bad}
+	}
+	return nil
+}
+
+// linter collects findings.
+type linter struct{ out []Finding }
+
+func (l *linter) refuse(bad bool, format string, args ...any) {
+	if bad {
+		l.out = append(l.out, Finding{Error: true, Text: fmt.Sprintf(format, args...)})
+	}
+}
+
+func (l *linter) warn(bad bool, format string, args ...any) {
+	if bad {
+		l.out = append(l.out, Finding{Text: fmt.Sprintf(format, args...)})
+	}
+}
+
+// Lint says everything that is wrong or doubtful with a document, errors first.
+// It says nothing about signatures: Missing and Verify do. Founders are named by
+// their place in the document, counted from 1.
+func (d *Document) Lint() []Finding {
+	var l linter
+	l.refuse(!validName(d.Name), "The name must be 1 to %d letters a-z, digits and hyphens, and begin with a letter: choose another.", MaxNameSize)
+	if !d.Params.carried() {
+		l.refuse(true, "A parameter is negative, too large, or finer than a millisecond: choose another value.")
+		return l.out
+	}
+	d.Params.lint(&l, d.Testnet)
+	step := int64(d.Params.EpochLen / time.Second)
+	l.refuse(d.Time.Unix() <= 0 || d.Time.Unix() > maxUnix || (step > 0 && d.Time.Unix()%step != 0),
+		"The genesis time must be a multiple of epoch_len after 1970: make the document anew.")
+	d.lintFounders(&l)
+	sort.SliceStable(l.out, func(i, j int) bool { return l.out[i].Error && !l.out[j].Error })
+	return l.out
+}
+
+func validName(name string) bool {
+	if len(name) == 0 || len(name) > MaxNameSize || name[0] < 'a' || name[0] > 'z' {
+		return false
+	}
+	for _, c := range []byte(name) {
+		if (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '-' {
+			return false
+		}
+	}
+	return true
+}
+
+// carried reports whether every value survives the wire.
+func (p Params) carried() bool {
+	for _, rows := range p.sections() {
+		for _, r := range rows {
+			if !r.exact() {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// lint checks parameters against the bounds of a public network, and against each
+// other.
+func (p Params) lint(l *linter, testnet bool) {
+	if !testnet {
+		for _, rows := range p.sections() {
+			for _, r := range rows {
+				l.refuse(r.number() < r.lo || r.number() > r.hi,
+					"The parameter %s is outside the bounds of a public network: take the preset's value, or make a testnet.", r.name)
+			}
+		}
+	}
+	order := func(ok bool, what string) {
+		l.refuse(!ok, "The parameters do not fit together: %s. Change one of them.", what)
+	}
+	order(p.EpochLen >= time.Second && p.EpochLen%time.Second == 0, "epoch_len must be whole seconds, at least one")
+	order(p.Day > 0 && p.Term > 0 && p.Term%2 == 0 && p.DrawLead > 0 && p.DrawLead < p.Term/2,
+		"day and term must be positive, term even, draw_lead below half of term")
+	order(p.Propose < p.Sign && p.Sign < p.SignEnd && p.SignEnd+p.CutOff <= p.EpochLen,
+		"propose, sign, sign_end and the next cut_off must follow one another within an epoch")
+	order(p.Propose+p.HoldOffMax <= p.Sign && p.HoldOffStep <= p.HoldOffMax, "the last proposal must come before sign")
+	order(p.DescriptorLife > p.Republish+p.RepublishJitter && p.RepublishJitter < p.Republish,
+		"descriptor_life must exceed republish and its jitter")
+	order(p.OnionLife > 0 && p.OnionOverlap <= p.OnionLife, "onion_overlap must not exceed onion_life")
+	order(p.CommitteeMax > 0 && p.CommitteeMax <= 96, "committee_max must be 1 to 96")
+	order(p.CommitteeUptime <= 1000 && p.VoucherShare <= 1000 && p.NewcomerShare <= 1000 && p.CapRelay <= 1000 && p.CapGroup <= 1000 &&
+		p.CapCohort <= 1000 && p.StopEpoch <= 1000 && p.StopDay <= 1000 && p.RepairJitter < 1000,
+		"shares are thousandths and must not exceed 1000")
+	order(p.GuardFrom <= p.GuardFull && p.GuardFull <= 10000, "guard_from must not exceed guard_full, nor that 10000 days")
+	order(p.CapCohort == 0 || p.Cohort > 0, "cohort must be positive while cap_cohort is on")
+	order(p.ClientFetch > p.ClientJitter, "client_jitter must be below client_fetch")
+	order(p.UseLag > 0 && p.Fresh > p.UseLag && p.Warn > p.Fresh && p.Refuse > p.Warn, "use_lag, fresh, warn and refuse must rise")
+	order(p.GuardLifeMin > 0 && p.GuardLifeMin <= p.GuardLifeMax, "guard_life_min must not exceed guard_life_max")
+	order(p.GuardNew == 0 || (p.GuardNew >= 3 && p.GuardNew <= 64 && p.GuardNewPer > 0), "guard_new must be 0 or 3 to 64, guard_new_per positive")
+	order(p.GuardAbsent > 0 && p.GuardDownAfter > 0, "guard_absent and guard_down_after must be positive")
+	order(p.GuardRetryMin > 0 && p.GuardRetryMin <= p.GuardRetryMax, "guard_retry_min must not exceed guard_retry_max")
+	order(p.EWMAHalfLife > 0, "ewma_half_life must be positive")
+	order(p.AckEvery > 0 && p.WindowMin >= 2*p.AckEvery && p.WindowInit >= p.WindowMin && p.WindowMax >= p.WindowInit && p.WindowMax <= 1<<16,
+		"two ack_every, window_min, window_init and window_max must rise")
+	order(p.Alpha > 0 && p.Alpha <= p.Beta && p.Beta <= p.Delta && p.Gamma > 0, "alpha, beta and delta must rise")
+	order(p.StreamCredit >= 4096 && p.StreamCredit <= 16<<20, "stream_credit must be 4 KiB to 16 MiB")
+}
+
+// lintFounders checks the founders against each other and the network's caps.
+func (d *Document) lintFounders(l *linter) {
+	n := len(d.Founders)
+	l.refuse(n == 0, "There are no founders: add at least one founder's file.")
+	l.refuse(n > MaxFounders, "There are more than %d founders: let the rest join later.", MaxFounders)
+	if !d.Testnet {
+		l.refuse(n < MinFounders, "A public network needs at least %d founders and has %d: find more, or make a testnet.", MinFounders, n)
+		l.warn(n >= MinFounders && n < AdviceFounders, "A public network should have at least %d founders and has %d: with so few, losing some can stop it for good.", AdviceFounders, n)
+	}
+	var guards, exits int
+	places := map[netip.AddrPort]bool{}
+	onions := map[[32]byte]bool{}
+	groups := map[netip.Prefix]bool{}
+	for i, f := range d.Founders {
+		if i > 0 {
+			l.refuse(f.Identity.Equal(d.Founders[i-1].Identity), "Founder %d is there twice: leave one out.", i+1)
+		}
+		l.refuse(onions[f.Onion], "Founder %d has another founder's onion key: have it make its own.", i+1)
+		onions[f.Onion] = true
+		for _, a := range f.Addresses {
+			l.refuse(places[a], "Founder %d has an address and port of another founder: one of them must change.", i+1)
+			places[a] = true
+			l.refuse(!d.Testnet && !record.Public(a.Addr()), "Founder %d has an address that strangers cannot reach: give its public one.", i+1)
+			groups[record.Network(a.Addr())] = true
+		}
+		if f.Roles&record.RoleGuard != 0 {
+			guards++
+		}
+		if f.Roles&record.RoleExit != 0 {
+			exits++
+		}
+		l.warn(f.DeclaredRate == 0, "Founder %d declares no bandwidth and would never be chosen: give a rate.", i+1)
+	}
+	d.lintAddressCaps(l)
+	l.warn(n > 0 && n < 3, "A circuit needs three relays and there are %d founders: nothing can be reached until others join.", n)
+	l.warn(n > 0 && guards == 0, "No founder offers to be a guard: clients cannot enter.")
+	l.warn(n > 0 && exits == 0, "No founder is an exit: clients can reach services only.")
+	l.refuse(n > 0 && d.Params.PathNetworkRule && len(groups) < 3,
+		"The founders lie in fewer than three networks (/16, /32): no circuit could be built, so find founders elsewhere.")
+}
+
+// lintAddressCaps counts founders by address as admission would.
+func (d *Document) lintAddressCaps(l *linter) {
+	p := d.Params
+	counts := map[netip.Prefix]int{}
+	for i, f := range d.Founders {
+		var mine []netip.Prefix
+		for _, a := range f.Addresses {
+			bits := []int{32, 24}
+			if a.Addr().Is6() {
+				bits = []int{48}
+			}
+			for _, b := range bits {
+				if net, err := a.Addr().Prefix(b); err == nil && !slices.Contains(mine, net) {
+					mine = append(mine, net)
+				}
+			}
+		}
+		over := false
+		for _, net := range mine {
+			counts[net]++
+			most := p.AddrPerIPv6Net
+			switch {
+			case net.Bits() == 32:
+				most = p.AddrPerIPv4
+			case net.Bits() == 24:
+				most = p.AddrPerIPv4Net
+			}
+			over = over || (most > 0 && counts[net] > most)
+		}
+		l.refuse(over, "Founder %d shares its address or network with more founders than the network allows: leave some out.", i+1)
+	}
+}
