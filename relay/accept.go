@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
+package relay
+
+import (
+	"context"
+	"crypto/ed25519"
+	"errors"
+	"net/netip"
+	"runtime"
+	"sync"
+
+	"golang.org/x/time/rate"
+
+	"chive/circuit"
+	"chive/circuit/cell"
+	"chive/directory/genesis"
+	"chive/directory/record"
+	"chive/link"
+)
+
+// errOtherRelay says that the far end proved another identity than the one named.
+var errOtherRelay = errors.New("relay: another relay answered")
+
+// workers is how many handshakes are computed at once: half of the processors,
+// so that a flood of CREATE leaves the other half to open circuits (B9).
+func workers() int { return max(1, runtime.GOMAXPROCS(0)/2) }
+
+// circuitParams takes the circuit's parameters out of the network's.
+func circuitParams(p *genesis.Params) circuit.Params {
+	return circuit.Params{
+		WindowInit: p.WindowInit, WindowMin: p.WindowMin, WindowMax: p.WindowMax,
+		AckEvery: p.AckEvery, Alpha: p.Alpha, Beta: p.Beta, Gamma: p.Gamma, Delta: p.Delta,
+		CreditSize: p.StreamCredit,
+	}
+}
+
+// linkConfig is this relay's side of any link.
+func (r *Relay) linkConfig() link.Config {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return link.Config{NetworkID: r.nid, Identity: r.identity, Rand: r.cfg.Rand, HalfLife: r.genesis.Params.EWMAHalfLife}
+}
+
+// dial opens a link to the relay rid at one of addrs.
+func (r *Relay) dial(ctx context.Context, rid [16]byte, addrs []netip.AddrPort) (*link.Link, error) {
+	cfg := r.linkConfig()
+	cfg.Verify = func(id ed25519.PublicKey) error {
+		if record.NewRID(r.nid, id) != record.RID(rid) {
+			return errOtherRelay
+		}
+		return nil
+	}
+	var last error
+	for _, a := range addrs {
+		l, err := link.Dial(ctx, r.cfg.Transport, a, cfg)
+		if err == nil {
+			if r.cfg.Observer != nil {
+				r.cfg.Observer.Link(rid)
+			}
+			return l, nil
+		}
+		last = err
+	}
+	return nil, last
+}
+
+// acceptLinks takes links until the listener is closed.
+func (r *Relay) acceptLinks(ctx context.Context, ln *link.Listener) {
+	for {
+		l, err := ln.Accept(ctx)
+		if err != nil {
+			return
+		}
+		rid := r.peerRID(l)
+		if r.cfg.Observer != nil {
+			r.cfg.Observer.Link(rid)
+		}
+		if rid != (record.RID{}) {
+			_ = r.pool.Adopt(rid, l) // serves it through Up, or closes it
+			continue
+		}
+		r.tasks.Add(1)
+		go func() {
+			defer r.tasks.Done()
+			r.serveLink(ctx, l)
+		}()
+	}
+}
+
+// serveLink answers the streams the other side opens, until the link ends.
+func (r *Relay) serveLink(ctx context.Context, l *link.Link) {
+	stop := context.AfterFunc(ctx, func() { _ = l.Close() })
+	defer stop()
+	ctx, cancel := context.WithCancel(ctx)
+	var tasks sync.WaitGroup
+	defer tasks.Wait()
+	defer cancel()
+	_, isRelay := l.Peer()
+	admit := newAdmission(isRelay, r.genesis.Testnet)
+	dirs := make(chan struct{}, maxDirectoryPerEnd)
+	for {
+		st, kind, err := l.Accept()
+		if err != nil {
+			return
+		}
+		switch kind {
+		case link.StreamCircuit:
+			tasks.Add(1)
+			go func() {
+				defer tasks.Done()
+				r.serveCircuit(ctx, l, st, admit)
+			}()
+		case link.StreamDirectory:
+			tasks.Add(1)
+			go func() {
+				defer tasks.Done()
+				defer st.Close()
+				stop := context.AfterFunc(ctx, func() { st.Close() })
+				defer stop()
+				r.serveDirectory(ctx, st, dirs)
+			}()
+		default: // gossip and mailboxes are not served yet
+			st.Close()
+		}
+	}
+}
+
+// newAdmission returns the token bucket for CREATE of one link (B8). In a testnet
+// few relays carry the circuits of all, and all share one address: there it has no
+// bound.
+func newAdmission(isRelay, testnet bool) *rate.Limiter {
+	switch {
+	case testnet:
+		return rate.NewLimiter(rate.Inf, 0)
+	case isRelay:
+		return rate.NewLimiter(createRateRelay, createBurstRelay)
+	}
+	return rate.NewLimiter(createRateClient, createBurstClient)
+}
+
+// buffer and release lend read buffers, so that idle circuits hold none.
+func (r *Relay) buffer() *[]byte   { return r.cells.Get().(*[]byte) }
+func (r *Relay) release(b *[]byte) { r.cells.Put(b) }
+
+// observeCell tells the observer, if there is one.
+func (r *Relay) observeCell(peer record.RID, arriving, towardsClient bool, c []byte) {
+	if r.cfg.Observer != nil {
+		r.cfg.Observer.Cell(peer, arriving, towardsClient, c[:cell.Size])
+	}
+}

@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
+package relay
+
+import (
+	"errors"
+	"sync/atomic"
+
+	"chive/circuit"
+)
+
+// counters are totals since the start. They name no peer and no circuit.
+type counters struct {
+	cells, circuits, refusals, replays, violations, overflows atomic.Uint64
+}
+
+func (c *counters) forwarded(cells int) { c.cells.Add(uint64(cells)) }
+func (c *counters) created()            { c.circuits.Add(1) }
+func (c *counters) refused()            { c.refusals.Add(1) }
+func (c *counters) replayed()           { c.replays.Add(1) }
+
+func (c *counters) violation(err error) {
+	if errors.Is(err, circuit.ErrProtocol) {
+		c.violations.Add(1)
+		return
+	}
+	c.overflows.Add(1)
+}
+
+// Status is what a relay tells its operator: totals, never circuits or peers.
+type Status struct {
+	OpenCircuits    int    // now
+	CellsForwarded  uint64 // both directions, since the start
+	CircuitsCreated uint64 // CREATE answered with CREATED
+	Refused         uint64 // CREATE refused as busy
+	Replayed        uint64 // CREATE seen before
+	Violations      uint64 // circuits closed because a peer broke the protocol
+	Overflows       uint64 // circuits closed at a bound of ours
+}
+
+// Status returns the totals.
+func (r *Relay) Status() Status {
+	r.mu.Lock()
+	open := r.circuits
+	r.mu.Unlock()
+	return Status{
+		OpenCircuits:    open,
+		CellsForwarded:  r.count.cells.Load(),
+		CircuitsCreated: r.count.circuits.Load(),
+		Refused:         r.count.refusals.Load(),
+		Replayed:        r.count.replays.Load(),
+		Violations:      r.count.violations.Load(),
+		Overflows:       r.count.overflows.Load(),
+	}
+}

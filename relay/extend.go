@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
+package relay
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"time"
+
+	"chive/circuit"
+	"chive/circuit/cell"
+	"chive/circuit/handshake"
+	"chive/directory/record"
+	"chive/link"
+)
+
+// extend reaches the next relay and tells the client how it went.
+func (c *circ) extend(e cell.Extend) {
+	next, created, code := c.reach(e)
+	if code != circuit.ReasonNone {
+		_ = c.car.Do(func() error { return c.hop.Truncated(code) })
+		return
+	}
+	c.mu.Lock()
+	ended := c.lost
+	if !ended {
+		c.next, c.to = next, e.RID
+	}
+	c.mu.Unlock()
+	if ended || c.car.Do(func() error { return c.hop.Extended(created) }) != nil {
+		next.Close()
+		return
+	}
+	c.backward(next)
+}
+
+// reach opens a circuit stream to the relay named in e and does CREATE with it.
+func (c *circ) reach(e cell.Extend) (*link.Stream, []byte, circuit.Reason) {
+	rid := record.RID(e.RID)
+	if rid == c.r.rid || rid == c.from {
+		return nil, nil, circuit.ReasonRefused
+	}
+	addrs := c.r.permitted(e.Addrs)
+	if len(addrs) == 0 || len(e.Handshake) != handshake.CreateSize {
+		return nil, nil, circuit.ReasonRefused
+	}
+	select {
+	case c.r.dials <- struct{}{}:
+		defer func() { <-c.r.dials }()
+	default:
+		return nil, nil, circuit.ReasonBusy
+	}
+	ctx, cancel := context.WithTimeout(c.ctx, onwardTimeout)
+	defer cancel()
+	l, err := c.r.linkTo(ctx, rid, addrs)
+	if err != nil {
+		if errors.Is(err, link.ErrBusy) {
+			return nil, nil, circuit.ReasonBusy
+		}
+		return nil, nil, circuit.ReasonUnreachable
+	}
+	next, err := l.Open(link.StreamCircuit)
+	if err != nil {
+		return nil, nil, circuit.ReasonLinkLost
+	}
+	created, code := c.createAt(ctx, next, e.Handshake)
+	if code != circuit.ReasonNone {
+		next.Close()
+		return nil, nil, code
+	}
+	return next, created, circuit.ReasonNone
+}
+
+// createAt sends CREATE and waits for CREATED.
+func (c *circ) createAt(ctx context.Context, next *link.Stream, create []byte) ([]byte, circuit.Reason) {
+	stop := context.AfterFunc(ctx, func() { next.Close() })
+	defer stop()
+	var out [cell.Size]byte
+	if cell.PutHandshake(out[:], cell.Create, create) != nil {
+		return nil, circuit.ReasonInternal
+	}
+	if next.WriteControl(out[:]) != nil || next.WaitCells() != nil {
+		return nil, circuit.ReasonLinkLost
+	}
+	buf := c.r.buffer()
+	defer c.r.release(buf)
+	cells, err := next.ReadCells(*buf)
+	if err != nil {
+		return nil, circuit.ReasonLinkLost
+	}
+	switch {
+	case cell.Command(cells[0]) == cell.Destroy:
+		return nil, circuit.Reason(cells[1])
+	case cell.Command(cells[0]) != cell.Created || len(cells) != cell.Size:
+		return nil, circuit.ReasonProtocol
+	}
+	return append([]byte(nil), cells[1:1+handshake.CreatedSize]...), circuit.ReasonNone
+}
+
+// permitted returns the addresses a relay may extend to: public ones, and in a
+// testnet loopback and whatever else its genesis allows.
+func (r *Relay) permitted(addrs []netip.AddrPort) []netip.AddrPort {
+	if r.genesis.Testnet {
+		return addrs
+	}
+	var out []netip.AddrPort
+	for _, a := range addrs {
+		if record.Public(a.Addr()) && a != r.Addr() {
+			out = append(out, a)
+		}
+	}
+	return out
+}
+
+// peerRID returns the rid of the relay at the other end of l, or the zero RID for
+// a client.
+func (r *Relay) peerRID(l *link.Link) record.RID {
+	id, isRelay := l.Peer()
+	if !isRelay {
+		return record.RID{}
+	}
+	return record.NewRID(r.nid, id)
+}
+
+// linkTo returns a link to the relay rid, an existing one if there is one.
+func (r *Relay) linkTo(ctx context.Context, rid record.RID, addrs []netip.AddrPort) (*link.Link, error) {
+	return r.pool.Get(ctx, rid, addrs)
+}
+
+// enterWork waits for one of the handshake workers; false: too many wait, or none
+// came free in time.
+func (r *Relay) enterWork(ctx context.Context) bool {
+	r.mu.Lock()
+	if r.waiting >= maxHandshakes {
+		r.mu.Unlock()
+		return false
+	}
+	r.waiting++
+	r.mu.Unlock()
+	t := time.NewTimer(handshakeWait)
+	defer t.Stop()
+	ok := false
+	select {
+	case r.work <- struct{}{}:
+		ok = true
+	case <-t.C:
+	case <-ctx.Done():
+	}
+	r.mu.Lock()
+	r.waiting--
+	r.mu.Unlock()
+	return ok
+}
+
+func (r *Relay) leaveWork() { <-r.work }

@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
+package relay
+
+import (
+	"crypto/ed25519"
+	"errors"
+	"io"
+	"net/netip"
+	"sync"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"chive/circuit"
+	"chive/circuit/cell"
+	"chive/circuit/handshake"
+	"chive/directory/genesis"
+	"chive/directory/record"
+	"chive/directory/snapshot"
+	dirsync "chive/directory/sync"
+	"chive/link"
+	"chive/relay/exit"
+)
+
+// Config is what a relay needs. It is read once, by New.
+type Config struct {
+	// Genesis is the document the network begins with.
+	Genesis *genesis.Document
+	// View is the agreed table of relays, the same for everybody.
+	View snapshot.View
+	// Identity is the relay's own signing key.
+	Identity ed25519.PrivateKey
+	// Onion are the circuit keys answered to, the newest first; one to three.
+	Onion []*handshake.OnionKey
+	// Transport carries links.
+	Transport link.Transport
+	// Listen is where links are accepted. Port 0 lets the system choose.
+	Listen netip.AddrPort
+	// Exit connects to destinations; nil: this relay is no exit.
+	Exit *exit.Exit
+	// DrainTimeout is how long open circuits may go on after Run was asked to
+	// end; zero means 30 seconds, negative not at all.
+	DrainTimeout time.Duration
+	// Rand feeds keys and handshakes. In a public network it must be the
+	// system's source.
+	Rand io.Reader
+	// Log receives rare lifecycle lines; the zero value is silent.
+	Log zerolog.Logger
+	// Observer is told what this relay sees; only a testnet may have one.
+	Observer Observer
+}
+
+// Observer sees what a relay sees, for experiments. Its methods must not block
+// or keep the slices they are given.
+type Observer interface {
+	// Link is called when a link is up; peer is the zero RID for a client.
+	Link(peer record.RID)
+	// Cell is called for each cell as it arrives from peer, before any layer
+	// is touched, and as it leaves for peer. towardsClient tells the direction
+	// of travel. Cells that this relay makes itself are not shown.
+	Cell(peer record.RID, arriving, towardsClient bool, cell []byte)
+	// Message is called for each recognised event a client asks of this relay.
+	Message(e circuit.Event)
+}
+
+// Limits of our own; the rows are those of the threat model's budget.
+const (
+	readBuffer         = 16 * cell.Size // bytes one read takes at most
+	maxCircuits        = 65_536         // circuits in all
+	maxSeen            = 1 << 16        // handshakes remembered against replay, in each of two generations
+	maxHandshakes      = 1_024          // CREATE cells waiting for the CPU (B9)
+	maxOnwardDials     = 256            // onward dials under way (B10)
+	onwardTimeout      = 10 * time.Second
+	createTimeout      = 10 * time.Second // from a stream's opening to its CREATE
+	handshakeWait      = 500 * time.Millisecond
+	defaultDrain       = 30 * time.Second
+	createBurstClient  = 60 // B8
+	createRateClient   = 2
+	createBurstRelay   = 1_000
+	createRateRelay    = 100
+	maxDirectoryPerEnd = 4 // directory streams at once on one link or circuit (B23)
+)
+
+// Relay is the running role.
+type Relay struct {
+	cfg     Config
+	rid     record.RID
+	nid     [32]byte
+	genesis *genesis.Document
+	params  circuit.Params
+	buffers circuit.Buffers
+	cells   sync.Pool // read buffers of readBuffer bytes
+	serve   *dirsync.Server
+	work    chan struct{} // tokens: handshakes computed at once
+	dials   chan struct{} // tokens: onward dials
+	pool    *link.Pool
+	ready   chan struct{}
+	drain   chan struct{}
+	count   counters
+	tasks   sync.WaitGroup
+
+	drainOnce sync.Once
+
+	mu       sync.Mutex
+	seen     *handshake.Filter
+	listen   netip.AddrPort
+	identity *link.Identity
+	circuits int
+	waiting  int           // handshakes
+	empty    chan struct{} // closed when the last circuit ends; nil: nobody waits
+}
+
+// ErrConfig says that a Config breaks its rules.
+var ErrConfig = errors.New("relay: the configuration is incomplete")
+
+// ErrNotTestnet says that a testnet-only setting met a public network.
+var ErrNotTestnet = errors.New("relay: an observer is allowed in a testnet only")
+
+// New checks c and returns a relay that Run starts. It does no I/O.
+func New(c Config) (*Relay, error) {
+	if c.Genesis == nil || c.View == nil || len(c.Identity) != ed25519.PrivateKeySize || len(c.Onion) == 0 || c.Transport == nil || c.Rand == nil {
+		return nil, ErrConfig
+	}
+	doc := c.Genesis
+	if c.Observer != nil && !doc.Testnet {
+		return nil, ErrNotTestnet
+	}
+	if c.DrainTimeout == 0 {
+		c.DrainTimeout = defaultDrain
+	}
+	seen, err := handshake.NewFilter(c.Rand, maxSeen)
+	if err != nil {
+		return nil, err
+	}
+	r := &Relay{
+		seen: seen, serve: dirsync.NewServer(c.View),
+		cfg: c, genesis: doc, nid: doc.NetworkID(),
+		params: circuitParams(&doc.Params),
+		work:   make(chan struct{}, workers()),
+		dials:  make(chan struct{}, maxOnwardDials),
+		ready:  make(chan struct{}),
+		drain:  make(chan struct{}),
+	}
+	r.rid = record.NewRID(r.nid, c.Identity.Public().(ed25519.PublicKey))
+	r.cells.New = func() any { b := make([]byte, readBuffer); return &b }
+	return r, nil
+}

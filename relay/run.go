@@ -1,0 +1,177 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
+package relay
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"time"
+
+	"chive/directory/record"
+	"chive/internal/redact"
+	"chive/link"
+)
+
+// linkKeyLife is how long one link key is used; its certificate is valid for two
+// such periods. Spec: protocol §1.
+const linkKeyLife = 24 * time.Hour
+
+// ErrListen says that the link port could not be opened.
+var ErrListen = errors.New("relay: the link port cannot be opened")
+
+// Run serves until ctx ends and everything it started has ended. When ctx ends
+// the relay drains: no new circuits, up to DrainTimeout for those that are open.
+// It returns nil after a drain, or the first cause.
+func (r *Relay) Run(ctx context.Context) error {
+	id, err := link.NewIdentity(r.cfg.Rand, r.nid, r.cfg.Identity, time.Now())
+	if err != nil {
+		return err
+	}
+	ln, err := r.cfg.Transport.Listen(r.cfg.Listen)
+	if err != nil {
+		return errors.Join(ErrListen, redact.Classify(err))
+	}
+	r.mu.Lock()
+	r.identity = id
+	r.mu.Unlock()
+
+	// Links and circuits outlive ctx by the drain.
+	life, end := context.WithCancel(context.WithoutCancel(ctx))
+	defer end()
+	r.pool = link.NewPool(link.PoolConfig{
+		Dial: r.dial,
+		// A link serves circuits from either side, whoever dialled it.
+		Up: func(l *link.Link) {
+			r.tasks.Add(1)
+			go func() {
+				defer r.tasks.Done()
+				r.serveLink(life, l)
+			}()
+		},
+	})
+	listener := link.NewListener(ln, link.ListenerConfig{
+		Link:            r.linkConfig,
+		NoAddressLimits: r.genesis.Testnet, // there all nodes share one address
+	})
+	r.mu.Lock()
+	r.listen = listener.AddrPort()
+	r.mu.Unlock()
+
+	r.tasks.Add(2)
+	go func() {
+		defer r.tasks.Done()
+		r.acceptLinks(life, listener)
+	}()
+	go func() {
+		defer r.tasks.Done()
+		r.rotateLinkKey(life)
+	}()
+	close(r.ready)
+	r.cfg.Log.Info().EmbedObject(redact.RoleRelay).EmbedObject(redact.Event("ready")).Msg("relay is ready")
+
+	select {
+	case <-ctx.Done():
+	case <-r.drain:
+	}
+	r.Drain()
+	r.awaitCircuits()
+	end()
+	_ = listener.Close()
+	_ = r.pool.Close()
+	r.tasks.Wait()
+	return nil
+}
+
+// Ready is closed when links are accepted.
+func (r *Relay) Ready() <-chan struct{} { return r.ready }
+
+// Addr returns the address links are accepted at; before Ready it is the
+// configured one.
+func (r *Relay) Addr() netip.AddrPort {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.listen.IsValid() {
+		return r.listen
+	}
+	return r.cfg.Listen
+}
+
+// RID returns the relay's name in this network.
+func (r *Relay) RID() record.RID { return r.rid }
+
+// Drain stops the admission of circuits and lets Run end once those that are open
+// have gone or the drain time is over. It does not wait.
+func (r *Relay) Drain() { r.drainOnce.Do(func() { close(r.drain) }) }
+
+func (r *Relay) draining() bool {
+	select {
+	case <-r.drain:
+		return true
+	default:
+		return false
+	}
+}
+
+// awaitCircuits waits for open circuits to end, up to the drain time.
+func (r *Relay) awaitCircuits() {
+	if r.cfg.DrainTimeout < 0 {
+		return
+	}
+	r.mu.Lock()
+	if r.circuits == 0 {
+		r.mu.Unlock()
+		return
+	}
+	empty := make(chan struct{})
+	r.empty = empty
+	r.mu.Unlock()
+	t := time.NewTimer(r.cfg.DrainTimeout)
+	defer t.Stop()
+	select {
+	case <-empty:
+	case <-t.C:
+	}
+}
+
+func (r *Relay) circuitBegun() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.circuits >= maxCircuits {
+		return false
+	}
+	r.circuits++
+	return true
+}
+
+func (r *Relay) circuitEnded() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.circuits--
+	if r.circuits == 0 && r.empty != nil {
+		close(r.empty)
+		r.empty = nil
+	}
+}
+
+// rotateLinkKey makes a new link key every day; links that are up keep theirs.
+func (r *Relay) rotateLinkKey(ctx context.Context) {
+	t := time.NewTicker(linkKeyLife)
+	defer t.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-t.C:
+		}
+		id, err := link.NewIdentity(r.cfg.Rand, r.nid, r.cfg.Identity, time.Now())
+		if err != nil {
+			r.cfg.Log.Error().EmbedObject(redact.RoleRelay).EmbedObject(redact.Event("link_key")).
+				Msg("no new link key; restart the relay before its certificate expires")
+			continue
+		}
+		r.mu.Lock()
+		r.identity = id
+		r.mu.Unlock()
+	}
+}
