@@ -1,0 +1,227 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
+package client
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"chive/circuit"
+	"chive/circuit/carrier"
+	"chive/circuit/cell"
+	"chive/directory/record"
+	"chive/directory/snapshot"
+	"chive/link"
+)
+
+// circ is one circuit of this client. Its reader goroutine takes everything the
+// guard sends; o is touched only under car's lock.
+type circ struct {
+	c    *Client
+	path []*snapshot.Relay
+	st   *link.Stream
+	car  *carrier.Carrier
+	o    *circuit.Origin
+
+	grown chan struct{} // a token when a hop was added
+	done  chan struct{} // closed when the reader has ended
+
+	// Under Client.mu.
+	key       Isolation // of the streams it carries, once taken
+	taken     bool      // carries streams of key and of no other
+	takenAt   time.Time
+	openedAt  time.Time
+	idleSince time.Time // when a stream ended last
+	retired   bool      // takes no further stream
+	streams   int
+
+	mu   sync.Mutex
+	lost *circuitError // why it is gone; set once
+}
+
+// circuitError says how a circuit failed, without naming its relays.
+type circuitError struct {
+	// hop is the position, from 0, of the relay that could not be reached or
+	// was lost; -1 if nobody can tell.
+	hop    int
+	reason circuit.Reason
+	// timeout: nothing was heard in time.
+	timeout bool
+}
+
+func (e *circuitError) Error() string {
+	if e.timeout {
+		return "client: a relay of the circuit did not answer in time"
+	}
+	return "client: the circuit ended: " + e.reason.String()
+}
+
+// build makes a circuit along path. On failure it returns a *circuitError, or
+// the error of the link to the guard with hop 0.
+func (c *Client) build(ctx context.Context, path []*snapshot.Relay) (*circ, error) {
+	l, err := c.linkTo(ctx, path[0])
+	if err != nil {
+		return nil, err
+	}
+	st, err := l.Open(link.StreamCircuit)
+	if err != nil {
+		return nil, &circuitError{hop: 0, reason: circuit.ReasonLinkLost}
+	}
+	o, err := circuit.NewOrigin(c.params, &c.buffers, c.cfg.Rand)
+	if err != nil {
+		st.Close()
+		return nil, err
+	}
+	q := &circ{
+		c: c, path: path, st: st, o: o,
+		car:   carrier.New(&o.End, st),
+		grown: make(chan struct{}, 1),
+		done:  make(chan struct{}),
+	}
+	c.tasks.Add(1)
+	go func() {
+		defer c.tasks.Done()
+		defer close(q.done)
+		q.read()
+	}()
+	for i, r := range path {
+		t := circuit.Target{RID: r.RID, Onion: r.Onion, Addrs: r.Addresses}
+		if err := q.extend(ctx, t); err != nil {
+			var ce *circuitError
+			if !errors.As(err, &ce) {
+				ce = &circuitError{hop: i, timeout: true}
+			}
+			q.close()
+			return nil, ce
+		}
+	}
+	return q, nil
+}
+
+// extend adds one hop and waits until it is there.
+func (q *circ) extend(ctx context.Context, t circuit.Target) error {
+	if err := q.car.Do(func() error { return q.o.Extend(t) }); err != nil {
+		return q.failure(err)
+	}
+	select {
+	case <-q.grown:
+		return nil
+	case <-q.car.Dead():
+		return q.failure(carrier.ErrClosed)
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// failure returns why the circuit is gone, or err.
+func (q *circ) failure(err error) error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.lost != nil {
+		return q.lost
+	}
+	return err
+}
+
+// read takes the guard's cells until the circuit ends.
+func (q *circ) read() {
+	for {
+		if q.st.WaitCells() != nil {
+			q.lose(&circuitError{hop: 0, reason: circuit.ReasonLinkLost}, circuit.ReasonNone)
+			return
+		}
+		buf := q.c.buffer()
+		lost, code := q.batch(*buf)
+		q.c.release(buf)
+		if lost != nil {
+			q.lose(lost, code)
+			return
+		}
+	}
+}
+
+// batch takes the cells that have arrived. A circuit that is over gives a reason
+// and what to say in DESTROY.
+func (q *circ) batch(buf []byte) (*circuitError, circuit.Reason) {
+	cells, err := q.st.ReadCells(buf)
+	if err != nil {
+		return &circuitError{hop: 0, reason: circuit.ReasonLinkLost}, circuit.ReasonNone
+	}
+	if !q.car.Enter() {
+		return &circuitError{hop: -1, reason: circuit.ReasonNone}, circuit.ReasonNone
+	}
+	defer q.car.Leave()
+	for ; len(cells) > 0; cells = cells[cell.Size:] {
+		if err := q.o.Receive(time.Now(), cells[:cell.Size]); err != nil {
+			return &circuitError{hop: -1, reason: circuit.ReasonOf(err)}, circuit.ReasonOf(err)
+		}
+		for _, e := range q.o.Events() {
+			switch e.Kind {
+			case circuit.EventExtended:
+				select {
+				case q.grown <- struct{}{}:
+				default:
+				}
+			case circuit.EventTruncated:
+				return &circuitError{hop: e.Hop + 1, reason: e.Reason}, circuit.ReasonNone
+			}
+		}
+	}
+	return nil, 0
+}
+
+// lose records why the circuit is gone, blames the relay that was lost, and ends
+// the circuit's streams.
+func (q *circ) lose(why *circuitError, code circuit.Reason) {
+	q.mu.Lock()
+	first := q.lost == nil
+	if first {
+		q.lost = why
+	}
+	q.mu.Unlock()
+	if first {
+		q.c.blame(q, why)
+	}
+	if code == circuit.ReasonNone {
+		q.car.Fail(circuit.EndInternal)
+	} else {
+		// The reader must not wait for a guard that does not read.
+		q.c.tasks.Add(1)
+		go func() {
+			defer q.c.tasks.Done()
+			q.car.Shut(circuit.ReasonNone, circuit.EndInternal)
+			q.st.Close()
+		}()
+		<-q.car.Dead()
+	}
+	q.st.Close()
+	q.c.forget(q)
+	q.o.Wipe()
+}
+
+// close ends the circuit from this side and waits for its reader. Towards the
+// relays the reason is always none.
+func (q *circ) close() {
+	q.mu.Lock()
+	if q.lost == nil {
+		q.lost = &circuitError{hop: -1, reason: circuit.ReasonNone}
+	}
+	q.mu.Unlock()
+	q.car.Shut(circuit.ReasonNone, circuit.EndDone)
+	q.st.Close()
+	<-q.done
+}
+
+// rids returns the relays of the path.
+func (q *circ) rids() []record.RID {
+	out := make([]record.RID, len(q.path))
+	for i, r := range q.path {
+		out[i] = r.RID
+	}
+	return out
+}
+
+// last returns the circuit's last relay.
+func (q *circ) last() *snapshot.Relay { return q.path[len(q.path)-1] }

@@ -1,0 +1,199 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
+package client
+
+import (
+	"context"
+	"errors"
+	"io"
+	"sync"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"chive/circuit"
+	"chive/circuit/cell"
+	"chive/directory/genesis"
+	"chive/directory/path"
+	"chive/directory/record"
+	"chive/directory/snapshot"
+	"chive/link"
+)
+
+// Hops of a circuit. Spec: protocol §5.
+const (
+	DefaultHops = 3
+	MinHops     = 3
+	MaxHops     = circuit.MaxHops
+)
+
+// readBuffer is what one read from a guard takes at most, in bytes.
+const readBuffer = 16 * cell.Size
+
+// Config is what a client needs. It is read once, by New.
+type Config struct {
+	// Genesis is the document the network begins with.
+	Genesis *genesis.Document
+	// View is the agreed table of relays, the same for everybody.
+	View snapshot.View
+	// Transport carries links to guards.
+	Transport link.Transport
+	// Hops is the length of circuits, MinHops to MaxHops; zero means DefaultHops.
+	Hops int
+	// Store keeps the guards; nil forgets them when the client ends.
+	Store Store
+	// Rand feeds keys, handshakes and path choice; it is used by several
+	// goroutines at once. In a public network it must be the system's source.
+	Rand io.Reader
+	// Log receives rare lifecycle lines; the zero value is silent.
+	Log zerolog.Logger
+	// Progress is told how the bootstrap goes; it must not block. Nil is allowed.
+	Progress func(Progress)
+}
+
+// Store keeps one small state durably.
+type Store interface {
+	// Load returns what was saved last; nil and no error if there is nothing.
+	Load() ([]byte, error)
+	// Save replaces it; when it returns nil the new state is durable.
+	Save(state []byte) error
+}
+
+// Client is the running role.
+type Client struct {
+	cfg     Config
+	doc     *genesis.Document
+	nid     [32]byte
+	params  circuit.Params
+	buffers circuit.Buffers
+	cells   sync.Pool
+	timeout buildTimeout
+	links   *link.Pool
+	ready   chan struct{} // closed when the first circuit is open
+	over    chan struct{} // closed when Run ends
+	work    chan struct{} // a token for the maintainer
+	save    chan struct{} // a token for the saver
+	builds  chan struct{} // tokens: circuits being built
+	tasks   sync.WaitGroup
+
+	mu         sync.Mutex
+	view       snapshot.View
+	selector   *path.Selector
+	guards     *path.Guards
+	open       []*circ
+	ongoing    map[ongoing]chan struct{}
+	ahead      int
+	aheadAfter time.Time
+	needs      map[need]time.Time
+	failed     map[record.RID]time.Time
+	trouble    string // why the bootstrap stands still
+	closing    bool
+}
+
+// ErrConfig says that a Config breaks its rules.
+var ErrConfig = errors.New("client: the configuration is incomplete")
+
+// New checks c and returns a client that Run starts. It does no I/O.
+func New(c Config) (*Client, error) {
+	if c.Genesis == nil || c.View == nil || c.Transport == nil || c.Rand == nil {
+		return nil, ErrConfig
+	}
+	if c.Hops == 0 {
+		c.Hops = DefaultHops
+	}
+	if c.Hops < MinHops || c.Hops > MaxHops {
+		return nil, ErrConfig
+	}
+	cl := &Client{
+		cfg: c, doc: c.Genesis, nid: c.Genesis.NetworkID(), view: c.View,
+		params:  circuitParams(&c.Genesis.Params),
+		ready:   make(chan struct{}),
+		over:    make(chan struct{}),
+		work:    make(chan struct{}, 1),
+		save:    make(chan struct{}, 1),
+		builds:  make(chan struct{}, maxBuilding),
+		ongoing: make(map[ongoing]chan struct{}),
+		needs:   make(map[need]time.Time),
+		failed:  make(map[record.RID]time.Time),
+	}
+	cl.cells.New = func() any { b := make([]byte, readBuffer); return &b }
+	return cl, nil
+}
+
+// Run connects to the network and serves requests until ctx ends and everything
+// it started has ended. It returns nil then, or the first cause.
+func (c *Client) Run(ctx context.Context) error {
+	defer close(c.over)
+	if err := c.loadGuards(); err != nil {
+		return err
+	}
+	life, end := context.WithCancel(context.WithoutCancel(ctx))
+	defer end()
+	c.links = link.NewPool(link.PoolConfig{Dial: c.dialLink})
+	c.tasks.Add(1)
+	go func() {
+		defer c.tasks.Done()
+		c.saveGuards(life)
+	}()
+	if c.bootstrap(ctx) {
+		c.tasks.Add(2)
+		go func() {
+			defer c.tasks.Done()
+			c.crossCheck(life)
+		}()
+		go func() {
+			defer c.tasks.Done()
+			c.refreshGuards(life)
+		}()
+		c.maintain(ctx)
+	}
+	c.shutdown()
+	end()
+	_ = c.links.Close()
+	c.tasks.Wait()
+	return nil
+}
+
+// Ready is closed when the first circuit is open.
+func (c *Client) Ready() <-chan struct{} { return c.ready }
+
+// shutdown closes every circuit.
+func (c *Client) shutdown() {
+	c.mu.Lock()
+	c.closing = true
+	open := append([]*circ(nil), c.open...)
+	c.mu.Unlock()
+	var wg sync.WaitGroup
+	for _, q := range open {
+		wg.Add(1)
+		go func() {
+			defer wg.Done()
+			q.close()
+		}()
+	}
+	wg.Wait()
+}
+
+// NewIdentity closes every unused circuit and retires the others: requests from
+// now on share no circuit with earlier ones.
+func (c *Client) NewIdentity() {
+	c.mu.Lock()
+	for _, q := range c.open {
+		q.retired = true
+	}
+	c.mu.Unlock()
+	c.kick()
+}
+
+// buffer and release lend read buffers, so that idle circuits hold none.
+func (c *Client) buffer() *[]byte   { return c.cells.Get().(*[]byte) }
+func (c *Client) release(b *[]byte) { c.cells.Put(b) }
+
+// circuitParams takes the circuit's parameters out of the network's.
+func circuitParams(p *genesis.Params) circuit.Params {
+	return circuit.Params{
+		WindowInit: p.WindowInit, WindowMin: p.WindowMin, WindowMax: p.WindowMax,
+		AckEvery: p.AckEvery, Alpha: p.Alpha, Beta: p.Beta, Gamma: p.Gamma, Delta: p.Delta,
+		CreditSize: p.StreamCredit,
+	}
+}

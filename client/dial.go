@@ -1,0 +1,272 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
+package client
+
+import (
+	"context"
+	"net"
+	"net/netip"
+	"sync"
+	"time"
+
+	"chive/circuit"
+	"chive/circuit/carrier"
+	"chive/circuit/cell"
+	"chive/directory/record"
+)
+
+const (
+	startPatience  = 60 * time.Second // a request made while starting waits so long
+	openPatience   = 20 * time.Second // an exit has so long to connect
+	answerPatience = 15 * time.Second // and so long to resolve
+)
+
+// Conn is a TCP stream through the network: a net.Conn with half-close. Close it
+// once; it also implements io.WriterTo and io.ReaderFrom.
+type Conn struct {
+	*carrier.Stream
+	release func()
+}
+
+// Close ends both directions. What was written still arrives.
+func (s *Conn) Close() error {
+	err := s.Stream.Close()
+	s.release()
+	return err
+}
+
+// Dial opens a TCP stream to host:port through an exit and returns once the far
+// side has connected. host is a name or an address as text; names are resolved at
+// the exit. early, at most cell.MaxEarly(host) bytes, travels with the request.
+// Streams of different keys never share a circuit. The error is a *Failure, or
+// ctx's.
+func (c *Client) Dial(ctx context.Context, key Isolation, host string, port uint16, early []byte) (*Conn, error) {
+	if f := c.refused(host); f != nil {
+		return nil, f
+	}
+	var conn *Conn
+	err := c.try(ctx, key, need{protocol: 6, port: port}, func(ctx context.Context, q *circ) (keep bool, err error) {
+		s, err := q.open(func() (*circuit.Stream, error) {
+			return q.o.Begin(cell.Begin{Host: host, Port: port, Early: early})
+		})
+		if err != nil {
+			return false, err
+		}
+		if err := s.waitOpen(ctx); err != nil {
+			return false, err
+		}
+		conn = &Conn{Stream: s.Stream, release: c.releaser(q)}
+		return true, nil
+	})
+	return conn, err
+}
+
+// Resolve asks an exit for the addresses of name. ttl is what the exit reports.
+func (c *Client) Resolve(ctx context.Context, key Isolation, name string) (addrs []netip.Addr, ttl time.Duration, err error) {
+	r, err := c.ask(ctx, key, cell.Resolve{Kind: cell.ResolveName, Name: name})
+	return r.Addrs, time.Duration(r.TTLSeconds) * time.Second, err
+}
+
+// ResolveAddr asks an exit for the names of addr.
+func (c *Client) ResolveAddr(ctx context.Context, key Isolation, addr netip.Addr) (names []string, ttl time.Duration, err error) {
+	r, err := c.ask(ctx, key, cell.Resolve{Kind: cell.ResolveReverse, Name: addr.Unmap().String()})
+	return r.Names, time.Duration(r.TTLSeconds) * time.Second, err
+}
+
+func (c *Client) ask(ctx context.Context, key Isolation, question cell.Resolve) (cell.Resolved, error) {
+	var answer cell.Resolved
+	err := c.try(ctx, key, needWeb, func(ctx context.Context, q *circ) (bool, error) {
+		s, err := q.open(func() (*circuit.Stream, error) { return q.o.Resolve(question) })
+		if err != nil {
+			return false, err
+		}
+		ctx, cancel := context.WithTimeout(ctx, answerPatience)
+		defer cancel()
+		answer, err = s.WaitAnswer(ctx)
+		if err == nil && circuit.EndReason(answer.Reason) != circuit.EndDone {
+			err = &circuit.StreamError{Reason: circuit.EndReason(answer.Reason), Remote: true}
+		}
+		if err != nil {
+			_ = s.Close()
+		}
+		return false, err
+	})
+	return answer, err
+}
+
+// PacketConn is a UDP association at an exit. Datagrams may be lost, as ever.
+type PacketConn struct {
+	s    *carrier.Stream
+	once sync.Once
+	done func()
+}
+
+// OpenUDP opens an association at an exit that permits UDP to port.
+func (c *Client) OpenUDP(ctx context.Context, key Isolation, port uint16) (*PacketConn, error) {
+	var conn *PacketConn
+	err := c.try(ctx, key, need{protocol: 17, port: port}, func(ctx context.Context, q *circ) (keep bool, err error) {
+		s, err := q.open(func() (*circuit.Stream, error) { return q.o.BeginUDP() })
+		if err != nil {
+			return false, err
+		}
+		if err := s.waitOpen(ctx); err != nil {
+			return false, err
+		}
+		conn = &PacketConn{s: s.Stream, done: c.releaser(q)}
+		return true, nil
+	})
+	return conn, err
+}
+
+// ReadFrom returns the next datagram and where it came from. It copies at most
+// len(p) bytes of it.
+func (p *PacketConn) ReadFrom(ctx context.Context, b []byte) (n int, from netip.AddrPort, err error) {
+	d, err := p.s.ReceiveDatagram(ctx)
+	if err != nil {
+		return 0, netip.AddrPort{}, err
+	}
+	addr, err := netip.ParseAddr(d.Host)
+	if err != nil {
+		return 0, netip.AddrPort{}, net.ErrClosed
+	}
+	return copy(b, d.Payload), netip.AddrPortFrom(addr, d.Port), nil
+}
+
+// WriteTo sends b, at most cell.MaxDatagram bytes, to host:port.
+func (p *PacketConn) WriteTo(b []byte, host string, port uint16) error {
+	return p.s.SendDatagram(cell.Datagram{Host: host, Port: port, Payload: b})
+}
+
+// Close ends the association.
+func (p *PacketConn) Close() error {
+	err := p.s.Close()
+	p.once.Do(p.done)
+	return err
+}
+
+// releaser returns a function that detaches once.
+func (c *Client) releaser(q *circ) func() {
+	var once sync.Once
+	return func() { once.Do(func() { c.detach(q) }) }
+}
+
+// opening is a stream that is not open yet.
+type opening struct{ *carrier.Stream }
+
+// open begins a stream on q.
+func (q *circ) open(begin func() (*circuit.Stream, error)) (opening, error) {
+	var s *carrier.Stream
+	err := q.car.Do(func() error {
+		m, err := begin()
+		if err != nil {
+			return err
+		}
+		s = q.car.Wrap(m)
+		return nil
+	})
+	return opening{s}, err
+}
+
+// waitOpen waits for CONNECTED and gives up after openPatience.
+func (s opening) waitOpen(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, openPatience)
+	defer cancel()
+	err := s.WaitOpen(ctx)
+	if err != nil {
+		_ = s.Close()
+	}
+	return err
+}
+
+// try runs f on up to maxTries circuits with distinct paths. The circuit is given
+// back unless f keeps it.
+func (c *Client) try(ctx context.Context, key Isolation, n need, f func(context.Context, *circ) (keep bool, err error)) error {
+	if err := c.awaitReady(ctx); err != nil {
+		return err
+	}
+	var last *Failure
+	var avoid []record.RID
+	for range maxTries {
+		q, err := c.attach(ctx, key, n, avoid)
+		if err != nil {
+			if last != nil {
+				return last // the reason of the stream says more
+			}
+			return err
+		}
+		keep, err := f(ctx, q)
+		if !keep {
+			c.detach(q)
+		}
+		if err == nil {
+			return nil
+		}
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		v := judge(err)
+		last = v.fail
+		if v.final {
+			return last
+		}
+		switch {
+		case v.later:
+			if err := pause(ctx, busyPause); err != nil {
+				return err
+			}
+		case v.skipExit:
+			avoid = append(avoid, q.last().RID)
+		default:
+			c.retire(q)
+		}
+	}
+	return last
+}
+
+// busyPause is how long a request waits before it asks a busy exit again.
+const busyPause = 500 * time.Millisecond
+
+func pause(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// awaitReady waits while the client is starting.
+func (c *Client) awaitReady(ctx context.Context) error {
+	select {
+	case <-c.ready:
+		return nil
+	default:
+	}
+	t := time.NewTimer(startPatience)
+	defer t.Stop()
+	select {
+	case <-c.ready:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-c.over:
+		return errStarting("it is shutting down")
+	case <-t.C:
+		return errStarting(c.startTrouble())
+	}
+}
+
+// refused returns why host must not leave this machine, or nil.
+func (c *Client) refused(host string) *Failure {
+	a, err := netip.ParseAddr(host)
+	if err != nil || c.doc.Testnet {
+		return nil
+	}
+	a = a.Unmap()
+	if a.IsPrivate() || a.IsLoopback() || a.IsLinkLocalUnicast() || a.IsMulticast() || a.IsUnspecified() {
+		return errPrivate
+	}
+	return nil
+}

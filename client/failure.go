@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
+package client
+
+import (
+	"context"
+	"errors"
+	"os"
+
+	"chive/circuit"
+	"chive/circuit/carrier"
+)
+
+// Isolation keeps streams apart: two keys never share a circuit. It is opaque
+// here; equal strings are the same key.
+type Isolation string
+
+// Failure is why a request did not succeed, in the closed list of reasons that
+// programs and people see. It carries no destination.
+type Failure struct {
+	reason string
+	text   string
+	fix    string
+}
+
+// Reason returns one of the closed list: private_address, exit_policy, starting,
+// network_down, name_not_found, host_unreachable, refused_by_target, timeout,
+// circuit_failed.
+func (f *Failure) Reason() string { return f.reason }
+
+// Error says what happened and why.
+func (f *Failure) Error() string { return f.text }
+
+// Fix says what to do.
+func (f *Failure) Fix() string { return f.fix }
+
+func failure(reason, text, fix string) *Failure { return &Failure{reason, text, fix} }
+
+var (
+	errPolicy = failure("exit_policy", "no exit that could be reached allows this port",
+		"try another port of the same server, or try again later when other exits may be running")
+	errNotFound = failure("name_not_found", "the exit found no address for this name",
+		"check the spelling of the name")
+	errUnreachable = failure("host_unreachable", "the exit could not reach the host",
+		"check that the server is up; another exit may reach it, so trying again can help")
+	errRefused = failure("refused_by_target", "the host refused the connection",
+		"check the port and that the server is running")
+	errTimeout = failure("timeout", "the host did not answer in time",
+		"check that the server is up; trying again uses another circuit")
+	errPrivate = failure("private_address", "this address is not on the public network",
+		"reach private and local addresses without the proxy")
+)
+
+// errCircuit says that every try ended with its circuit; why is the last one.
+func errCircuit(why string) *Failure {
+	return failure("circuit_failed", "no circuit carried the request: "+why,
+		"try again; if it stays so, look at the log for the network's state")
+}
+
+func errStarting(why string) *Failure {
+	return failure("starting", "the client is not connected to the network yet: "+why,
+		"wait for the bootstrap to reach 100%")
+}
+
+func errDown(why string) *Failure {
+	return failure("network_down", "the network cannot be reached: "+why,
+		"check this machine's connection and clock")
+}
+
+// verdict is what to do about a stream that did not open.
+type verdict struct {
+	fail     *Failure // what to tell the program if no try is left
+	final    bool     // another circuit cannot help
+	skipExit bool     // another exit may
+	later    bool     // the same exit may, in a moment
+}
+
+// judge turns the error of a stream that did not open into a verdict.
+func judge(err error) verdict {
+	var ended *circuit.StreamError
+	switch {
+	case errors.As(err, &ended) && ended.Remote:
+		switch ended.Reason {
+		case circuit.EndRefused:
+			return verdict{fail: errRefused, final: true}
+		case circuit.EndUnresolvable:
+			return verdict{fail: errNotFound, final: true}
+		case circuit.EndUnreachable:
+			return verdict{fail: errUnreachable, skipExit: true}
+		case circuit.EndTimeout:
+			return verdict{fail: errTimeout, skipExit: true}
+		case circuit.EndPolicy:
+			return verdict{fail: errPolicy, skipExit: true}
+		case circuit.EndBusy:
+			return verdict{fail: errCircuit("the exit is busy"), later: true}
+		case circuit.EndReset, circuit.EndDone:
+			return verdict{fail: errRefused, final: true}
+		}
+		return verdict{fail: errCircuit("the exit failed"), skipExit: true}
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded):
+		return verdict{fail: errTimeout, skipExit: true}
+	case errors.Is(err, carrier.ErrClosed), errors.As(err, &ended):
+		return verdict{fail: errCircuit("its circuit was lost")}
+	}
+	return verdict{fail: errCircuit("its circuit could not be used")}
+}

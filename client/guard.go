@@ -1,0 +1,233 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
+package client
+
+import (
+	"context"
+	"crypto/ed25519"
+	"errors"
+	"net/netip"
+	"time"
+
+	"chive/directory/path"
+	"chive/directory/record"
+	"chive/directory/snapshot"
+	"chive/internal/redact"
+	"chive/link"
+)
+
+var (
+	// ErrState says that the saved guards cannot be read. They are not thrown
+	// away in silence: fresh guards would be exposed to more relays.
+	ErrState = errors.New("client: the saved guards cannot be read")
+
+	errOtherRelay = errors.New("client: another relay answered")
+	errNoGuard    = errors.New("client: no guard is in the table of relays")
+)
+
+// loadGuards reads the saved guards, or draws the first ones.
+func (c *Client) loadGuards() error {
+	now := time.Now()
+	g := path.NewGuards(c.doc.Params, now)
+	if c.cfg.Store != nil {
+		state, err := c.cfg.Store.Load()
+		if err != nil {
+			return errors.Join(ErrState, redact.Classify(err))
+		}
+		if state != nil {
+			if g, err = path.LoadGuards(state, c.doc.Params, now); err != nil {
+				return errors.Join(ErrState, err)
+			}
+		}
+	}
+	c.mu.Lock()
+	c.guards = g
+	c.selector = path.NewSelector(c.view, c.doc.Params)
+	c.mu.Unlock()
+	return c.updateGuards()
+}
+
+// updateGuards replaces guards that are due and fills up.
+func (c *Client) updateGuards() error {
+	c.mu.Lock()
+	_, err := c.guards.Update(time.Now(), c.cfg.Rand, c.selector)
+	c.mu.Unlock()
+	c.askSave()
+	return err
+}
+
+func (c *Client) askSave() {
+	select {
+	case c.save <- struct{}{}:
+	default:
+	}
+}
+
+// guardSaveDelay gathers changes, so that a busy client does not write all the time.
+const guardSaveDelay = 5 * time.Second
+
+// saveGuards writes the guards when they have changed, until ctx ends, and once
+// more then.
+func (c *Client) saveGuards(ctx context.Context) {
+	if c.cfg.Store == nil {
+		return
+	}
+	for {
+		select {
+		case <-ctx.Done():
+			c.writeGuards()
+			return
+		case <-c.save:
+		}
+		c.writeGuards()
+		select {
+		case <-ctx.Done():
+		case <-time.After(guardSaveDelay):
+		}
+	}
+}
+
+func (c *Client) writeGuards() {
+	c.mu.Lock()
+	state := c.guards.Encode()
+	c.mu.Unlock()
+	if err := c.cfg.Store.Save(state); err != nil {
+		c.cfg.Log.Warn().EmbedObject(redact.RoleClient).EmbedObject(redact.Classify(err)).
+			Msg("the guards could not be saved; after a restart others may be drawn")
+	}
+}
+
+// chooseGuard returns the guard to try first.
+func (c *Client) chooseGuard() (*snapshot.Relay, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, rid := range c.guards.Usable(time.Now()) {
+		if r, ok := c.view.Table().Relay(rid); ok {
+			return r, nil
+		}
+	}
+	return nil, errNoGuard
+}
+
+// linkTo returns the link to guard r, an existing one if there is one, and tells
+// the guards how it went.
+func (c *Client) linkTo(ctx context.Context, r *snapshot.Relay) (*link.Link, error) {
+	return c.links.Get(ctx, r.RID, r.Addresses)
+}
+
+// dialLink opens a link to the guard rid. It runs once however many circuits wait
+// for that link.
+func (c *Client) dialLink(ctx context.Context, rid [16]byte, addrs []netip.AddrPort) (*link.Link, error) {
+	cfg := link.Config{
+		NetworkID: c.nid, Rand: c.cfg.Rand, HalfLife: c.doc.Params.EWMAHalfLife,
+		Verify: func(id ed25519.PublicKey) error {
+			if record.NewRID(c.nid, id) != record.RID(rid) {
+				return errOtherRelay
+			}
+			return nil
+		},
+	}
+	var last error
+	for _, a := range addrs {
+		l, err := link.Dial(ctx, c.cfg.Transport, a, cfg)
+		if err == nil {
+			c.linkUp(rid, l)
+			return l, nil
+		}
+		last = err
+		if ctx.Err() != nil {
+			break
+		}
+	}
+	if ctx.Err() == nil || errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		c.mu.Lock()
+		c.guards.LinkFailed(time.Now(), rid)
+		c.mu.Unlock()
+		c.askSave()
+	}
+	return nil, last
+}
+
+// linkUp records that a link works, and later that it has ended.
+func (c *Client) linkUp(rid record.RID, l *link.Link) {
+	c.mu.Lock()
+	c.guards.LinkUp(time.Now(), rid)
+	c.mu.Unlock()
+	c.askSave()
+	c.tasks.Add(1)
+	go func() {
+		defer c.tasks.Done()
+		<-l.Done()
+		c.mu.Lock()
+		c.guards.LinkLost(time.Now())
+		c.mu.Unlock()
+	}()
+}
+
+// guardCircuit tells the guards how a circuit through one of them went.
+func (c *Client) guardCircuit(rid record.RID, ok bool) {
+	c.mu.Lock()
+	c.guards.Circuit(time.Now(), rid, ok)
+	c.mu.Unlock()
+	c.askSave()
+}
+
+// choose returns a path for n that avoids, as last hop, the relays in avoid, and
+// anywhere, relays that failed a moment ago; the latter only while others do.
+func (c *Client) choose(n need, avoid []record.RID) ([]*snapshot.Relay, error) {
+	now := time.Now()
+	c.mu.Lock()
+	exclude := make(map[record.RID]bool, len(c.failed)+len(avoid))
+	for _, r := range avoid {
+		exclude[r] = true
+	}
+	known := len(exclude)
+	for r, t := range c.failed {
+		if now.Sub(t) <= failedLife {
+			exclude[r] = true
+		}
+	}
+	guards := c.guards.Usable(now)
+	selector := c.selector
+	c.mu.Unlock()
+
+	req := path.Request{Hops: c.cfg.Hops, Target: n.target(), Guards: guards, Exclude: exclude}
+	p, err := selector.Choose(c.cfg.Rand, req)
+	if isPathError(err) && len(exclude) > known {
+		// Everybody failed a moment ago: then it was not their fault.
+		req.Exclude = nil
+		if len(avoid) > 0 {
+			req.Exclude = make(map[record.RID]bool, len(avoid))
+			for _, r := range avoid {
+				req.Exclude[r] = true
+			}
+		}
+		p, err = selector.Choose(c.cfg.Rand, req)
+	}
+	var rule *path.RuleError
+	if errors.As(err, &rule) && rule.Position == path.Last && n != needDir {
+		return nil, errors.Join(errPolicy, err)
+	}
+	if rule != nil {
+		return nil, errors.Join(errCircuit(rule.Error()), err)
+	}
+	return p, err
+}
+
+// target is what a need asks of the last hop.
+func (n need) target() path.Target {
+	if n == needDir {
+		return path.Any()
+	}
+	return path.Exit(n.protocol, n.port)
+}
+
+// serves reports whether a circuit that ends at r can meet n.
+func serves(r *snapshot.Relay, n need) bool {
+	return n == needDir || r.Flags&snapshot.FlagExit != 0 && record.Permits(r.Policy, n.protocol, n.port)
+}
+
+func isPathError(err error) bool {
+	var rule *path.RuleError
+	return errors.As(err, &rule)
+}

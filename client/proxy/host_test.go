@@ -1,0 +1,208 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
+package proxy
+
+import (
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+)
+
+// checkHost holds what every admitted host must be.
+func checkHost(t *testing.T, ip netip.Addr, name string) {
+	t.Helper()
+	if ip.IsValid() == (name != "") {
+		t.Fatal("a host is an address or a name")
+	}
+	if ip.Is4In6() || ip.Zone() != "" {
+		t.Fatal("address not in its one form")
+	}
+	if name == "" {
+		return
+	}
+	if len(name) > maxName || name != strings.ToLower(name) || strings.ContainsAny(name, "\x00 \r\n:/@") ||
+		strings.Contains("."+name+".", "..") {
+		t.Fatalf("name %q", name)
+	}
+	if _, err := netip.ParseAddr(name); err == nil {
+		t.Fatalf("address %q passed as a name", name)
+	}
+	if again, ok := normalName(name); !ok || again != name {
+		t.Fatalf("%q is not its own normal form", name)
+	}
+}
+
+func TestNamesAreNormalised(t *testing.T) {
+	label := strings.Repeat("a", 63)
+	long := label + "." + label + "." + label + "." + strings.Repeat("b", 61)
+	for in, want := range map[string]string{
+		"Example.COM":   "example.com",
+		"example.com.":  "example.com",
+		"_srv.a-b.test": "_srv.a-b.test",
+		"single":        "single",
+		"1.2.3.4.test":  "1.2.3.4.test",
+		long:            long,
+		long + ".":      long,
+		"":              "",
+		".":             "",
+		"a..b":          "",
+		".a":            "",
+		"a..":           "",
+		"a\x00b":        "",
+		"a b":           "",
+		"a/b":           "",
+		"a:80":          "",
+		"bücher.test":   "",
+		label + "a.com": "",
+		long + "b":      "",
+		"127.1":         "",
+		"2130706433":    "",
+		"0x7f000001":    "",
+		"0x7F.0.0.1":    "",
+		"a.0x1":         "",
+		"[::1":          "",
+		"[127.0.0.1]":   "",
+		"[x]":           "",
+	} {
+		ip, got, err := address{name: in}.host()
+		if got != want || ip.IsValid() || (err == nil) != (want != "") {
+			t.Errorf("%q: %q %v %v", in, got, ip, err)
+		}
+	}
+}
+
+func TestNameFieldWithLiteralIsTheAddress(t *testing.T) {
+	for in, want := range map[string]string{
+		"127.0.0.1": "127.0.0.1", "::1": "::1", "[::1]": "::1", "::ffff:10.0.0.1": "10.0.0.1",
+		"fe80::1%eth0": "fe80::1", "2001:DB8::1": "2001:db8::1",
+	} {
+		ip, name, err := address{name: in}.host()
+		if err != nil || name != "" || ip.String() != want {
+			t.Errorf("%q: %v %q %v", in, ip, name, err)
+		}
+	}
+}
+
+func TestPrivateAddressesAreKnown(t *testing.T) {
+	for _, s := range strings.Fields(`0.0.0.0 0.1.2.3 10.0.0.1 100.64.0.1 100.127.255.255 127.0.0.1 127.255.0.1 169.254.169.254
+		172.16.0.1 172.31.255.255 192.168.1.1 192.0.0.1 198.18.0.1 198.19.255.255 224.0.0.1 239.1.1.1 240.0.0.1 255.255.255.255
+		:: ::1 ::127.0.0.1 ::ffff:127.0.0.1 ::ffff:8.8.8.8%x fe80::1 fe80::1%eth0 fec0::1 fc00::1 fdff::1 ff02::1 100::1
+		64:ff9b::7f00:1 64:ff9b::a9fe:a9fe 64:ff9b:1::1 2002:7f00:1:: 2002:a00:1::`) {
+		ip := netip.MustParseAddr(s)
+		if want := s != "::ffff:8.8.8.8%x"; isPrivate(ip) != want {
+			t.Errorf("%s: %v", s, !want)
+		}
+	}
+	for _, s := range strings.Fields(`1.1.1.1 9.255.255.255 11.0.0.0 100.63.255.255 100.128.0.0 126.255.255.255 128.0.0.1 172.15.0.1
+		172.32.0.1 192.167.1.1 198.17.255.255 198.20.0.0 223.255.255.255 203.0.113.5 2001:db8::1 2606:4700::1 64:ff9b::808:808
+		2002:808:808::1 ::ffff:8.8.8.8`) {
+		if isPrivate(netip.MustParseAddr(s)) {
+			t.Errorf("%s counts as private", s)
+		}
+	}
+	if !isPrivate(netip.Addr{}) {
+		t.Error("no address counts as public")
+	}
+}
+
+func admitServer(t *testing.T, o Options) *Server {
+	t.Helper()
+	s, err := New(Config{Options: o, Dialer: &far{}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func TestAdmitRefusesWhatIsNobodysToReach(t *testing.T) {
+	id := strings.Repeat("a", 56)
+	for _, c := range []struct{ host, public, testnet string }{
+		{"example.com", "", ""},
+		{"127.0.0.1", "private_address", ""},
+		{"[::1]", "private_address", ""},
+		{"::ffff:10.1.1.1", "private_address", ""},
+		{"localhost", "private_address", ""},
+		{"a.localhost.", "private_address", ""},
+		{"notlocalhost", "", ""},
+		{"x.onion", "name_not_found", "name_not_found"},
+		{"X.ONION.", "name_not_found", "name_not_found"},
+		{"onion", "name_not_found", "name_not_found"},
+		{"monion", "", ""},
+		{id + ".chive.alt", "service_not_found", "service_not_found"},
+		{"www." + id + ".Chive.Alt", "service_not_found", "service_not_found"},
+		{"x.alt", "name_not_found", "name_not_found"},
+		{"203.0.113.5", "", ""},
+		{"a..b", "name_not_found", "name_not_found"},
+	} {
+		for testnet, want := range map[bool]string{false: c.public, true: c.testnet} {
+			_, err := admitServer(t, Options{Testnet: testnet}).admit(address{name: c.host, port: 80})
+			got := ""
+			if err != nil {
+				got = outcomeFor(err).reason
+			}
+			if got != want {
+				t.Errorf("%s, testnet %v: %q, want %q", c.host, testnet, got, want)
+			}
+		}
+	}
+	if _, err := admitServer(t, Options{}).admit(address{name: "example.com"}); err == nil {
+		t.Error("port 0 admitted")
+	}
+}
+
+// TestRefuseIPTakesWhatWasLookedUp: refuse_ip on and off, looked up or not.
+func TestRefuseIPTakesWhatWasLookedUp(t *testing.T) {
+	ip := netip.MustParseAddr("203.0.113.5")
+	for _, refuse := range []bool{false, true} {
+		s := admitServer(t, Options{RefuseIP: refuse})
+		_, err := s.admit(address{ip: ip, port: 80})
+		if (err != nil) != refuse || refuse && outcomeFor(err).socks5 != 2 {
+			t.Errorf("refuse_ip %v: %v", refuse, err)
+		}
+		if _, err := s.admit(address{name: "example.com", port: 80}); err != nil {
+			t.Errorf("name: %v", err)
+		}
+		if s.Counts().BareAddresses != 1 {
+			t.Error("not counted")
+		}
+		if _, err := s.chooseAnswer(Answer{Addrs: []netip.Addr{ip}}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.admit(address{name: "203.0.113.5", port: 80}); err != nil || s.Counts().BareAddresses != 1 {
+			t.Errorf("looked up: %v", err)
+		}
+	}
+}
+
+func TestLookupsKeepAnHourAndTheLast4096(t *testing.T) {
+	var l Lookups
+	now := time.Unix(1e9, 0)
+	at := func(i int) netip.Addr { return netip.AddrFrom4([4]byte{9, byte(i >> 16), byte(i >> 8), byte(i)}) }
+	for i := range lookupsKept {
+		l.Add(at(i), now)
+	}
+	l.Add(at(0), now.Add(time.Minute)) // again: no new slot
+	if !l.Has(at(0), now) || !l.Has(at(lookupsKept-1), now) || len(l.until) != lookupsKept {
+		t.Error("at the cap")
+	}
+	l.Add(at(lookupsKept), now)
+	if l.Has(at(0), now) || !l.Has(at(1), now) || !l.Has(at(lookupsKept), now) || len(l.until) != lookupsKept {
+		t.Error("beyond the cap the oldest goes")
+	}
+	if !l.Has(at(1), now.Add(lookupsLately-1)) || l.Has(at(1), now.Add(lookupsLately)) {
+		t.Error("an hour")
+	}
+	l.Forget()
+	if l.Has(at(1), now) {
+		t.Error("not forgotten")
+	}
+}
+
+func TestRareLinesComeOncePerHour(t *testing.T) {
+	var r rarely
+	now := time.Unix(1e9, 0)
+	if !r.due(now) || r.due(now) || r.due(now.Add(rareLine-1)) || !r.due(now.Add(rareLine)) {
+		t.Error("not once per hour")
+	}
+}

@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
+package proxy
+
+import (
+	"context"
+	"errors"
+)
+
+// The reasons of product §4.6, in its order, then four that only this package
+// gives.
+const (
+	reasonPrivateAddress      = "private_address"
+	reasonExitPolicy          = "exit_policy"
+	reasonRefusedIP           = "refused_ip"
+	reasonStarting            = "starting"
+	reasonNetworkDown         = "network_down"
+	reasonNameNotFound        = "name_not_found"
+	reasonHostUnreachable     = "host_unreachable"
+	reasonRefusedByTarget     = "refused_by_target"
+	reasonTimeout             = "timeout"
+	reasonServiceNotFound     = "service_not_found"
+	reasonServiceBad          = "service_descriptor_bad"
+	reasonIntroductionFailed  = "introduction_failed"
+	reasonRendezvousFailed    = "rendezvous_failed"
+	reasonIntroductionTimeout = "introduction_timeout"
+	reasonAuthMissing         = "client_auth_missing"
+	reasonAuthWrong           = "client_auth_wrong"
+	reasonServiceAddressBad   = "service_address_bad"
+	reasonCircuitFailed       = "circuit_failed"
+
+	reasonBadRequest     = "bad_request"
+	reasonUnknownCommand = "unknown_command"
+	reasonAddressType    = "address_type"
+	reasonBadAnswer      = "bad_answer"
+)
+
+// outcome is how one reason reaches a program.
+type outcome struct {
+	reason   string
+	socks5   byte
+	extended byte // 0: the same as socks5
+	http     int
+	sentence string
+}
+
+// outcomes is product §4.6. SOCKS4 answers 91 to all.
+var outcomes = [...]outcome{
+	{reasonPrivateAddress, 2, 0, 403, "The address is private or local and cannot be reached through the network. Exclude it from proxying (NO_PROXY)."},
+	{reasonExitPolicy, 2, 0, 403, "No exit permits this port. Use another port, or wait for an exit that permits it."},
+	{reasonRefusedIP, 2, 0, 403, "This listener refuses bare addresses, because the program may have looked the name up outside. Let the proxy resolve names: socks5h://, --socks4a, or http://."},
+	{reasonStarting, 3, 0, 503, "chive is still starting. Try again shortly; chive status shows the progress and what holds it up."},
+	{reasonNetworkDown, 3, 0, 503, "The network cannot be reached. Check this computer's connection, then run chive doctor."},
+	{reasonNameNotFound, 4, 0, 502, "The name does not exist. Check its spelling."},
+	{reasonHostUnreachable, 4, 0, 502, "The target cannot be reached from the exit. Try again later or another address of it."},
+	{reasonRefusedByTarget, 5, 0, 502, "The target refused or dropped the connection. Check the port, and that the target is running."},
+	{reasonTimeout, 6, 0, 504, "The target did not answer in time. Try again; if it stays, the target is down."},
+	{reasonServiceNotFound, 4, 0xF0, 502, "The service was not found. It may be offline; check the address, or try again later."},
+	{reasonServiceBad, 4, 0xF1, 502, "What the network holds about the service is invalid. Its operator must publish it again."},
+	{reasonIntroductionFailed, 4, 0xF2, 502, "The service did not take the introduction. Try again in a minute."},
+	{reasonRendezvousFailed, 4, 0xF3, 502, "The meeting with the service failed. Try again in a minute."},
+	{reasonIntroductionTimeout, 6, 0xF7, 504, "The service did not answer the introduction in time. Try again in a minute."},
+	{reasonAuthMissing, 4, 0xF4, 403, "The service admits only clients it knows. Add a key with chive auth new and send its public part to the operator."},
+	{reasonAuthWrong, 4, 0xF5, 403, "The service does not accept this client's key. Ask its operator to authorise the key that chive auth list shows."},
+	{reasonServiceAddressBad, 4, 0xF6, 502, "The service address is malformed. Copy it again, all 56 characters."},
+	{reasonCircuitFailed, 1, 0, 502, "No path to the target could be built, or it broke. Try again; if it stays, run chive doctor."},
+
+	{reasonBadRequest, 1, 0, 400, "The request is malformed. The program sent something that is not valid HTTP for a proxy."},
+	{reasonUnknownCommand, 7, 0, 501, "The request is of a kind that this proxy does not carry. Use CONNECT, or absolute http:// addresses."},
+	{reasonAddressType, 8, 0, 501, "The kind of address is unknown to this proxy. Use names, IPv4 or IPv6 addresses."},
+	{reasonBadAnswer, 1, 0, 502, "The target's answer is not valid HTTP. Check that the port speaks http."},
+}
+
+// outcomeOf finds a reason; one outside the list counts as circuit_failed, so
+// that nothing but the list ever reaches a program.
+func outcomeOf(reason string) *outcome {
+	var fallback *outcome
+	for i := range outcomes {
+		if outcomes[i].reason == reason {
+			return &outcomes[i]
+		}
+		if outcomes[i].reason == reasonCircuitFailed {
+			fallback = &outcomes[i]
+		}
+	}
+	return fallback
+}
+
+// socks5Code is the reply code of SOCKS5.
+func (o *outcome) socks5Code(extended bool) byte {
+	if extended && o.extended != 0 {
+		return o.extended
+	}
+	return o.socks5
+}
+
+// refusal is an error of this package that has a reason.
+type refusal string
+
+func (r refusal) Error() string  { return "proxy: " + string(r) }
+func (r refusal) Reason() string { return string(r) }
+
+// outcomeFor classifies an error, ours or a Dialer's.
+func outcomeFor(err error) *outcome {
+	var r interface{ Reason() string }
+	if errors.As(err, &r) {
+		return outcomeOf(r.Reason())
+	}
+	if errors.Is(err, context.DeadlineExceeded) {
+		return outcomeOf(reasonTimeout)
+	}
+	return outcomeOf(reasonCircuitFailed)
+}

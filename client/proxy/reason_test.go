@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
+package proxy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+)
+
+// reasonTable is product §4.6, written down a second time.
+var reasonTable = []struct {
+	reason                 string
+	socks5, extended, http int
+}{
+	{"private_address", 2, 2, 403}, {"exit_policy", 2, 2, 403}, {"refused_ip", 2, 2, 403},
+	{"starting", 3, 3, 503}, {"network_down", 3, 3, 503},
+	{"name_not_found", 4, 4, 502}, {"host_unreachable", 4, 4, 502}, {"refused_by_target", 5, 5, 502}, {"timeout", 6, 6, 504},
+	{"service_not_found", 4, 0xF0, 502}, {"service_descriptor_bad", 4, 0xF1, 502},
+	{"introduction_failed", 4, 0xF2, 502}, {"rendezvous_failed", 4, 0xF3, 502}, {"introduction_timeout", 6, 0xF7, 504},
+	{"client_auth_missing", 4, 0xF4, 403}, {"client_auth_wrong", 4, 0xF5, 403}, {"service_address_bad", 4, 0xF6, 502},
+	{"circuit_failed", 1, 1, 502},
+}
+
+func TestReasonsMapAsInTheTable(t *testing.T) {
+	ours := map[string]bool{reasonBadRequest: true, reasonUnknownCommand: true, reasonAddressType: true, reasonBadAnswer: true}
+	if len(outcomes) != len(reasonTable)+len(ours) {
+		t.Errorf("%d outcomes", len(outcomes))
+	}
+	for _, want := range reasonTable {
+		o := outcomeFor(fmt.Errorf("wrapped: %w", refusal(want.reason)))
+		if o.reason != want.reason || int(o.socks5Code(false)) != want.socks5 || int(o.socks5Code(true)) != want.extended || o.http != want.http {
+			t.Errorf("%s: %+v", want.reason, o)
+		}
+	}
+	for _, o := range outcomes {
+		if len(o.sentence) < 20 || !strings.HasSuffix(o.sentence, ".") || statusText(o.http) == "" {
+			t.Errorf("%s has no sentence", o.reason)
+		}
+	}
+}
+
+func TestForeignErrorsSayNothing(t *testing.T) {
+	for err, want := range map[error]string{
+		errors.New("10.1.2.3:80 refused"):     reasonCircuitFailed,
+		refusal("10.1.2.3"):                   reasonCircuitFailed,
+		context.Canceled:                      reasonCircuitFailed,
+		context.DeadlineExceeded:              reasonTimeout,
+		refusal(reasonIntroductionTimeout):    reasonIntroductionTimeout,
+		errors.Join(refusal("exit_policy")):   "exit_policy",
+		fmt.Errorf("x: %w", refusal("onion")): reasonCircuitFailed,
+	} {
+		if got := outcomeFor(err).reason; got != want {
+			t.Errorf("%v: %s", err, got)
+		}
+	}
+}
+
+func TestIsolationKeysDifferInEveryPart(t *testing.T) {
+	seen := map[Isolation]int{}
+	for i, c := range []struct {
+		listener, client string
+		cred             credentials
+	}{
+		{"", "", credentials{}}, {"a", "", credentials{}}, {"", "a", credentials{}}, {"", "", credentials{user: "a"}},
+		{"", "", credentials{password: "a"}}, {"", "", credentials{extra: "a"}}, {"ab", "", credentials{}}, {"a", "b", credentials{}},
+		{"", "", credentials{user: "a", password: "b"}}, {"", "", credentials{user: "ab"}},
+	} {
+		k := isolationKey(c.listener, c.client, c.cred)
+		if j, ok := seen[k]; ok || len(k) != 32 {
+			t.Errorf("%d and %d share a key", i, j)
+		}
+		seen[k] = i
+	}
+	first := isolationKey("l", "c", credentials{user: "u"})
+	if second := isolationKey("l", "c", credentials{user: "u"}); first != second {
+		t.Error("not stable")
+	}
+}
