@@ -1,0 +1,272 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
+package testnet
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"io"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"chive/circuit/handshake"
+	"chive/client"
+	"chive/directory/genesis"
+	"chive/directory/record"
+	"chive/directory/snapshot"
+	"chive/relay"
+	"chive/relay/exit"
+)
+
+// Bounds of a testnet in one process.
+const (
+	MinRelays  = 3
+	MaxRelays  = 300
+	MaxClients = 300
+)
+
+// Config says what network to build.
+type Config struct {
+	// Relays is the number of relays, MinRelays to MaxRelays; zero means 10.
+	Relays int
+	// Exits is how many of them are exits; zero means 3.
+	Exits int
+	// Clients is the number of clients, up to MaxClients; zero means 1.
+	Clients int
+	// Fabric is what the nodes stand in; nil means a Loopback.
+	Fabric Fabric
+	// Hops is the length of circuits; zero means client.DefaultHops.
+	Hops int
+	// Rand feeds every node; nil means the system's source. It is used by many
+	// goroutines at once.
+	Rand io.Reader
+	// Log receives the nodes' lines; the zero value is silent.
+	Log zerolog.Logger
+	// Progress is told how the first client's bootstrap goes. Nil is allowed.
+	Progress func(client.Progress)
+	// Observe, if set, returns what observes relay i. Nil observes nothing.
+	Observe func(i int) relay.Observer
+	// DrainTimeout is the relays'; zero means that they stop at once.
+	DrainTimeout time.Duration
+}
+
+// ErrConfig says that a number of nodes is out of bounds.
+var ErrConfig = errors.New("testnet: 3 to 300 relays, 1 to as many exits, and up to 300 clients")
+
+// Relay is one relay of a testnet.
+type Relay struct {
+	*relay.Relay
+	Founder *record.Founder
+	Exit    bool
+
+	stop context.CancelFunc
+	done chan error
+}
+
+// Client is one client of a testnet.
+type Client struct {
+	*client.Client
+
+	stop context.CancelFunc
+	done chan error
+}
+
+// Network is a running testnet.
+type Network struct {
+	Genesis *genesis.Document
+	Relays  []*Relay
+	Clients []*Client
+
+	fabric Fabric
+	target *http.Server
+	tasks  sync.WaitGroup
+}
+
+// Start builds and starts a network. It returns once every relay accepts links and
+// every client has a circuit, or with the first failure; then nothing is left
+// running. ctx bounds the start only.
+func Start(ctx context.Context, c Config) (*Network, error) {
+	if err := c.fill(); err != nil {
+		return nil, err
+	}
+	n := &Network{fabric: c.Fabric}
+	if err := n.start(ctx, &c); err != nil {
+		n.Close()
+		return nil, err
+	}
+	return n, nil
+}
+
+func (c *Config) fill() error {
+	if c.Relays == 0 {
+		c.Relays = 10
+	}
+	if c.Exits == 0 {
+		c.Exits = min(3, c.Relays)
+	}
+	if c.Clients == 0 {
+		c.Clients = 1
+	}
+	if c.Relays < MinRelays || c.Relays > MaxRelays || c.Exits < 1 || c.Exits > c.Relays || c.Clients < 0 || c.Clients > MaxClients {
+		return ErrConfig
+	}
+	if c.Fabric == nil {
+		c.Fabric = &Loopback{}
+	}
+	if c.Rand == nil {
+		c.Rand = rand.Reader
+	}
+	if c.DrainTimeout == 0 {
+		c.DrainTimeout = -1
+	}
+	return nil
+}
+
+func (n *Network) start(ctx context.Context, c *Config) error {
+	if err := n.startTarget(); err != nil {
+		return err
+	}
+	plans, err := plan(c)
+	if err != nil {
+		return err
+	}
+	if n.Genesis, err = found(plans); err != nil {
+		return err
+	}
+	view := snapshot.Genesis(n.Genesis)
+	for i, p := range plans {
+		if err := n.startRelay(ctx, c, i, p, view); err != nil {
+			return err
+		}
+	}
+	return n.startClients(ctx, c, view)
+}
+
+func (n *Network) startTarget() error {
+	ln, err := n.fabric.Target()
+	if err != nil {
+		return err
+	}
+	n.target = newTarget()
+	n.tasks.Add(1)
+	go func() {
+		defer n.tasks.Done()
+		serveTarget(n.target, ln)
+	}()
+	return nil
+}
+
+// startRelay starts relay i and waits until it accepts links.
+func (n *Network) startRelay(ctx context.Context, c *Config, i int, p *planned, view snapshot.View) error {
+	cfg := relay.Config{
+		Genesis: n.Genesis, View: view,
+		Identity: p.identity, Onion: []*handshake.OnionKey{p.onion},
+		Transport: p.transport, Listen: p.listen,
+		DrainTimeout: c.DrainTimeout, Rand: c.Rand, Log: c.Log,
+	}
+	if c.Observe != nil {
+		cfg.Observer = c.Observe(i)
+	}
+	if p.exit() {
+		x, err := exitConfig(c.Fabric.Exit(i), n.Genesis)
+		if err != nil {
+			return err
+		}
+		if cfg.Exit, err = exit.New(x); err != nil {
+			return err
+		}
+	}
+	role, err := relay.New(cfg)
+	if err != nil {
+		return err
+	}
+	life, stop := context.WithCancel(context.WithoutCancel(ctx))
+	r := &Relay{Relay: role, Founder: p.founder, Exit: p.exit(), stop: stop, done: make(chan error, 1)}
+	go func() { r.done <- role.Run(life) }()
+	n.Relays = append(n.Relays, r)
+	select {
+	case <-role.Ready():
+		return nil
+	case err := <-r.done:
+		r.done <- err
+		return errors.Join(errors.New("testnet: a relay did not start"), err)
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// startClients starts all clients and waits until each has a circuit.
+func (n *Network) startClients(ctx context.Context, c *Config, view snapshot.View) error {
+	for i := range c.Clients {
+		cfg := client.Config{
+			Genesis: n.Genesis, View: view, Transport: c.Fabric.Client(i),
+			Hops: c.Hops, Rand: c.Rand, Log: c.Log,
+		}
+		if i == 0 {
+			cfg.Progress = c.Progress
+		}
+		role, err := client.New(cfg)
+		if err != nil {
+			return err
+		}
+		life, stop := context.WithCancel(context.WithoutCancel(ctx))
+		cl := &Client{Client: role, stop: stop, done: make(chan error, 1)}
+		go func() { cl.done <- role.Run(life) }()
+		n.Clients = append(n.Clients, cl)
+	}
+	for _, cl := range n.Clients {
+		select {
+		case <-cl.Ready():
+		case err := <-cl.done:
+			cl.done <- err
+			return errors.Join(errors.New("testnet: a client did not start"), err)
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return nil
+}
+
+// Stop ends one relay and waits until it has gone. Its links break, as they do
+// when a relay is switched off.
+func (r *Relay) Stop() {
+	r.stop()
+	r.done <- <-r.done
+}
+
+// Stop ends one client and waits until it has gone.
+func (c *Client) Stop() {
+	c.stop()
+	c.done <- <-c.done
+}
+
+// Close ends the network: clients first, then relays, then the target. It returns
+// when everything has gone. It may be called again.
+func (n *Network) Close() {
+	var wg sync.WaitGroup
+	for _, c := range n.Clients {
+		wg.Add(1)
+		go func() {
+			defer wg.Done()
+			c.Stop()
+		}()
+	}
+	wg.Wait()
+	for _, r := range n.Relays {
+		wg.Add(1)
+		go func() {
+			defer wg.Done()
+			r.Stop()
+		}()
+	}
+	wg.Wait()
+	if n.target != nil {
+		_ = n.target.Close()
+	}
+	n.tasks.Wait()
+	n.fabric.Close()
+}
