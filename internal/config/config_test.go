@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
+package config
+
+import (
+	"errors"
+	"path/filepath"
+	"testing"
+)
+
+func TestStateFolderFollowsTheSystem(t *testing.T) {
+	for _, c := range []struct {
+		name, system string
+		env          map[string]string
+		want         string
+	}{
+		{"service manager", "linux", map[string]string{"STATE_DIRECTORY": "/var/lib/chive", "HOME": "/h"}, "/var/lib/chive"},
+		{"first of several", "linux", map[string]string{"STATE_DIRECTORY": "/var/lib/chive:/var/lib/other"}, "/var/lib/chive"},
+		{"XDG", "linux", map[string]string{"XDG_STATE_HOME": "/x", "HOME": "/h"}, "/x/chive"},
+		{"relative XDG is ignored", "linux", map[string]string{"XDG_STATE_HOME": "x", "HOME": "/h"}, "/h/.local/state/chive"},
+		{"home", "linux", map[string]string{"HOME": "/h"}, "/h/.local/state/chive"},
+		{"mac", "darwin", map[string]string{"HOME": "/h"}, "/h/Library/Application Support/chive"},
+		{"windows", "windows", map[string]string{"LOCALAPPDATA": "L"}, filepath.Join("L", "chive")},
+		{"nothing", "linux", nil, ""},
+		{"nothing on windows", "windows", map[string]string{"HOME": "/h"}, ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			got := readEnvironment(func(k string) string { return c.env[k] }, c.system)
+			if filepath.ToSlash(got.StateDir) != filepath.ToSlash(c.want) || got.NoColor {
+				t.Errorf("got %q, want %q", got.StateDir, c.want)
+			}
+		})
+	}
+	if !readEnvironment(func(k string) string { return map[string]string{"NO_COLOR": "1"}[k] }, "linux").NoColor {
+		t.Error("NO_COLOR is not heard")
+	}
+}
+
+func TestRatesNeedAUnit(t *testing.T) {
+	for _, c := range []struct {
+		text string
+		want uint64
+	}{
+		{"1 MiB/s", 8 << 20}, {"1MiB/s", 8 << 20}, {" 1.5 MB/s ", 12_000_000}, {"500 KiB/s", 500 * 8 << 10},
+		{"20 Mbit/s", 20_000_000}, {"1 gbit/s", 1_000_000_000}, {"0 B/s", 0},
+	} {
+		if got, err := ParseRate(c.text); err != nil || got != c.want {
+			t.Errorf("%q: %d, %v; want %d", c.text, got, err, c.want)
+		}
+	}
+	for _, text := range []string{"", "1", "1000", "MiB/s", "1 MiB", "1 MiB/h", "-1 MiB/s", "1e400 B/s", "NaN B/s", "9999999999 GiB/s", "1 furlong/s"} {
+		if got, err := ParseRate(text); !errors.Is(err, ErrRate) {
+			t.Errorf("%q: %d, %v; want ErrRate", text, got, err)
+		}
+	}
+}

@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
+package node
+
+import (
+	"context"
+	"net/netip"
+	"sync"
+
+	"chive/client"
+	"chive/client/proxy"
+)
+
+// dialer lets the proxy use a client. Spec: product §4.5.
+type dialer struct{ c *client.Client }
+
+// Dial opens a stream.
+func (d dialer) Dial(ctx context.Context, iso proxy.Isolation, t proxy.Target, early []byte) (proxy.Conn, error) {
+	conn, err := d.c.Dial(ctx, client.Isolation(iso), t.Host, t.Port, early)
+	if err != nil {
+		return nil, err
+	}
+	return &stream{Conn: conn}, nil
+}
+
+// Resolve looks a name up at an exit.
+func (d dialer) Resolve(ctx context.Context, iso proxy.Isolation, name string) (proxy.Answer, error) {
+	addrs, ttl, err := d.c.Resolve(ctx, client.Isolation(iso), name)
+	return proxy.Answer{Addrs: addrs, TTL: ttl}, err
+}
+
+// ResolveAddr looks the names of an address up at an exit.
+func (d dialer) ResolveAddr(ctx context.Context, iso proxy.Isolation, addr netip.Addr) ([]string, error) {
+	names, _, err := d.c.ResolveAddr(ctx, client.Isolation(iso), addr)
+	return names, err
+}
+
+// OpenUDP opens an association.
+func (d dialer) OpenUDP(ctx context.Context, iso proxy.Isolation, t proxy.Target) (proxy.PacketConn, error) {
+	conn, err := d.c.OpenUDP(ctx, client.Isolation(iso), t.Port)
+	if err != nil {
+		return nil, err
+	}
+	life, stop := context.WithCancel(context.Background())
+	return &association{conn: conn, life: life, stop: stop}, nil
+}
+
+// stream is a client's stream whose Close gives up what is still open: the far
+// side then sees a reset, not an end in order.
+type stream struct {
+	*client.Conn
+	once sync.Once
+}
+
+// Close may come more than once.
+func (s *stream) Close() error {
+	var err error
+	s.once.Do(func() {
+		if !s.Over() {
+			_ = s.Reset(endReset)
+		}
+		err = s.Conn.Close()
+	})
+	return err
+}
+
+// endReset is the reason "reset" of END. Spec: protocol §5.
+const endReset = 6
+
+// association is a client's UDP association whose Close releases a waiting
+// ReadFrom.
+type association struct {
+	conn *client.PacketConn
+	life context.Context
+	stop context.CancelFunc
+}
+
+func (a *association) ReadFrom(p []byte) (int, proxy.Target, error) {
+	n, from, err := a.conn.ReadFrom(a.life, p)
+	if err != nil {
+		return 0, proxy.Target{}, err
+	}
+	return n, proxy.Target{Host: from.Addr().Unmap().String(), Port: from.Port()}, nil
+}
+
+func (a *association) WriteTo(p []byte, t proxy.Target) error {
+	return a.conn.WriteTo(p, t.Host, t.Port)
+}
+
+func (a *association) Close() error {
+	a.stop()
+	return a.conn.Close()
+}

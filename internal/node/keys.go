@@ -1,0 +1,223 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
+package node
+
+import (
+	"cmp"
+	"crypto/ed25519"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"chive/internal/store"
+)
+
+// Files in relay/keys. An onion key's file carries its serial number.
+const (
+	identityFile    = "identity.key"
+	vrfFile         = "vrf.key"
+	committeePrefix = "committee-"
+	onionPrefix     = "onion-"
+	keySuffix       = ".key"
+	founderTerms    = 2  // a founder has committee keys for the terms 0 and 1
+	maxKeyFiles     = 64 // in the folder
+)
+
+// relayKeys are the secret keys of one relay.
+type relayKeys struct {
+	folder    string
+	identity  *secretKey
+	vrf       *secretKey
+	committee []*secretKey // by term
+	onion     onionKeys
+}
+
+// Format prints nothing of the keys, whatever the verb (KEY-5).
+func (k *relayKeys) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte("keys(redacted)")) }
+
+// wipe clears the keys, as far as Go lets it (KEY-7).
+func (k *relayKeys) wipe() {
+	for _, s := range k.all() {
+		clear(s.seed[:])
+	}
+}
+
+func (k *relayKeys) all() []*secretKey {
+	out := append([]*secretKey{k.identity, k.vrf}, k.committee...)
+	for _, o := range k.onion {
+		out = append(out, o.secretKey)
+	}
+	return out
+}
+
+// hasKeys reports whether the folder holds a relay's keys.
+func (s *State) hasKeys() (bool, error) { return exists(s.path(keysFolder), "key folder") }
+
+// createKeys makes a new relay's keys. They appear all at once: a kill leaves
+// either no keys or all of them. The caller holds the lock.
+func (s *State) createKeys(rand io.Reader, now time.Time) error {
+	fresh, err := s.folder(keysFolder + ".new")
+	if err != nil {
+		return err
+	}
+	if err := os.RemoveAll(fresh); err != nil { // what a kill left behind
+		return fileFault(fresh, "key folder", err)
+	}
+	if fresh, err = s.folder(keysFolder + ".new"); err != nil {
+		return err
+	}
+	now = now.UTC().Truncate(time.Second)
+	made := map[string]*secretKey{
+		identityFile:           {use: useIdentity},
+		vrfFile:                {use: useVRF},
+		onionName(firstSerial): {use: useOnion},
+	}
+	for term := range founderTerms {
+		made[committeePrefix+strconv.Itoa(term)+keySuffix] = &secretKey{use: useCommittee, term: term}
+	}
+	for name, k := range made {
+		k.created = now
+		if err := writeKey(filepath.Join(fresh, name), k, rand); err != nil {
+			return err
+		}
+		clear(k.seed[:])
+	}
+	if err := os.Rename(fresh, s.path(keysFolder)); err != nil {
+		return fileFault(s.path(keysFolder), "key folder", err)
+	}
+	return nil
+}
+
+// writeKey draws the key's secret and writes its file.
+func writeKey(path string, k *secretKey, rand io.Reader) error {
+	if _, err := io.ReadFull(rand, k.seed[:]); err != nil {
+		return fault(Failed, "no_randomness", "Restart the machine; if that does not help, do not run chive on it.", "The system gives no random bytes")
+	}
+	data, err := k.encode()
+	if err != nil {
+		return err
+	}
+	defer clear(data)
+	if err := store.WriteFile(path, data); err != nil {
+		return fileFault(path, "key file", err)
+	}
+	return nil
+}
+
+// readKey reads a key file.
+func readKey(path string, want use) (*secretKey, error) {
+	data, err := store.ReadKey(path)
+	if err != nil {
+		return nil, fileFault(path, "key file", err)
+	}
+	defer clear(data)
+	k, err := decodeKey(data, want)
+	if err != nil {
+		return nil, fault(Usage, "key_damaged", "Restore it from a backup.", "The key file %s is damaged or is not the %s key", path, want)
+	}
+	return k, nil
+}
+
+// loadKeys reads a relay's keys. The caller wipes them.
+func (s *State) loadKeys() (*relayKeys, error) {
+	folder := s.path(keysFolder)
+	there, err := s.hasKeys()
+	if err != nil {
+		return nil, err
+	}
+	if !there {
+		return nil, fault(Usage, "keys_missing",
+			"Make them with: chive keys founder --state "+quote(s.dir)+" --address IP:PORT --out FILE",
+			"The state folder %s holds no keys of a relay", s.dir)
+	}
+	if err := s.checkFolders(folder); err != nil {
+		return nil, err
+	}
+	entries, err := os.ReadDir(folder)
+	if err != nil {
+		return nil, fileFault(folder, "key folder", err)
+	}
+	if len(entries) > maxKeyFiles {
+		return nil, fault(Usage, "key_folder", "Move what does not belong there.", "The key folder %s holds more files than a relay has keys", folder)
+	}
+	k := &relayKeys{folder: folder}
+	if k.identity, err = readKey(filepath.Join(folder, identityFile), useIdentity); err != nil {
+		return nil, err
+	}
+	if k.vrf, err = readKey(filepath.Join(folder, vrfFile), useVRF); err != nil {
+		return nil, err
+	}
+	for _, e := range entries {
+		name := e.Name()
+		switch {
+		case strings.HasPrefix(name, committeePrefix) && strings.HasSuffix(name, keySuffix):
+			c, err := readKey(filepath.Join(folder, name), useCommittee)
+			if err != nil {
+				return nil, err
+			}
+			k.committee = append(k.committee, c)
+		case strings.HasPrefix(name, onionPrefix) && strings.HasSuffix(name, keySuffix):
+			o, err := readOnion(folder, name)
+			if err != nil {
+				return nil, err
+			}
+			k.onion = append(k.onion, o)
+		}
+	}
+	slices.SortFunc(k.committee, func(a, b *secretKey) int { return cmp.Compare(a.term, b.term) })
+	k.onion.sort()
+	if len(k.onion) == 0 {
+		return nil, fault(Usage, "key_missing", "Restore it from a backup.", "The key folder %s holds no onion key", folder)
+	}
+	return k, nil
+}
+
+// identityKey returns the relay's signing key.
+func (k *relayKeys) identityKey() ed25519.PrivateKey { return k.identity.signing() }
+
+// KeyInfo is what may be shown of a key.
+type KeyInfo struct {
+	Use     string    // identity, onion, vrf, committee
+	Term    int       // of a committee key, else -1
+	Public  string    // hexadecimal
+	Created time.Time // whole seconds, UTC
+	File    string
+}
+
+// Keys lists a relay's keys without their secrets.
+func (s *State) Keys() ([]KeyInfo, error) {
+	k, err := s.loadKeys()
+	if err != nil {
+		return nil, err
+	}
+	defer k.wipe()
+	var out []KeyInfo
+	for _, key := range k.all() {
+		public, err := key.public()
+		if err != nil {
+			return nil, err
+		}
+		info := KeyInfo{Use: string(key.use), Term: -1, Public: hex.EncodeToString(public[:]), Created: key.created}
+		switch key.use {
+		case useIdentity:
+			info.File = identityFile
+		case useVRF:
+			info.File = vrfFile
+		case useCommittee:
+			info.Term = key.term
+			info.File = committeePrefix + strconv.Itoa(key.term) + keySuffix
+		}
+		info.File = filepath.Join(k.folder, info.File)
+		out = append(out, info)
+	}
+	for i, o := range k.onion {
+		out[len(out)-len(k.onion)+i].File = filepath.Join(k.folder, onionName(o.serial))
+	}
+	return out, nil
+}

@@ -1,0 +1,236 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
+package node
+
+import (
+	"encoding/hex"
+	"errors"
+	"net/netip"
+	"strings"
+	"time"
+
+	"chive/directory/genesis"
+	"chive/directory/record"
+	"chive/internal/store"
+)
+
+// NewNetwork writes an unsigned genesis document made of founders' files.
+// Spec: directory §2.
+func NewNetwork(name string, founderFiles []string, testnet bool, now time.Time, out string) (*NetworkInfo, error) {
+	if len(founderFiles) == 0 {
+		return nil, fault(Usage, "founders_missing", "Collect the files that founders make with chive keys founder, and name each: --founder FILE.", "A network needs founders")
+	}
+	if err := fresh(out); err != nil {
+		return nil, err
+	}
+	var founders []*record.Founder
+	for _, path := range founderFiles {
+		data, err := store.ReadFile(path, record.MaxFounderFileSize)
+		if err != nil {
+			return nil, fileFault(path, "founder's file", err)
+		}
+		f, err := record.ParseFounderFile(data)
+		if err != nil {
+			return nil, fault(Usage, "founder_damaged", "Get the file again from its founder, who makes it with chive keys founder.", "%s is not a founder's file, or was changed", path)
+		}
+		founders = append(founders, f)
+	}
+	doc, err := genesis.New(name, founders, testnet, now)
+	if err != nil {
+		return nil, refusedFault("This network", err)
+	}
+	if err := writeGenesis(out, doc); err != nil {
+		return nil, err
+	}
+	return describe(doc), nil
+}
+
+// SignNetwork adds the signature of the relay in this state folder to the genesis
+// document in the file.
+func (s *State) SignNetwork(path string) (*NetworkInfo, error) {
+	doc, err := readDraft(path)
+	if err != nil {
+		return nil, err
+	}
+	keys, err := s.loadKeys()
+	if err != nil {
+		return nil, err
+	}
+	defer keys.wipe()
+	identity := keys.identityKey()
+	defer clear(identity)
+	if err := doc.Sign(identity); err != nil {
+		return nil, fault(Usage, "not_founder",
+			"Give this relay's founder file to whoever makes the document: chive keys founder, then chive network new --founder FILE.",
+			"The relay in %s is not a founder of the network %s", s.dir, doc.Name)
+	}
+	if err := writeGenesis(path, doc); err != nil {
+		return nil, err
+	}
+	return describe(doc), nil
+}
+
+// Finding is one thing that is wrong or doubtful with a genesis document.
+type Finding struct {
+	Error bool // the network cannot run with it; else it is a warning
+	Text  string
+}
+
+// LintNetwork says everything that is wrong or doubtful with the genesis document
+// in the file. The fault is about the file itself.
+func LintNetwork(path string) (*NetworkInfo, []Finding, error) {
+	doc, err := readDraft(path)
+	var refused *genesis.RefusedError
+	if err != nil && (doc == nil || !errors.As(err, &refused)) {
+		return nil, nil, err
+	}
+	var out []Finding
+	for _, f := range doc.Lint() {
+		out = append(out, Finding{f.Error, f.Text})
+	}
+	if err := doc.Verify(); err != nil {
+		f := genesisFault(path, doc, err)
+		out = append(out, Finding{true, f.Text + ". " + f.Fix})
+	}
+	return describe(doc), out, nil
+}
+
+// ShowNetwork reads the genesis document in the file, which may lack signatures.
+func ShowNetwork(path string) (*NetworkInfo, error) {
+	doc, err := readDraft(path)
+	if err != nil {
+		return nil, err
+	}
+	return describe(doc), nil
+}
+
+// NetworkInfo is what a genesis document says.
+type NetworkInfo struct {
+	Name      string
+	Testnet   bool
+	NetworkID string // hexadecimal
+	Time      time.Time
+	Epoch     time.Duration
+	Missing   int // signatures
+	Founders  []FounderInfo
+}
+
+// FounderInfo is what a genesis document says about one founder.
+type FounderInfo struct {
+	Identity  string // hexadecimal
+	RID       string // hexadecimal
+	Addresses []netip.AddrPort
+	RateKbit  uint32 // kbit/s
+	Exit      string // what it permits, in words; "off"
+	Family    string // hexadecimal; empty: none
+	Signed    bool
+}
+
+func describe(doc *genesis.Document) *NetworkInfo {
+	nid := doc.NetworkID()
+	missing := doc.Missing()
+	n := &NetworkInfo{
+		Name: doc.Name, Testnet: doc.Testnet, NetworkID: hex.EncodeToString(nid[:]),
+		Time: doc.Time, Epoch: doc.Params.EpochLen, Missing: len(missing),
+	}
+	for _, f := range doc.Founders {
+		rid := record.NewRID(nid, f.Identity)
+		info := FounderInfo{
+			Identity: hex.EncodeToString(f.Identity), RID: hex.EncodeToString(rid[:]),
+			Addresses: f.Addresses, RateKbit: f.DeclaredRate, Exit: "off", Signed: true,
+			Family: hex.EncodeToString(f.Family),
+		}
+		if len(f.Policy) > 0 {
+			info.Exit = describePolicy(f.Policy)
+		}
+		n.Founders = append(n.Founders, info)
+	}
+	for _, i := range missing {
+		n.Founders[i].Signed = false
+	}
+	return n
+}
+
+// loadGenesis reads the genesis document in the file and verifies it.
+func loadGenesis(path string) (*genesis.Document, error) {
+	if path == "" {
+		return nil, fault(Unreachable, "no_network",
+			"Start a network on this machine: chive testnet up. Or name a network's genesis document: --genesis FILE (chive network new makes one).",
+			"No public network is built into this version")
+	}
+	doc, err := readDraft(path)
+	if err != nil {
+		return nil, err
+	}
+	if err := doc.Verify(); err != nil {
+		return nil, genesisFault(path, doc, err)
+	}
+	return doc, nil
+}
+
+// readDraft reads a genesis document that may lack signatures. With a fault that
+// says that the document breaks rules comes the document.
+func readDraft(path string) (*genesis.Document, error) {
+	data, err := store.ReadFile(path, genesis.MaxTestnetSize)
+	if err != nil {
+		return nil, fileFault(path, "genesis document", err)
+	}
+	doc, err := genesis.ParseDraft(data)
+	if err != nil {
+		return doc, genesisFault(path, doc, err)
+	}
+	return doc, nil
+}
+
+func writeGenesis(path string, doc *genesis.Document) error {
+	data, err := doc.Encode()
+	if err != nil {
+		return err
+	}
+	return writePublic(path, data)
+}
+
+// genesisError is a Fault that keeps its cause.
+type genesisError struct {
+	*Fault
+	cause error
+}
+
+func (e *genesisError) Unwrap() []error { return []error{e.Fault, e.cause} }
+
+func genesisFault(path string, doc *genesis.Document, err error) *genesisError {
+	f := fault(Usage, "genesis_damaged", "Get the file again from the network's founders, and compare what chive network show prints.",
+		"%s is not a genesis document, or was changed", path)
+	var refused *genesis.RefusedError
+	switch {
+	case errors.Is(err, genesis.ErrUnsigned):
+		f = fault(Usage, "genesis_unsigned", "Each founder that is missing runs: chive network sign "+quote(path)+"; chive network show "+quote(path)+" names them.",
+			"%s lacks the signatures of %d of its %d founders", path, len(doc.Missing()), len(doc.Founders))
+	case errors.Is(err, genesis.ErrSignature):
+		f = fault(Usage, "genesis_forged", "Get the file again from the network's founders.", "%s holds a founder's signature that does not verify", path)
+	case errors.As(err, &refused):
+		f = refusedFault(path, err)
+	}
+	return &genesisError{f, err}
+}
+
+// refusedFault puts the rules that a document breaks into words.
+func refusedFault(what string, err error) *Fault {
+	var refused *genesis.RefusedError
+	if !errors.As(err, &refused) {
+		return fault(Usage, "genesis_refused", "Leave out founders, or make a testnet: --testnet.", "%s cannot be made a genesis document (%s)", what, strings.TrimPrefix(err.Error(), "genesis: "))
+	}
+	var texts []string
+	for _, f := range refused.Findings {
+		texts = append(texts, f.Text)
+	}
+	first, fix, _ := strings.Cut(texts[0], ": ")
+	if fix == "" {
+		fix = "Make the document anew."
+	}
+	more := ""
+	if len(texts) > 1 {
+		more = " (and more: " + strings.Join(texts[1:], " ") + ")"
+	}
+	return fault(Usage, "genesis_refused", sentence(strings.TrimSuffix(fix, ".")), "%s breaks a rule of networks: %s%s", what, first, more)
+}
