@@ -21,7 +21,7 @@ func onion(i int) (*handshake.OnionKey, Target) {
 }
 
 // answer is the relay's side of the handshake.
-func answer(t testing.TB, i int, create []byte) (*handshake.Keys, []byte) {
+func answer(t tester, i int, create []byte) (*handshake.Keys, []byte) {
 	t.Helper()
 	k, target := onion(i)
 	created, keys, err := handshake.Respond(random(uint64(3000+i)), target.RID, []*handshake.OnionKey{k}, create, Negotiate)
@@ -32,7 +32,7 @@ func answer(t testing.TB, i int, create []byte) (*handshake.Keys, []byte) {
 }
 
 // createCell makes the CREATED cell that carries msg.
-func createdCell(t testing.TB, msg []byte) []byte {
+func createdCell(t tester, msg []byte) []byte {
 	t.Helper()
 	c := make([]byte, cell.Size)
 	if err := cell.PutHandshake(c, cell.Created, msg); err != nil {

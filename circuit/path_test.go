@@ -8,7 +8,6 @@ import (
 	"io"
 	"math/rand/v2"
 	"net/netip"
-	"testing"
 	"time"
 
 	"chive/circuit/cell"
@@ -25,10 +24,17 @@ func random(seed uint64) io.Reader {
 	return rand.NewChaCha8(s)
 }
 
+// tester is what these helpers need of a test: *testing.T and *rapid.T alike.
+type tester interface {
+	Helper()
+	Fatal(args ...any)
+	Fatalf(format string, args ...any)
+}
+
 // path is a whole circuit in memory: a client, hops, and the cells on the way
 // between them. The tests carry the cells.
 type path struct {
-	t    testing.TB
+	t    tester
 	now  time.Time
 	o    *Origin
 	hops []*Hop
@@ -51,7 +57,7 @@ func lowParams() Params {
 
 // newPath returns a circuit of n hops whose keys both sides were given, without
 // handshakes.
-func newPath(t testing.TB, n int, p Params) *path {
+func newPath(t tester, n int, p Params) *path {
 	t.Helper()
 	w := emptyPath(t, p)
 	r := random(uint64(n))
@@ -70,7 +76,7 @@ func newPath(t testing.TB, n int, p Params) *path {
 	return w
 }
 
-func emptyPath(t testing.TB, p Params) *path {
+func emptyPath(t tester, p Params) *path {
 	t.Helper()
 	o, err := NewOrigin(p, new(Buffers), random(1000))
 	if err != nil {
@@ -343,7 +349,7 @@ func (w *path) put(s, far *Stream, p []byte) (got []byte) {
 }
 
 // take reads everything a stream has.
-func take(t testing.TB, s *Stream) []byte {
+func take(t tester, s *Stream) []byte {
 	t.Helper()
 	b := make([]byte, s.Buffered())
 	n, err := s.Read(b)
@@ -354,7 +360,7 @@ func take(t testing.TB, s *Stream) []byte {
 }
 
 // bounded fails the test if an end holds more than its bounds allow.
-func bounded(t testing.TB, e *End) {
+func bounded(t tester, e *End) {
 	t.Helper()
 	w := &e.window
 	switch {

@@ -133,7 +133,7 @@ func (s *Stream) Put(p []byte) (n int, err error) {
 		if s.err != nil {
 			return n, s.err
 		}
-		if s.sendEnded || !s.maySend() {
+		if s.sendEnded || !s.maySend() || s.kind == StreamUDP || s.kind == StreamResolve {
 			return n, ErrState
 		}
 		room := s.end.countedRoom()

@@ -26,7 +26,7 @@ func (w *path) gone(c, r *Stream) {
 }
 
 // failure returns the reason of a stream's error, and fails if there is none.
-func failure(t testing.TB, s *Stream) StreamError {
+func failure(t tester, s *Stream) StreamError {
 	t.Helper()
 	var e *StreamError
 	if !errors.As(s.Err(), &e) {

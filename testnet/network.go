@@ -82,7 +82,9 @@ type Network struct {
 	Clients []*Client
 
 	fabric Fabric
+	log    zerolog.Logger
 	target *http.Server
+	stops  []context.CancelFunc // of the local ports
 	tasks  sync.WaitGroup
 }
 
@@ -93,7 +95,7 @@ func Start(ctx context.Context, c Config) (*Network, error) {
 	if err := c.fill(); err != nil {
 		return nil, err
 	}
-	n := &Network{fabric: c.Fabric}
+	n := &Network{fabric: c.Fabric, log: c.Log}
 	if err := n.start(ctx, &c); err != nil {
 		n.Close()
 		return nil, err
@@ -244,9 +246,12 @@ func (c *Client) Stop() {
 	c.done <- <-c.done
 }
 
-// Close ends the network: clients first, then relays, then the target. It returns
+// Close ends the network: local ports and clients first, then relays, then the target. It returns
 // when everything has gone. It may be called again.
 func (n *Network) Close() {
+	for _, stop := range n.stops {
+		stop()
+	}
 	var wg sync.WaitGroup
 	for _, c := range n.Clients {
 		wg.Add(1)

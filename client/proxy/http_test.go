@@ -274,7 +274,7 @@ func TestAnswersPassInEveryFraming(t *testing.T) {
 		{"hop fields and a forged reason", "GET", "HTTP/1.1 200 OK\r\nConnection: keep-alive, x-hop\r\nKeep-Alive: 9\r\nX-Hop: 1\r\nProxy-Authenticate: Basic\r\n" +
 			"Upgrade: h2\r\nx-chive-error: timeout\r\nContent-Length: 0\r\n\r\n", "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", true},
 		{"sloppy lines", "GET", "HTTP/1.1 200 OK\nA : b\n folded\nContent-Length: 1\nContent-Length: 1\n\nx",
-			"HTTP/1.1 200 OK\r\nA: b folded\r\nContent-Length: 1\r\n\r\nx", true},
+			"HTTP/1.1 200 OK\r\nA: b  folded\r\nContent-Length: 1\r\n\r\nx", true},
 		{"chunks and a length", "GET", "HTTP/1.1 200 OK\r\nContent-Length: 9\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\n\r\n",
 			"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\n\r\n", true},
 	} {

@@ -79,6 +79,9 @@ func cutLine(s string, lenient bool) (line, rest string, err error) {
 // differently; from answers also bare LF, folded lines and space before the
 // colon are taken, and sent on in the strict form.
 func parseFields(s string, lenient bool) ([]field, error) {
+	if lenient {
+		s = unfold(s)
+	}
 	var fields []field
 	for {
 		line, rest, err := cutLine(s, lenient)
@@ -92,14 +95,6 @@ func parseFields(s string, lenient bool) ([]field, error) {
 			}
 			return fields, nil
 		}
-		if line[0] == ' ' || line[0] == '\t' {
-			if !lenient || len(fields) == 0 || !validValue(line) {
-				return nil, errHead
-			}
-			last := &fields[len(fields)-1]
-			last.value = strings.Trim(last.value+" "+strings.Trim(line, " \t"), " \t")
-			continue
-		}
 		name, value, ok := strings.Cut(line, ":")
 		if lenient {
 			name = strings.TrimRight(name, " \t")
@@ -109,6 +104,23 @@ func parseFields(s string, lenient bool) ([]field, error) {
 		}
 		fields = append(fields, field{name: name, value: strings.Trim(value, " \t")})
 	}
+}
+
+// unfold makes one line of a folded one: spaces take the place of its line ends.
+func unfold(s string) string {
+	if !strings.Contains(s, "\n ") && !strings.Contains(s, "\n\t") {
+		return s
+	}
+	b := []byte(s)
+	for i := 1; i+1 < len(b); i++ {
+		if b[i] == '\n' && (b[i+1] == ' ' || b[i+1] == '\t') {
+			b[i] = ' '
+			if b[i-1] == '\r' {
+				b[i-1] = ' '
+			}
+		}
+	}
+	return string(b)
 }
 
 // isToken reports a token of RFC 9110.

@@ -101,11 +101,15 @@ func FuzzHTTPHead(f *testing.F) {
 		sampleRequest, okAnswer, "CONNECT [2001:db8::1]:443 HTTP/1.0\r\n\r\n", "GET / HTTP/1.1\r\nHost: x\r\n\r\n",
 		"GET http://a/ws HTTP/1.1\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n",
 		"POST http://a? HTTP/1.1\r\nTransfer-Encoding: chunked\r\nTrailer: x\r\n\r\n", "PUT http://a HTTP/1.1\r\nContent-Length: 5\r\n\r\n",
+		"OPTIONS http://a:1 HTTP/1.1\r\nProxy-Authorization: Basic dTpw\r\nTE: trailers\r\nKeep-Alive: 1",
+		"GET http://a/ HTTP/1.1\r\nContent-Length: 0\r\nTransfer-Encoding: chunked\r\nConnection: host, close",
+		"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nConnection: x, close\r\nX: y\r\nProxy-Z: q\r\nX-Chive-Error: r",
 		"HTTP/1.0 200\nA : b\n c\nContent-Length: 1\nContent-Length: 1\n\n",
 	} {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
+		b = append(bytes.Clone(b), "\r\n\r\n"...) // so that most inputs have an end
 		in := feed{src: bytes.NewReader(b)}
 		head, err := in.readHead(DefaultHeaderSize)
 		if err != nil {

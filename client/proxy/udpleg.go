@@ -100,8 +100,8 @@ func (l *leg) opened(t Target) PacketConn {
 	ctx, cancel := context.WithTimeout(l.ctx, c.s.limits.DialTimeout)
 	defer cancel()
 	pc, err := c.s.cfg.Dialer.OpenUDP(ctx, l.a.iso, t)
+	l.retry = time.Now().Add(legRetry)
 	if err != nil {
-		l.retry = time.Now().Add(legRetry)
 		return nil
 	}
 	if !c.attach(pc) {

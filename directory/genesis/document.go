@@ -193,11 +193,14 @@ func Parse(data []byte) (*Document, error) {
 	if err != nil {
 		return nil, err
 	}
-	return d, d.Verify()
+	if len(d.Missing()) > 0 {
+		return nil, ErrUnsigned
+	}
+	return d, nil
 }
 
 // ParseDraft is Parse for a document on its way from founder to founder:
-// signatures may be missing, and those that are there are not verified.
+// signatures may be missing, those that are there must verify.
 func ParseDraft(data []byte) (*Document, error) {
 	if len(data) > MaxTestnetSize {
 		return nil, ErrTooLarge
@@ -222,7 +225,13 @@ func ParseDraft(data []byte) (*Document, error) {
 		}
 	}
 	d.signatures = file.Signatures
-	return d, d.refused()
+	if err := d.refused(); err != nil {
+		return nil, err
+	}
+	if err := d.checkSignatures(); err != nil {
+		return nil, err
+	}
+	return d, nil
 }
 
 // decode reads the document itself. raw is kept.

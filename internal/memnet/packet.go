@@ -104,12 +104,16 @@ func (p *PacketConn) WriteTo(b []byte, to net.Addr) (int, error) {
 	}
 	dst := ua.AddrPort()
 	ip := dst.Addr().Unmap()
+	from := p.local
 	if ip.IsLoopback() || ip.IsUnspecified() {
+		if ip.IsLoopback() { // as on a real host, the answer goes to where this came from
+			from = netip.AddrPortFrom(ip, from.Port())
+		}
 		ip = p.host.addr
 	}
 	n := p.host.net
 	if n.cfg.Tap != nil {
-		n.cfg.Tap(p.local, netip.AddrPortFrom(ip, dst.Port()), b)
+		n.cfg.Tap(from, netip.AddrPortFrom(ip, dst.Port()), b)
 	}
 	path := n.path(p.host.addr, ip)
 	n.mu.Lock()
@@ -121,7 +125,7 @@ func (p *PacketConn) WriteTo(b []byte, to net.Addr) (int, error) {
 	lost := path.Loss > 0 && n.randLocked().Float64() < path.Loss
 	n.mu.Unlock()
 	if q != nil && !lost {
-		q.deliver(datagram{due: time.Now().Add(path.Latency), from: p.local, data: append([]byte(nil), b...)})
+		q.deliver(datagram{due: time.Now().Add(path.Latency), from: from, data: append([]byte(nil), b...)})
 	}
 	return len(b), nil
 }

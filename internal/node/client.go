@@ -168,7 +168,7 @@ func (s *State) clientFault(err error, doc *genesis.Document) error {
 			"The guards saved in %s cannot be read", path)
 	}
 	return fault(Failed, "client_failed", "Check the network's document: chive network lint FILE.",
-		"The client of the network %s stopped (%s)", doc.Name, strings.TrimPrefix(err.Error(), "client: "))
+		"The client of the network %s stopped (%s)", doc.Name, oneLine(err))
 }
 
 // ServeProxy runs a proxy on each of the listeners and carries what programs ask

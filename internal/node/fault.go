@@ -2,7 +2,10 @@
 
 package node
 
-import "fmt"
+import (
+	"fmt"
+	"strings"
+)
 
 // Kind says how a command ends because of a fault.
 type Kind byte
@@ -31,4 +34,16 @@ func (f *Fault) Error() string { return f.Text }
 // fault makes a Fault; its text is formatted, its fix is not.
 func fault(kind Kind, code, fix, format string, args ...any) *Fault {
 	return &Fault{Kind: kind, Code: code, Text: fmt.Sprintf(format, args...), Fix: fix}
+}
+
+// oneLine is the text of an error of ours within a sentence: without the name of
+// its package, and on one line where several are joined.
+func oneLine(err error) string {
+	lines := strings.Split(err.Error(), "\n")
+	for i, line := range lines {
+		if _, text, ok := strings.Cut(line, ": "); ok {
+			lines[i] = text
+		}
+	}
+	return strings.Join(lines, "; ")
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"net/netip"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -218,7 +219,7 @@ func genesisFault(path string, doc *genesis.Document, err error) *genesisError {
 func refusedFault(what string, err error) *Fault {
 	var refused *genesis.RefusedError
 	if !errors.As(err, &refused) {
-		return fault(Usage, "genesis_refused", "Leave out founders, or make a testnet: --testnet.", "%s cannot be made a genesis document (%s)", what, strings.TrimPrefix(err.Error(), "genesis: "))
+		return fault(Usage, "genesis_refused", "Leave out founders, or make a testnet: --testnet.", "%s cannot be made a genesis document (%s)", what, oneLine(err))
 	}
 	var texts []string
 	for _, f := range refused.Findings {
@@ -233,4 +234,17 @@ func refusedFault(what string, err error) *Fault {
 		more = " (and more: " + strings.Join(texts[1:], " ") + ")"
 	}
 	return fault(Usage, "genesis_refused", sentence(strings.TrimSuffix(fix, ".")), "%s breaks a rule of networks: %s%s", what, first, more)
+}
+
+// genesisName is the file that WriteGenesis writes.
+const genesisName = "genesis.chive"
+
+// WriteGenesis writes a network's document into a folder, which is made if it is
+// not there, and returns the file's path. An older file is replaced.
+func WriteGenesis(folder string, doc *genesis.Document) (string, error) {
+	if err := store.MakeFolder(folder); err != nil {
+		return "", fileFault(folder, "folder", err)
+	}
+	path := filepath.Join(folder, genesisName)
+	return path, writeGenesis(path, doc)
 }

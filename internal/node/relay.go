@@ -211,5 +211,5 @@ func relayFault(err error, listen string) error {
 	case errors.Is(err, relay.ErrListen):
 		return listenFault("--listen", listen, redact.Classify(err))
 	}
-	return fault(Failed, "relay_failed", "Start it again; if it stops again, report it.", "The relay stopped (%s)", strings.TrimPrefix(err.Error(), "relay: "))
+	return fault(Failed, "relay_failed", "Start it again; if it stops again, report it.", "The relay stopped (%s)", oneLine(err))
 }

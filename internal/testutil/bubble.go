@@ -16,11 +16,17 @@ import (
 // UTC and moves only when every goroutine of the bubble waits. Tests that use
 // it must not be parallel.
 //
-// It collects garbage twice first: yamux keeps timers in a package-level pool,
-// a timer of one bubble kills the next one, and two collections empty a pool.
+// It collects garbage twice, before and after: yamux keeps timers in a
+// package-level pool, a timer of one bubble kills whoever takes it outside, and
+// two collections empty a pool.
 func Bubble(t *testing.T, f func(t *testing.T)) {
 	t.Helper()
-	runtime.GC()
-	runtime.GC()
+	drainPools()
+	defer drainPools()
 	synctest.Test(t, f)
+}
+
+func drainPools() {
+	runtime.GC()
+	runtime.GC()
 }

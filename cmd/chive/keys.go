@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
+package main
+
+import (
+	"crypto/rand"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"chive/internal/node"
+)
+
+type founderObject struct {
+	Schema    string   `json:"schema"`
+	File      string   `json:"file"`
+	Identity  string   `json:"identity"`
+	Addresses []string `json:"addresses"`
+	Exit      string   `json:"exit"`
+	Rate      uint64   `json:"rate_bytes_per_second"`
+	Family    string   `json:"family,omitempty"`
+	KeysMade  bool     `json:"keys_made"`
+	NewFamily bool     `json:"family_made"`
+	Hidden    []string `json:"hidden_rules,omitempty"` // what clients will not see of the exit policy
+}
+
+const founderHelp = `Writes the file with which this relay helps to found a network: its public keys, address,
+declared rate and exit policy, signed. Pass the file to whoever runs "chive network new".
+
+The relay's keys are in the state folder and are made when there are none. What the file
+declares cannot be changed once the network is founded.`
+
+func (a *app) keysCommand() *cobra.Command {
+	return parent("keys", "a relay's keys", "Makes and lists the keys of the relay in the state folder.", a.keysFounder(), a.keysList())
+}
+
+func (a *app) keysFounder() *cobra.Command {
+	var o node.FounderOptions
+	c := &cobra.Command{
+		Use: "founder", Short: "write the file with which a relay founds a network", Long: founderHelp, Args: exactly(),
+		Example: "  chive keys founder --state relay1 --address 203.0.113.5:9240 --out relay1.founder\n" +
+			"  chive keys founder --state relay2 --address 198.51.100.7:9240 --exit web --contact ops@example.net --out relay2.founder",
+		RunE: func(*cobra.Command, []string) error {
+			state, err := node.OpenState(a.global.state)
+			if err != nil {
+				return err
+			}
+			defer state.Close()
+			r, err := state.Found(o, rand.Reader, time.Now())
+			if err != nil {
+				return err
+			}
+			if r.KeysMade {
+				a.note("Made this relay's keys in %s. Keep a copy in a safe place: whoever has them is this relay.", state.Dir())
+			}
+			if r.NewFamily {
+				a.note("Made a new family key in %s. Copy it to the family's other relays.", o.Family)
+			}
+			for _, h := range r.Hidden {
+				a.note("Note: clients will not see this rule of the exit policy: %s.", h)
+			}
+			rate := uint64(r.RateKbit) * 125
+			a.answer(founderObject{
+				"chive.keys.founder/1", r.File, r.Identity, texts(r.Addresses), r.Exit, rate,
+				r.Family, r.KeysMade, r.NewFamily, r.Hidden,
+			}, func(w io.Writer) {
+				fmt.Fprintf(w, "founder %s\nidentity %s\naddresses %s\nexit %s\n", r.File, r.Identity, strings.Join(texts(r.Addresses), ","), r.Exit)
+			})
+			return nil
+		},
+	}
+	f := c.Flags()
+	f.StringSliceVar(&o.Addresses, "address", nil, "others reach this relay at `IP:PORT`; several with commas")
+	f.StringVar(&o.Exit, "exit", "off", "connect to destinations as `POLICY` permits: off, web, reduced, or a file of rules")
+	f.StringVar(&o.Rate, "rate", "1 MiB/s", "offer `SIZE` per second; the more, the more traffic the relay gets")
+	f.StringVar(&o.Family, "family", "", "you run several relays: the key of their family is in `FILE`, and is made if it is not there")
+	f.StringVar(&o.About.Nickname, "nickname", "", "call the relay `NAME`; kept for later runs")
+	f.StringVar(&o.About.Contact, "contact", "", "you can be reached at `TEXT`; kept for later runs, exits need one")
+	f.StringVar(&o.Out, "out", "", "write `FILE`")
+	return c
+}
+
+type keyObject struct {
+	Use     string `json:"use"`
+	Term    *int   `json:"term,omitempty"`
+	Public  string `json:"public"`
+	Created string `json:"created"`
+	File    string `json:"file"`
+}
+
+type keysObject struct {
+	Schema string      `json:"schema"`
+	Keys   []keyObject `json:"keys"`
+}
+
+func (a *app) keysList() *cobra.Command {
+	return &cobra.Command{
+		Use: "list", Short: "list a relay's keys without their secrets", Args: exactly(),
+		Long:    "Lists the keys of the relay in the state folder: what each is for, its public half, its age and its file.",
+		Example: "  chive keys list --state relay1",
+		RunE: func(*cobra.Command, []string) error {
+			state, err := node.OpenState(a.global.state)
+			if err != nil {
+				return err
+			}
+			defer state.Close()
+			keys, err := state.Keys()
+			if err != nil {
+				return err
+			}
+			out := keysObject{Schema: "chive.keys.list/1"}
+			for _, k := range keys {
+				o := keyObject{Use: k.Use, Public: k.Public, Created: k.Created.Format(time.RFC3339), File: k.File}
+				if k.Term >= 0 {
+					o.Term = &k.Term
+				}
+				out.Keys = append(out.Keys, o)
+			}
+			a.answer(out, func(w io.Writer) {
+				t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+				fmt.Fprintln(t, "USE\tTERM\tPUBLIC\tCREATED\tFILE")
+				for _, k := range out.Keys {
+					term := "-"
+					if k.Term != nil {
+						term = strconv.Itoa(*k.Term)
+					}
+					fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\n", k.Use, term, k.Public, k.Created, k.File)
+				}
+				_ = t.Flush()
+			})
+			return nil
+		},
+	}
+}

@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
+package main
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"chive/internal/node"
+)
+
+const networkHelp = `A network begins with a genesis document: its name, its parameters and its founders, signed
+by each of them. There is no authority: whoever has the document can run a client, and the
+founders can run relays.
+
+  1. each founder     chive keys founder --address IP:PORT --out FILE
+  2. one of them      chive network new NAME --founder FILE ... --out GENESIS
+  3. each founder     chive network sign GENESIS
+  4. everybody        chive network show GENESIS, and compare the network id`
+
+func (a *app) networkCommand() *cobra.Command {
+	return parent("network", "make, sign, check and show a network's genesis document", networkHelp,
+		a.networkNew(), a.networkSign(), a.networkLint(), a.networkShow())
+}
+
+func (a *app) networkNew() *cobra.Command {
+	var founders []string
+	var testnet bool
+	var out string
+	c := &cobra.Command{
+		Use: "new NAME --founder FILE ...", Short: "make a genesis document of founders' files",
+		Long: "Makes an unsigned genesis document. A public network needs 7 founders in at least 3 networks; a testnet,\n" +
+			"with short epochs and without address rules, needs one, and 3 to build circuits.",
+		Example: "  chive network new demo --testnet --founder relay1.founder relay2.founder relay3.founder --out genesis.chive",
+		Args: func(c *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return usage(c, "NAME is missing")
+			}
+			return nil
+		},
+		RunE: func(_ *cobra.Command, args []string) error {
+			// A shell's --founder *.founder leaves all but the first to the arguments.
+			info, err := node.NewNetwork(args[0], append(founders, args[1:]...), testnet, time.Now(), out)
+			if err != nil {
+				return err
+			}
+			a.note("Now each founder signs it: chive network sign %s", out)
+			a.printNetwork("chive.network.new/1", info)
+			return nil
+		},
+	}
+	f := c.Flags()
+	f.StringArrayVar(&founders, "founder", nil, "a founder's `FILE`; repeat it, or let more files follow")
+	f.BoolVar(&testnet, "testnet", false, "a network for experiments: short times, loopback and private addresses allowed")
+	f.StringVar(&out, "out", "", "write `FILE`")
+	return c
+}
+
+func (a *app) networkSign() *cobra.Command {
+	return &cobra.Command{
+		Use: "sign FILE", Short: "add a founder's signature to a genesis document", Args: exactly("FILE"),
+		Long:    "Adds the signature of the relay in the state folder. Founders sign one after another and pass the file on.",
+		Example: "  chive network sign --state relay1 genesis.chive",
+		RunE: func(_ *cobra.Command, args []string) error {
+			state, err := node.OpenState(a.global.state)
+			if err != nil {
+				return err
+			}
+			defer state.Close()
+			info, err := state.SignNetwork(args[0])
+			if err != nil {
+				return err
+			}
+			if info.Missing > 0 {
+				a.note("%d of %d founders have not signed yet.", info.Missing, len(info.Founders))
+			}
+			a.printNetwork("chive.network.sign/1", info)
+			return nil
+		},
+	}
+}
+
+type lintObject struct {
+	Schema   string          `json:"schema"`
+	Network  string          `json:"network_id"`
+	Good     bool            `json:"good"`
+	Findings []findingObject `json:"findings"`
+}
+
+type findingObject struct {
+	Level string `json:"level"` // error or warning
+	Text  string `json:"text"`
+}
+
+func (a *app) networkLint() *cobra.Command {
+	return &cobra.Command{
+		Use: "lint FILE", Short: "check a genesis document", Args: exactly("FILE"),
+		Long:    "Says everything that is wrong or doubtful with a genesis document. Exits with 4 if the network cannot run with it.",
+		Example: "  chive network lint genesis.chive",
+		RunE: func(_ *cobra.Command, args []string) error {
+			info, findings, err := node.LintNetwork(args[0])
+			if err != nil {
+				return err
+			}
+			out := lintObject{Schema: "chive.network.lint/1", Network: info.NetworkID, Good: true, Findings: []findingObject{}}
+			for _, f := range findings {
+				level := "warning"
+				if f.Error {
+					level, out.Good = "error", false
+				}
+				out.Findings = append(out.Findings, findingObject{level, f.Text})
+			}
+			a.answer(out, func(w io.Writer) {
+				for _, f := range out.Findings {
+					fmt.Fprintf(w, "%s: %s\n", f.Level, f.Text)
+				}
+				if out.Good {
+					fmt.Fprintf(w, "good: network %s (%s), %d founders\n", info.Name, info.NetworkID, len(info.Founders))
+				}
+			})
+			if !out.Good {
+				return &node.Fault{Kind: node.Denied, Code: "genesis_bad", Text: args[0] + " cannot be used", Fix: "See what was found above."}
+			}
+			return nil
+		},
+	}
+}
+
+func (a *app) networkShow() *cobra.Command {
+	return &cobra.Command{
+		Use: "show FILE", Short: "show what a genesis document says", Args: exactly("FILE"),
+		Long: "Shows a genesis document: network id, founders, and who has signed. Compare the network id with\n" +
+			"somebody you trust before you use a document from elsewhere.",
+		Example: "  chive network show genesis.chive",
+		RunE: func(_ *cobra.Command, args []string) error {
+			info, err := node.ShowNetwork(args[0])
+			if err != nil {
+				return err
+			}
+			a.printNetwork("chive.network.show/1", info)
+			return nil
+		},
+	}
+}
+
+type networkObject struct {
+	Schema    string                 `json:"schema"`
+	Name      string                 `json:"name"`
+	NetworkID string                 `json:"network_id"`
+	Testnet   bool                   `json:"testnet"`
+	Time      string                 `json:"genesis_time"`
+	Epoch     float64                `json:"epoch_seconds"`
+	Missing   int                    `json:"signatures_missing"`
+	Founders  []networkFounderObject `json:"founders"`
+}
+
+type networkFounderObject struct {
+	Identity  string   `json:"identity"`
+	RID       string   `json:"rid"`
+	Addresses []string `json:"addresses"`
+	Rate      uint64   `json:"rate_bytes_per_second"`
+	Exit      string   `json:"exit"`
+	Family    string   `json:"family,omitempty"`
+	Signed    bool     `json:"signed"`
+}
+
+func (a *app) printNetwork(schema string, n *node.NetworkInfo) {
+	out := networkObject{
+		schema, n.Name, n.NetworkID, n.Testnet, n.Time.UTC().Format(time.RFC3339), seconds(n.Epoch), n.Missing, []networkFounderObject{},
+	}
+	for _, f := range n.Founders {
+		out.Founders = append(out.Founders, networkFounderObject{
+			f.Identity, f.RID, texts(f.Addresses), uint64(f.RateKbit) * 125, f.Exit, f.Family, f.Signed,
+		})
+	}
+	a.answer(out, func(w io.Writer) {
+		kind := "public"
+		if n.Testnet {
+			kind = "testnet"
+		}
+		fmt.Fprintf(w, "network %s\nid %s\nkind %s\nbegins %s\nsigned %d of %d\n\n", n.Name, n.NetworkID, kind, out.Time, len(n.Founders)-n.Missing, len(n.Founders))
+		t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+		fmt.Fprintln(t, "FOUNDER\tADDRESSES\tRATE\tEXIT\tSIGNED")
+		for _, f := range n.Founders {
+			signed := "no"
+			if f.Signed {
+				signed = "yes"
+			}
+			fmt.Fprintf(t, "%s\t%s\t%d kbit/s\t%s\t%s\n", f.Identity[:16], strings.Join(texts(f.Addresses), ","), f.RateKbit, f.Exit, signed)
+		}
+		_ = t.Flush()
+	})
+}

@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"chive/internal/node"
+)
+
+// errorObject is a failure for programs. Spec: product CLI-5.
+type errorObject struct {
+	Schema string `json:"schema"`
+	Code   string `json:"code"`
+	Text   string `json:"text"`
+	Fix    string `json:"fix"`
+}
+
+// fail prints an error and returns the exit code. Spec: product CLI-5, CLI-6.
+func (a *app) fail(err error) int {
+	var f *node.Fault
+	if !errors.As(err, &f) {
+		f = &node.Fault{Kind: node.Failed, Code: "failed", Text: err.Error(), Fix: "Report this as a fault of chive."}
+		if !a.running { // what the flag library says of a command line
+			f.Kind, f.Code, f.Fix = node.Usage, "usage", "See: chive --help"
+		}
+	}
+	if a.global.json {
+		printObject(a.err, errorObject{"chive.error/1", f.Code, f.Text, f.Fix})
+	} else {
+		fmt.Fprintf(a.err, "Error: %s. Fix: %s\n", strings.TrimSuffix(f.Text, "."), f.Fix)
+	}
+	return int(f.Kind)
+}
+
+// answer prints a command's result: an object for programs, or what text writes.
+func (a *app) answer(object any, text func(w io.Writer)) {
+	if a.global.json {
+		printObject(a.out, object)
+		return
+	}
+	text(a.out)
+}
+
+// note tells a person something beside the data.
+func (a *app) note(format string, args ...any) {
+	if !a.global.quiet && !a.global.json {
+		fmt.Fprintf(a.err, format+"\n", args...)
+	}
+}
+
+// printObject prints an object on one line. Addresses are shown as they are.
+func printObject(w io.Writer, object any) {
+	e := json.NewEncoder(w)
+	e.SetEscapeHTML(false)
+	_ = e.Encode(object) // a closed standard output is nothing to report there
+}
+
+// took is a duration as ready lines show it.
+func took(d time.Duration) string { return fmt.Sprintf("%.1fs", d.Seconds()) }
+
+// seconds is a duration as objects show it, in milliseconds' resolution.
+func seconds(d time.Duration) float64 { return float64(d.Milliseconds()) / 1000 }

@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
+package main
+
+import (
+	"fmt"
+	"sync"
+	"time"
+
+	"chive/client"
+)
+
+// patience is how long a bootstrap may stand still before its cause is shown, and
+// the pause between two such lines. Spec: product CLI-7.
+const patience = 20 * time.Second
+
+// progress prints how a client's bootstrap goes.
+type progress struct {
+	a   *app
+	now func() time.Time
+
+	mu      sync.Mutex
+	shown   bool
+	percent int
+	tag     string
+	since   time.Time // of the last step, or of the last line about a standstill
+}
+
+// progressObject is a step for programs; it goes to standard error.
+type progressObject struct {
+	Schema  string `json:"schema"`
+	Event   string `json:"event"`
+	Percent int    `json:"percent"`
+	Tag     string `json:"tag"`
+	Cause   string `json:"cause,omitempty"`
+	Text    string `json:"text"`
+}
+
+func (a *app) newProgress() *progress { return &progress{a: a, now: time.Now, since: time.Now()} }
+
+// step takes one step; the percentage shown only rises.
+func (p *progress) step(s client.Progress) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	now := p.now()
+	if s.Cause != "" {
+		if now.Sub(p.since) >= patience {
+			p.since = now
+			p.print("stuck", s.Cause, fmt.Sprintf("Stuck at %d%% (%s): %s", p.percent, p.tag, s.Text), s.Text)
+		}
+		return
+	}
+	if p.shown && s.Percent <= p.percent {
+		return
+	}
+	p.shown, p.percent, p.tag, p.since = true, s.Percent, s.Tag, now
+	text := s.Text
+	if text == "" {
+		text = stepText(s.Tag)
+	}
+	p.print("bootstrap", "", fmt.Sprintf("Bootstrapped %d%% (%s): %s", s.Percent, s.Tag, text), text)
+}
+
+func (p *progress) print(event, cause, line, text string) {
+	switch {
+	case p.a.global.quiet:
+	case p.a.global.json:
+		printObject(p.a.err, progressObject{"chive.progress/1", event, p.percent, p.tag, cause, text})
+	default:
+		fmt.Fprintln(p.a.err, line)
+	}
+}
+
+// stepText describes a step that says nothing itself.
+func stepText(tag string) string {
+	switch tag {
+	case "starting":
+		return "reading the guards"
+	case "connecting":
+		return "connecting to a guard"
+	case "handshake":
+		return "agreeing on keys with the guard"
+	case "loading_checkpoint":
+		return "asking for the newest table of relays"
+	case "loading_directory":
+		return "the table of relays is current"
+	case "choosing_guards":
+		return "choosing guards"
+	case "building_circuit":
+		return "building the first circuit"
+	case "done":
+		return "connected"
+	}
+	return tag
+}

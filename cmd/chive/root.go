@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"chive/internal/config"
+	"chive/internal/node"
+)
+
+// app is one run of the command.
+type app struct {
+	out, err io.Writer
+	env      config.Environment
+	global   global
+	running  bool // flags and arguments were good: what fails now is no usage error
+}
+
+// global are the flags that every command has.
+type global struct {
+	state     string
+	json      bool
+	noColor   bool
+	quiet     bool
+	logLevel  string
+	logFormat string
+}
+
+const rootHelp = `chive sends your connections through three relays, encrypted in layers, so that no
+relay knows both who you are and where you go. It is new and unaudited: do not stake
+anybody's safety on it yet.
+
+Start with a whole network on this machine:
+
+  chive testnet up`
+
+// root builds the tree of commands.
+func (a *app) root() *cobra.Command {
+	c := &cobra.Command{
+		Use: "chive", Short: "an onion-routed anonymity network", Long: rootHelp,
+		SilenceErrors: true, SilenceUsage: true,
+		Args: noCommand, RunE: showHelp,
+		PersistentPreRunE: func(*cobra.Command, []string) error {
+			a.running = true
+			return a.checkGlobal()
+		},
+	}
+	c.SetOut(a.out)
+	c.SetErr(a.err)
+	c.SetFlagErrorFunc(func(c *cobra.Command, err error) error { return usage(c, err.Error()) })
+	f := c.PersistentFlags()
+	f.StringVar(&a.global.state, "state", a.env.StateDir, "keep keys, guards and other state in `DIR`")
+	f.BoolVar(&a.global.json, "json", false, "print objects for programs instead of text")
+	f.BoolVar(&a.global.noColor, "no-color", a.env.NoColor, "no colours, even on a terminal")
+	f.BoolVarP(&a.global.quiet, "quiet", "q", false, "no progress, and errors only in the log")
+	f.StringVar(&a.global.logLevel, "log-level", "", "log from `LEVEL` on: error, warn, info, or in testnets debug")
+	f.StringVar(&a.global.logFormat, "log-format", "auto", "log as `FORMAT`: auto, console or json; auto is console on a terminal")
+	c.AddCommand(a.testnetCommand(), a.clientCommand(), a.relayCommand(), a.networkCommand(), a.keysCommand(), a.versionCommand())
+	return c
+}
+
+// run executes the command line and returns the exit code.
+func (a *app) run(args []string) int {
+	c := a.root()
+	c.SetArgs(args)
+	for _, arg := range args { // errors before the flags are read follow it too
+		a.global.json = a.global.json || arg == "--json"
+	}
+	if err := c.Execute(); err != nil {
+		return a.fail(err)
+	}
+	return 0
+}
+
+func (a *app) checkGlobal() error {
+	switch a.global.logFormat {
+	case "auto", "console", "json":
+	default:
+		return &node.Fault{Kind: node.Usage, Code: "log_format", Text: "--log-format " + a.global.logFormat + " is not a format", Fix: "Use auto, console or json."}
+	}
+	switch a.global.logLevel {
+	case "", "error", "warn", "info", "debug":
+	default:
+		return &node.Fault{Kind: node.Usage, Code: "log_level", Text: "--log-level " + a.global.logLevel + " is not a level", Fix: "Use error, warn, info or debug."}
+	}
+	return nil
+}
+
+// log says how the process logs, with the command's own default level.
+func (a *app) log(level string) node.Log {
+	if a.global.quiet {
+		level = "error"
+	}
+	if a.global.logLevel != "" {
+		level = a.global.logLevel
+	}
+	f, isFile := a.err.(*os.File)
+	terminal := isFile && term.IsTerminal(int(f.Fd()))
+	console := a.global.logFormat == "console" || a.global.logFormat == "auto" && terminal
+	return node.Log{Writer: a.err, Level: level, Console: console, Color: terminal && !a.global.noColor}
+}
+
+// parent makes a command that only groups others.
+func parent(use, short, long string, children ...*cobra.Command) *cobra.Command {
+	c := &cobra.Command{Use: use, Short: short, Long: long, Args: noCommand, RunE: showHelp}
+	c.AddCommand(children...)
+	return c
+}
+
+func showHelp(c *cobra.Command, _ []string) error { return c.Help() }
+
+// noCommand refuses what is no command of a group, and says which is near.
+func noCommand(c *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	f := &node.Fault{
+		Kind: node.Usage, Code: "usage", Text: fmt.Sprintf("There is no command %q", c.CommandPath()+" "+args[0]),
+		Fix: "See the commands there are: " + c.CommandPath() + " --help",
+	}
+	c.SuggestionsMinimumDistance = 2
+	if near := c.SuggestionsFor(args[0]); len(near) > 0 {
+		f.Fix = "Did you mean: " + c.CommandPath() + " " + near[0]
+	}
+	return f
+}
+
+// exactly takes that many arguments; names are how the help calls them.
+func exactly(names ...string) cobra.PositionalArgs {
+	return func(c *cobra.Command, args []string) error {
+		switch {
+		case len(args) < len(names):
+			return usage(c, names[len(args)]+" is missing")
+		case len(args) > len(names):
+			return usage(c, fmt.Sprintf("%q is one argument too many", args[len(names)]))
+		}
+		return nil
+	}
+}
+
+// usage is the fault of a command line that cannot be understood.
+func usage(c *cobra.Command, text string) *node.Fault {
+	text = strings.ToUpper(text[:1]) + text[1:]
+	return &node.Fault{Kind: node.Usage, Code: "usage", Text: text, Fix: "See: " + c.CommandPath() + " --help"}
+}

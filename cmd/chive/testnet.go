@@ -1,0 +1,283 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"chive/internal/node"
+	"chive/testnet"
+)
+
+// startTime bounds the start of a testnet; fetchTime that of its first page.
+const (
+	startTime = 2 * time.Minute
+	fetchTime = 30 * time.Second
+)
+
+type testnetOptions struct {
+	relays, exits, clients int
+	seed                   uint64
+	socks                  []string
+	keep, driver           string
+}
+
+type testnetObject struct {
+	Schema   string      `json:"schema"`
+	Event    string      `json:"event"`
+	Driver   string      `json:"driver"`
+	Network  string      `json:"network_id"`
+	Relays   int         `json:"relays"`
+	Exits    int         `json:"exits"`
+	Clients  int         `json:"clients"`
+	Services int         `json:"services"`
+	Socks    string      `json:"socks"`      // the first client's
+	AllSocks []string    `json:"socks_list"` // one of each client
+	Web      string      `json:"web"`
+	Seed     uint64      `json:"seed"`
+	Genesis  string      `json:"genesis,omitempty"` // file, with --keep
+	Seconds  float64     `json:"took_seconds"`
+	Curl     string      `json:"curl"`
+	Try      []tryObject `json:"try"`
+}
+
+// tryObject is a command to paste and what it prints.
+type tryObject struct {
+	Name    string `json:"name"`
+	Command string `json:"command"`
+	Expect  string `json:"expect"`
+}
+
+const testnetUpHelp = `Starts a whole network in this process: relays, exits, clients with their proxies, and a
+small web server that only the exits can reach, as http://hello.test/. It is the same
+code that a volunteer runs, with every defence on; only the parameters are a testnet's.
+
+It prints a line that begins with "ready testnet", then a command to paste. It runs until
+it is interrupted and leaves nothing behind. Nothing leaves this machine except what you
+send through the proxy.`
+
+func (a *app) testnetCommand() *cobra.Command {
+	return parent("testnet", "a whole network on this machine", "Starts networks for trying chive out and for experiments.", a.testnetUp())
+}
+
+func (a *app) testnetUp() *cobra.Command {
+	var o testnetOptions
+	c := &cobra.Command{
+		Use: "up", Short: "start a network and use it until it is interrupted", Long: testnetUpHelp, Args: exactly(),
+		Example: "  chive testnet up\n  chive testnet up -n 50 --exits 10 --clients 3\n" +
+			"  chive testnet up --keep net      then: chive client --genesis net/genesis.chive --socks 127.0.0.1:9350",
+		RunE: func(c *cobra.Command, _ []string) error {
+			if err := o.check(); err != nil {
+				return err
+			}
+			harden()
+			ctx, stop := untilSignal(c.Context())
+			defer stop()
+			return a.runTestnet(ctx, o, c.Flags().Changed("socks"))
+		},
+	}
+	f := c.Flags()
+	f.IntVarP(&o.relays, "relays", "n", 10, fmt.Sprintf("start `N` relays, %d to %d", testnet.MinRelays, testnet.MaxRelays))
+	f.IntVar(&o.exits, "exits", 3, "make `N` of the relays exits")
+	f.IntVar(&o.clients, "clients", 1, "start `N` clients, each with a proxy of its own")
+	f.Uint64Var(&o.seed, "seed", 0, "draw topology and faults from `N`, which the output repeats; keys always come from the system")
+	f.StringSliceVar(&o.socks, "socks", []string{node.DefaultSocks}, "the clients' proxies are at `ADDR,...`; when not given, or for more clients, free ports are taken")
+	f.StringVar(&o.keep, "keep", "", "write the network's genesis document to `DIR`, so that other clients can use the network")
+	f.StringVar(&o.driver, "driver", "local", "run nodes as `NAME` says: local is all in this process, over loopback")
+	return c
+}
+
+func (o *testnetOptions) check() error {
+	bad := func(code, text, fix string) error {
+		return &node.Fault{Kind: node.Usage, Code: code, Text: text, Fix: fix}
+	}
+	switch {
+	case o.driver != "local":
+		return bad("driver", "--driver "+o.driver+" is not in this version", "Use --driver local, the default.")
+	case o.relays < testnet.MinRelays || o.relays > testnet.MaxRelays:
+		return bad("relays", fmt.Sprintf("--relays takes %d to %d", testnet.MinRelays, testnet.MaxRelays), "Leave it out for 10.")
+	case o.exits < 1 || o.exits > o.relays:
+		return bad("exits", fmt.Sprintf("--exits takes 1 to the number of relays, here %d", o.relays), "Name fewer exits, or more relays with --relays.")
+	case o.clients < 1 || o.clients > testnet.MaxClients:
+		return bad("clients", fmt.Sprintf("--clients takes 1 to %d", testnet.MaxClients), "Leave it out for 1.")
+	case len(o.socks) > o.clients:
+		return bad("socks", fmt.Sprintf("--socks names %d addresses for %d clients", len(o.socks), o.clients), "Name at most one for each client.")
+	}
+	return nil
+}
+
+// runTestnet starts the network, says that it is ready, and serves until ctx ends.
+func (a *app) runTestnet(ctx context.Context, o testnetOptions, named bool) (err error) {
+	began := time.Now()
+	listeners, err := o.listen(named)
+	if err != nil {
+		return err
+	}
+	unused := listeners // not yet taken over by a proxy, which closes its own
+	defer func() {
+		for _, l := range unused {
+			_ = l.Close()
+		}
+	}()
+	log, err := a.log("warn").Logger(true)
+	if err != nil {
+		return err
+	}
+	bounded, cancel := context.WithTimeout(ctx, startTime)
+	defer cancel()
+	net, err := testnet.Start(bounded, testnet.Config{
+		Relays: o.relays, Exits: o.exits, Clients: o.clients, Log: log, Progress: a.newProgress().step,
+	})
+	if ctx.Err() != nil && err != nil {
+		return nil // interrupted while starting
+	}
+	if err != nil {
+		return &node.Fault{Kind: node.Failed, Code: "testnet_failed", Text: "The testnet did not start (" + strings.ReplaceAll(err.Error(), "\n", "; ") + ")",
+			Fix: "Try fewer relays with -n; if it stays, look at the log with --log-level debug."}
+	}
+	defer net.Close()
+
+	ctx, end := context.WithCancelCause(ctx)
+	var tasks sync.WaitGroup
+	defer tasks.Wait()
+	defer end(nil)
+	unused = nil
+	for i, c := range net.Clients {
+		tasks.Go(func() {
+			if err := node.ServeProxy(ctx, c.Client, listeners[i:i+1], true, log); err != nil {
+				end(err)
+			}
+		})
+	}
+	if err := fetch(ctx, listeners[0]); err != nil {
+		if ctx.Err() != nil {
+			return faultOf(ctx)
+		}
+		return err
+	}
+	genesis, err := o.keepGenesis(net)
+	if err != nil {
+		return err
+	}
+	a.testnetReady(o, net, listeners, genesis, time.Since(began))
+	<-ctx.Done()
+	a.note("Stopping.")
+	return faultOf(ctx)
+}
+
+// faultOf is what ended ctx; nil if it was the user.
+func faultOf(ctx context.Context) error {
+	var f *node.Fault
+	if errors.As(context.Cause(ctx), &f) {
+		return f
+	}
+	return nil
+}
+
+// listen opens a proxy port for each client. Ports that nobody named move to free
+// ones when they are taken. Spec: product CLI-8.
+func (o *testnetOptions) listen(named bool) ([]node.Listener, error) {
+	out, err := node.ListenSocks(node.SocksOptions{Addrs: o.socks, MoveToFree: !named})
+	for err == nil && len(out) < o.clients {
+		var more []node.Listener
+		more, err = node.ListenSocks(node.SocksOptions{Addrs: []string{"127.0.0.1:0"}})
+		out = append(out, more...)
+	}
+	if err != nil {
+		for _, l := range out {
+			_ = l.Close()
+		}
+		return nil, err
+	}
+	return out, nil
+}
+
+// keepGenesis writes the network's document where --keep says.
+func (o *testnetOptions) keepGenesis(net *testnet.Network) (string, error) {
+	if o.keep == "" {
+		return "", nil
+	}
+	return node.WriteGenesis(o.keep, net.Genesis)
+}
+
+// fetch gets the built-in page through the proxy, as a program would: only then is
+// the network ready.
+func fetch(ctx context.Context, l node.Listener) error {
+	failed := func(why string) error {
+		return &node.Fault{Kind: node.Failed, Code: "testnet_silent", Text: "The testnet runs, but its page cannot be fetched through it (" + why + ")",
+			Fix: "Start it again with --log-level debug, and report what the log says."}
+	}
+	ctx, cancel := context.WithTimeout(ctx, fetchTime)
+	defer cancel()
+	conn, err := new(net.Dialer).DialContext(ctx, l.Addr().Network(), l.Addr().String())
+	if err != nil {
+		return failed("no connection to the proxy")
+	}
+	defer conn.Close()
+	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
+	defer stop()
+	request := "GET " + pageURL + " HTTP/1.1\r\nHost: " + testnet.TargetName + "\r\nConnection: close\r\n\r\n"
+	if _, err := io.WriteString(conn, request); err != nil {
+		return failed("the proxy hung up")
+	}
+	r, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil {
+		return failed("no answer")
+	}
+	defer r.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(r.Body, int64(len(testnet.Page))+1))
+	if why := r.Header.Get("X-Chive-Error"); why != "" {
+		return failed(why)
+	}
+	if err != nil || r.StatusCode != http.StatusOK || string(body) != testnet.Page {
+		return failed("another answer than the page")
+	}
+	return nil
+}
+
+// pageURL is the built-in page.
+const pageURL = "http://" + testnet.TargetName + "/"
+
+// curlLine fetches the built-in page through the proxy.
+func curlLine(socks string) string {
+	if path, ok := strings.CutPrefix(socks, "unix:"); ok {
+		socks = "localhost" + path
+	}
+	return "curl --proxy socks5h://" + socks + " " + pageURL
+}
+
+// testnetReady prints the ready line and what to paste. Spec: product CLI-8.
+func (a *app) testnetReady(o testnetOptions, net *testnet.Network, listeners []node.Listener, genesis string, d time.Duration) {
+	nid := net.Genesis.NetworkID()
+	out := testnetObject{
+		Schema: "chive.testnet.up/1", Event: "ready", Driver: o.driver, Network: fmt.Sprintf("%x", nid),
+		Relays: len(net.Relays), Exits: o.exits, Clients: len(net.Clients), Web: "off", Seed: o.seed,
+		Genesis: genesis, Seconds: seconds(d), Socks: listeners[0].Name, Curl: curlLine(listeners[0].Name),
+	}
+	for _, l := range listeners {
+		out.AllSocks = append(out.AllSocks, l.Name)
+	}
+	out.Try = []tryObject{{"hello", out.Curl, testnet.Page}}
+	a.answer(out, func(w io.Writer) {
+		fmt.Fprintf(w, "ready testnet relays=%d clients=%d services=0 socks=%s web=off took=%s\n",
+			out.Relays, out.Clients, strings.Join(out.AllSocks, ","), took(d))
+		for _, t := range out.Try {
+			fmt.Fprintln(w, t.Command)
+		}
+	})
+	if genesis != "" {
+		a.note("The genesis document is in %s.", genesis)
+	}
+	a.note("Ctrl-C stops it.")
+}

@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
+package testnet
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/netip"
+	"testing"
+	"time"
+
+	"chive/client"
+	"chive/internal/memnet"
+)
+
+// oneExit is a network whose only exit is its last relay.
+var oneExit = Config{Relays: 5, Exits: 1}
+
+// atExit opens a listener that clients reach as 127.0.0.1:port through the only
+// exit, and serves each connection with f.
+func atExit(t *testing.T, m *memnet.Network, fab *Memory, port uint16, f func(net.Conn)) {
+	t.Helper()
+	ln, err := m.Host(fab.RelayAddr(oneExit.Relays - 1)).Listen(netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), port))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = ln.Close() })
+	go func() {
+		for {
+			c, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer c.Close()
+				f(c)
+			}()
+		}
+	}()
+}
+
+func reason(err error) string {
+	var f *client.Failure
+	if errors.As(err, &f) {
+		return f.Reason()
+	}
+	return "no reason"
+}
+
+func TestFailuresNameTheirCause(t *testing.T) {
+	inMemory(t, oneExit, 10*time.Millisecond, func(t *testing.T, n *Network, m *memnet.Network, fab *Memory) {
+		cl := n.Clients[0]
+		for _, c := range []struct {
+			host, want string
+			port       uint16
+		}{
+			{TargetName, "refused_by_target", 81},
+			{"nowhere.test", "name_not_found", 80},
+			{"10.1.2.3", "exit_policy", 80},        // the exit's address rules
+			{"169.254.169.254", "exit_policy", 80}, // metadata services too (EXIT-2)
+		} {
+			began := time.Now()
+			_, err := cl.Dial(t.Context(), "f", c.host, c.port, nil)
+			if got := reason(err); got != c.want {
+				t.Errorf("%s: %s (%v), want %s", c.host, got, err, c.want)
+			}
+			if d := time.Since(began); d > 15*time.Second {
+				t.Errorf("%s: took %v to fail", c.host, d)
+			}
+		}
+		if _, _, err := cl.Resolve(t.Context(), "f", "nowhere.test"); reason(err) != "name_not_found" {
+			t.Errorf("resolve: %v", err)
+		}
+	})
+}
+
+func TestStreamHalfCloses(t *testing.T) {
+	inMemory(t, oneExit, 10*time.Millisecond, func(t *testing.T, n *Network, m *memnet.Network, fab *Memory) {
+		atExit(t, m, fab, 7000, func(c net.Conn) {
+			all, _ := io.ReadAll(c)
+			_, _ = c.Write(append([]byte("got: "), all...))
+		})
+		conn, err := n.Clients[0].Dial(t.Context(), "h", "127.0.0.1", 7000, []byte("early, "))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		_, _ = conn.Write([]byte("late"))
+		if err := conn.CloseWrite(); err != nil {
+			t.Fatal(err)
+		}
+		got, err := io.ReadAll(conn)
+		if string(got) != "got: early, late" || err != nil {
+			t.Errorf("read %q, %v", got, err)
+		}
+	})
+}
+
+func TestResetReachesTheProgramAsAnError(t *testing.T) {
+	inMemory(t, oneExit, 10*time.Millisecond, func(t *testing.T, n *Network, m *memnet.Network, fab *Memory) {
+		atExit(t, m, fab, 7001, func(c net.Conn) {
+			_, _ = c.Write([]byte("partial"))
+			<-time.After(time.Second)
+			if r, ok := c.(interface{ SetLinger(int) error }); ok {
+				_ = r.SetLinger(0)
+			}
+		})
+		conn, err := n.Clients[0].Dial(t.Context(), "h", "127.0.0.1", 7001, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		got, _ := io.ReadAll(conn)
+		if string(got) != "partial" {
+			t.Errorf("read %q: not the prefix that was sent", got)
+		}
+	})
+}
+
+// TestSlowReaderHoldsBoundedData lets a destination send to a client that does not
+// read: what is under way is bounded by credit, and another stream of the same
+// circuit goes on (STR-3).
+func TestSlowReaderHoldsBoundedData(t *testing.T) {
+	inMemory(t, oneExit, 10*time.Millisecond, func(t *testing.T, n *Network, m *memnet.Network, fab *Memory) {
+		sent := make(chan int, 1)
+		atExit(t, m, fab, 7002, func(c net.Conn) {
+			total := 0
+			buf := make([]byte, 32<<10)
+			_ = c.SetWriteDeadline(time.Now().Add(time.Minute))
+			for {
+				k, err := c.Write(buf)
+				total += k
+				if err != nil {
+					sent <- total
+					return
+				}
+			}
+		})
+		cl := n.Clients[0]
+		conn, err := cl.Dial(t.Context(), "slow", "127.0.0.1", 7002, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+		defer cancel()
+		body, err := get(ctx, cl, "slow", "/bytes/400000")
+		if err != nil || !bytes.Equal(body, pattern(400000)) {
+			t.Errorf("another stream of the circuit: %d bytes, %v", len(body), err)
+		}
+		// Credit, the exit's socket buffers in memory, and one read in hand.
+		if total, most := <-sent, n.Genesis.Params.StreamCredit+2*(memnet.DefaultWindow+memnet.DefaultSendQueue)+64<<10; total > most {
+			t.Errorf("the destination could send %d bytes to a reader that reads nothing; at most %d", total, most)
+		}
+	})
+}
+
+func TestDatagramsGoThroughAnExit(t *testing.T) {
+	inMemory(t, oneExit, 10*time.Millisecond, func(t *testing.T, n *Network, m *memnet.Network, fab *Memory) {
+		echo, err := m.Host(fab.RelayAddr(oneExit.Relays - 1)).ListenPacket(netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), 5353))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer echo.Close()
+		go func() {
+			buf := make([]byte, 2048)
+			for {
+				k, from, err := echo.ReadFrom(buf)
+				if err != nil {
+					return
+				}
+				_, _ = echo.WriteTo(buf[:k], from)
+			}
+		}()
+		conn, err := n.Clients[0].OpenUDP(t.Context(), "u", 5353)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		want := pattern(1400)
+		if err := conn.WriteTo(want, "127.0.0.1", 5353); err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		defer cancel()
+		got := make([]byte, 2048)
+		k, from, err := conn.ReadFrom(ctx, got)
+		if err != nil || !bytes.Equal(got[:k], want) || from.Port() != 5353 {
+			t.Fatalf("%d bytes from port %d, %v", k, from.Port(), err)
+		}
+	})
+}
