@@ -41,14 +41,13 @@ func BenchmarkLink(b *testing.B) {
 }
 
 func benchmarkCells(b *testing.B, carrier string, streams, cells int, suite link.Suite) {
-	var d, l link.Transport = link.TCP{}, link.TCP{}
-	addr := netip.MustParseAddrPort("127.0.0.1:0")
+	dialler, listener := end{link.TCP{}, netip.AddrPort{}}, end{link.TCP{}, netip.MustParseAddrPort("127.0.0.1:0")}
 	if carrier == "memnet" {
 		n := memnet.New(memnet.Config{})
-		d, l = n.Host(netip.MustParseAddr("10.0.0.1")), n.Host(netip.MustParseAddr("10.0.0.2"))
-		addr = netip.MustParseAddrPort("10.0.0.2:0")
+		dialler.transport = n.Host(netip.MustParseAddr("10.0.0.1"))
+		listener = end{n.Host(netip.MustParseAddr("10.0.0.2")), netip.MustParseAddrPort("10.0.0.2:0")}
 	}
-	near, far := pairForTest(b, d, l, addr, link.Config{NetworkID: [32]byte{1}, Suite: suite})
+	near, far := linked(b, dialler, listener, link.Config{Suite: suite}, nil)
 	defer near.Close()
 	defer far.Close()
 	var wg sync.WaitGroup
@@ -112,7 +111,7 @@ func BenchmarkHandshake(b *testing.B) {
 		b.Fatal(err)
 	}
 	defer ln.Close()
-	server := link.Config{NetworkID: [32]byte{1}, Identity: identityForTest(b, 1, time.Now())}
+	server := link.Config{NetworkID: [32]byte{1}, Identity: identityForTest(b, 1)}
 	before := cpu()
 	b.ReportAllocs()
 	for b.Loop() {

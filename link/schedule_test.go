@@ -5,6 +5,7 @@ package link_test
 import (
 	"net/netip"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -22,12 +23,12 @@ func TestInteractiveBehindBulk(t *testing.T) {
 		n := memnet.New(memnet.Config{Path: func(from, to netip.Addr) memnet.Path {
 			return memnet.Path{Latency: latency, Rate: 10_000_000}
 		}})
-		near, far := pairForTest(t, n.Host(netip.MustParseAddr("10.0.0.1")), n.Host(netip.MustParseAddr("10.0.0.2")),
-			netip.MustParseAddrPort("10.0.0.2:1"), link.Config{NetworkID: [32]byte{1}})
+		near, far := linked(t, end{n.Host(netip.MustParseAddr("10.0.0.1")), netip.AddrPort{}},
+			end{n.Host(netip.MustParseAddr("10.0.0.2")), netip.MustParseAddrPort("10.0.0.2:1")}, link.Config{}, nil)
 		defer near.Close()
 		defer far.Close()
 
-		received := 0
+		var received atomic.Int64
 		for range bulk {
 			s, err := near.Open(link.StreamCircuit)
 			if err != nil {
@@ -49,7 +50,7 @@ func TestInteractiveBehindBulk(t *testing.T) {
 					if err != nil {
 						return
 					}
-					received += len(got)
+					received.Add(int64(len(got)))
 				}
 			}()
 		}
@@ -73,7 +74,7 @@ func TestInteractiveBehindBulk(t *testing.T) {
 				arrived <- time.Now()
 			}
 		}()
-		before, start := received, time.Now()
+		before, start := received.Load(), time.Now()
 		var delays []time.Duration
 		for range samples {
 			pause(37 * time.Millisecond)
@@ -83,7 +84,7 @@ func TestInteractiveBehindBulk(t *testing.T) {
 			}
 			delays = append(delays, (<-arrived).Sub(sent)-latency)
 		}
-		rate := float64(received-before) / time.Since(start).Seconds()
+		rate := float64(received.Load()-before) / time.Since(start).Seconds()
 		slices.Sort(delays)
 		t.Logf("added: median %v, p95 %v, max %v; bulk %.2f MB/s", delays[samples/2], delays[samples*95/100], delays[samples-1], rate/1e6)
 		if delays[samples/2] > 15*time.Millisecond {

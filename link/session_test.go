@@ -336,6 +336,28 @@ func TestPingsAreNotAnswered(t *testing.T) {
 	})
 }
 
+func TestAnEndIsAnEndEvenIfTheLinkIsLostAfterIt(t *testing.T) {
+	for _, fin := range []bool{true, false} {
+		hostile(t, false, func(t *testing.T, r *raw, l *Link) {
+			r.send(makeFrame(frameWindow, flagSYN, 1, 0), dataFrame(0, 1, []byte("\x03all")))
+			if fin {
+				r.send(makeFrame(frameWindow, flagFIN, 1, 0))
+			}
+			s, _, err := l.Accept()
+			if err != nil {
+				t.Fatal(err)
+			}
+			synctest.Wait()
+			r.conn.Close()
+			<-l.Done()
+			got, err := io.ReadAll(s)
+			if want := map[bool]error{true: nil, false: ErrPeerClosed}[fin]; string(got) != "all" || err != want {
+				t.Error(fin, string(got), err)
+			}
+		})
+	}
+}
+
 func TestBadRecordEndsTheLinkAtOnce(t *testing.T) {
 	hostile(t, false, func(t *testing.T, r *raw, l *Link) {
 		bad := make([]byte, RecordSize)

@@ -7,8 +7,8 @@ import (
 	"io"
 )
 
-// FilterCapacity is a capacity for NewFilter: at most about 6 MB in both
-// generations, which hold the last 131,072 to 262,144 handshakes.
+// FilterCapacity is a capacity for NewFilter: about 10 MB when both
+// generations are full: the last 131,072 to 262,144 handshakes.
 const FilterCapacity = 1 << 17
 
 // labelSeen is the label of the filter's entries, which never leave it.

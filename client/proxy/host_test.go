@@ -33,6 +33,7 @@ func checkHost(t *testing.T, ip netip.Addr, name string) {
 	}
 }
 
+// TestNamesAreNormalised is SOCKS-7.
 func TestNamesAreNormalised(t *testing.T) {
 	label := strings.Repeat("a", 63)
 	long := label + "." + label + "." + label + "." + strings.Repeat("b", 61)
@@ -84,6 +85,7 @@ func TestNameFieldWithLiteralIsTheAddress(t *testing.T) {
 	}
 }
 
+// TestPrivateAddressesAreKnown is SOCKS-14.
 func TestPrivateAddressesAreKnown(t *testing.T) {
 	for _, s := range strings.Fields(`0.0.0.0 0.1.2.3 10.0.0.1 100.64.0.1 100.127.255.255 127.0.0.1 127.255.0.1 169.254.169.254
 		172.16.0.1 172.31.255.255 192.168.1.1 192.0.0.1 198.18.0.1 198.19.255.255 224.0.0.1 239.1.1.1 240.0.0.1 255.255.255.255
@@ -115,6 +117,8 @@ func admitServer(t *testing.T, o Options) *Server {
 	return s
 }
 
+// TestAdmitRefusesWhatIsNobodysToReach: in the public network and in a testnet
+// (SOCKS-7, SOCKS-14, DNS-1).
 func TestAdmitRefusesWhatIsNobodysToReach(t *testing.T) {
 	id := strings.Repeat("a", 56)
 	for _, c := range []struct{ host, public, testnet string }{
@@ -151,7 +155,7 @@ func TestAdmitRefusesWhatIsNobodysToReach(t *testing.T) {
 	}
 }
 
-// TestRefuseIPTakesWhatWasLookedUp: refuse_ip on and off, looked up or not.
+// TestRefuseIPTakesWhatWasLookedUp: refuse_ip on and off, looked up or not (SOCKS-13).
 func TestRefuseIPTakesWhatWasLookedUp(t *testing.T) {
 	ip := netip.MustParseAddr("203.0.113.5")
 	for _, refuse := range []bool{false, true} {

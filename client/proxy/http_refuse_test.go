@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// TestPlainRequestToThePortItself: 501, a page, and nothing behind it is looked
+// TestPlainRequestToThePortItself (HTTP-3, A8): 501, a page, and nothing behind it is looked
 // at, whatever a web page makes a browser send.
 func TestPlainRequestToThePortItself(t *testing.T) {
 	f, addr := startHTTP(t, &origin{answer: func(string, string) string { return okAnswer }}, Config{})

@@ -164,7 +164,7 @@ func readAnswer(t *testing.T, r *bufio.Reader) (head, body string) {
 }
 
 // TestUpstreamsAreKeptButNeverShared: kept for the same target and key, dropped
-// for another of either; two connections never share.
+// for another of either; two connections never share (HTTP-2, ISO-1).
 func TestUpstreamsAreKeptButNeverShared(t *testing.T) {
 	o := &origin{answer: func(string, string) string { return okAnswer }}
 	f, addr := startHTTP(t, o, Config{})
@@ -340,7 +340,7 @@ func TestAnswersCutShortAreNeverWhole(t *testing.T) {
 	}
 }
 
-// TestBadAnswersAre502: and never a 407.
+// TestBadAnswersAre502: and never a 407 (HTTP-2, HTTP-3).
 func TestBadAnswersAre502(t *testing.T) {
 	for answer, reason := range map[string]string{
 		"":                                reasonRefusedByTarget,
@@ -430,6 +430,7 @@ func TestContinueIsCarried(t *testing.T) {
 
 // TestAnswerBeforeTheBodyEnds: the answer arrives whole, then the connection ends.
 func TestAnswerBeforeTheBodyEnds(t *testing.T) {
+	t.Parallel()
 	f := newFar(t, func(c *net.TCPConn) {
 		io.ReadAtLeast(c, make([]byte, 4096), 10)
 		c.Write([]byte("HTTP/1.1 413 Too Large\r\nContent-Length: 2\r\n\r\nno"))
@@ -478,6 +479,7 @@ func TestBrokenBodyNeverLooksWhole(t *testing.T) {
 // TestWebsocketPasses: the upgrade, bytes behind it on both sides, half-close;
 // other protocols are not asked for.
 func TestWebsocketPasses(t *testing.T) {
+	t.Parallel()
 	heads := make(chan string, 1)
 	f := newFar(t, func(c *net.TCPConn) {
 		r := bufio.NewReader(c)

@@ -92,6 +92,7 @@ func TestGoNetHTTP(t *testing.T) {
 
 // TestCurl is the row of product 4.7, over loopback.
 func TestCurl(t *testing.T) {
+	t.Parallel()
 	curl := needTool(t, "curl", exec.LookPath)
 	s := newSite(t)
 	_, addr := start(t, Config{Options: Options{Name: "main"}, Dialer: s})

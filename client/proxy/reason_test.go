@@ -58,6 +58,7 @@ func TestForeignErrorsSayNothing(t *testing.T) {
 	}
 }
 
+// TestIsolationKeysDifferInEveryPart is ISO-1.
 func TestIsolationKeysDifferInEveryPart(t *testing.T) {
 	seen := map[Isolation]int{}
 	for i, c := range []struct {

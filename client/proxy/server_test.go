@@ -173,7 +173,9 @@ func (f *flaky) Accept() (net.Conn, error) {
 	return f.Listener.Accept()
 }
 
+// TestSilentAndSlowHandshakesAreClosed is SOCKS-3.
 func TestSilentAndSlowHandshakesAreClosed(t *testing.T) {
+	t.Parallel()
 	f := newFar(t, echo)
 	_, addr := start(t, Config{Dialer: f, Limits: Limits{HandshakeTimeout: 50 * time.Millisecond}})
 	for name, first := range map[string][]byte{
@@ -211,7 +213,7 @@ func TestSilentAndSlowHandshakesAreClosed(t *testing.T) {
 	p.expect([]byte("still"))
 }
 
-// TestHandshakeCapPausesAccepting: cap-1, cap, cap+1.
+// TestHandshakeCapPausesAccepting: cap-1, cap, cap+1 (SOCKS-3, B29).
 func TestHandshakeCapPausesAccepting(t *testing.T) {
 	const limit = 3
 	s, addr := start(t, Config{Dialer: newFar(t, echo), Limits: Limits{Handshakes: limit}})
@@ -236,7 +238,7 @@ func TestHandshakeCapPausesAccepting(t *testing.T) {
 	late.expect([]byte{5, 0})
 }
 
-// TestStreamCapPausesAccepting: cap-1, cap, cap+1.
+// TestStreamCapPausesAccepting: cap-1, cap, cap+1 (SOCKS-3, B29).
 func TestStreamCapPausesAccepting(t *testing.T) {
 	const limit = 3
 	s, addr := start(t, Config{Dialer: newFar(t, echo), Limits: Limits{Streams: limit}})
@@ -431,7 +433,7 @@ func (l *lockedBuffer) String() string {
 }
 
 // TestLogSaysNothingOfPrograms: every protocol, good and bad, at debug; none of
-// what was said may come out, and the hint at a leak comes once.
+// what was said may come out, and the hint at a leak comes once (SOCKS-13, LOG-1).
 func TestLogSaysNothingOfPrograms(t *testing.T) {
 	var log lockedBuffer
 	f := newFar(t, echo)

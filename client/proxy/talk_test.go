@@ -52,7 +52,7 @@ func checkDial(t *testing.T, f *far, k talk) {
 }
 
 // TestEveryProtocolAtOnceAndByteByByte also proves that a stream works behind
-// each handshake.
+// each handshake (SOCKS-1, T34).
 func TestEveryProtocolAtOnceAndByteByByte(t *testing.T) {
 	f := newFar(t, echo)
 	_, addr := start(t, Config{Options: Options{Name: "main"}, Dialer: f})
@@ -79,7 +79,7 @@ func TestEveryProtocolAtOnceAndByteByByte(t *testing.T) {
 	}
 }
 
-// TestEachReplyIsOneWrite: a program that reads once has the whole reply.
+// TestEachReplyIsOneWrite: a program that reads once has the whole reply (SOCKS-6).
 func TestEachReplyIsOneWrite(t *testing.T) {
 	f := newFar(t, echo)
 	f.resolve = func(string) (Answer, error) {
@@ -147,7 +147,7 @@ func tcpPair(t *testing.T) (a, b *net.TCPConn) {
 	return x.(*net.TCPConn), y.(*net.TCPConn)
 }
 
-// TestHandshakeCutAtEveryByteEndsQuietly: no dial, no hang, nothing left over.
+// TestHandshakeCutAtEveryByteEndsQuietly: no dial, no hang, nothing left over (T34).
 func TestHandshakeCutAtEveryByteEndsQuietly(t *testing.T) {
 	f := newFar(t, echo)
 	s, addr := start(t, Config{Options: Options{Name: "main"}, Dialer: f})
@@ -186,7 +186,7 @@ func TestHandshakeCutAtEveryByteEndsQuietly(t *testing.T) {
 }
 
 // TestEarlyDataArrivesWholeAndInOrder: bytes in the same segment as the request
-// and behind it, around every bound; and those that come later.
+// and behind it, around every bound; and those that come later (SOCKS-10, T34).
 func TestEarlyDataArrivesWholeAndInOrder(t *testing.T) {
 	got := make(chan []byte, 1)
 	for _, plain := range []bool{false, true} {
@@ -220,7 +220,8 @@ func TestEarlyDataArrivesWholeAndInOrder(t *testing.T) {
 }
 
 // TestLateBytesFollowWhileDialling: what comes while the far side is not yet
-// connected is neither lost nor reordered.
+// connected is neither lost nor reordered, and success is not said before (SOCKS-10,
+// SOCKS-11: a Dial may wait).
 func TestLateBytesFollowWhileDialling(t *testing.T) {
 	got := make(chan []byte, 1)
 	f := newFar(t, collect(got))
@@ -248,7 +249,7 @@ func TestLateBytesFollowWhileDialling(t *testing.T) {
 }
 
 // TestFailuresHaveTheirCode: every protocol and reason, extended codes on and
-// off, whole and single reply, then an orderly end.
+// off, whole and single reply, then an orderly end (product §4.6).
 func TestFailuresHaveTheirCode(t *testing.T) {
 	for _, extended := range []bool{false, true} {
 		f := newFar(t, echo)
@@ -287,7 +288,8 @@ func TestFailuresHaveTheirCode(t *testing.T) {
 }
 
 // TestBadHandshakesHaveTheirAnswer: wrong versions, reserved and over-long
-// fields, commands and address types that are not carried.
+// fields, commands and address types that are not carried (SOCKS-3, -4, -5, -7, -8,
+// -14, T34).
 func TestBadHandshakesHaveTheirAnswer(t *testing.T) {
 	f := newFar(t, echo)
 	_, addr := start(t, Config{Dialer: f})
@@ -349,7 +351,7 @@ func TestBadHandshakesHaveTheirAnswer(t *testing.T) {
 	}
 }
 
-// TestPreferNoAuthChoosesNone: on and off.
+// TestPreferNoAuthChoosesNone: on and off (SOCKS-4).
 func TestPreferNoAuthChoosesNone(t *testing.T) {
 	for prefer, method := range map[bool]int{false: 2, true: 0} {
 		_, addr := start(t, Config{Options: Options{PreferNoAuth: prefer}, Dialer: newFar(t, echo)})
@@ -359,6 +361,7 @@ func TestPreferNoAuthChoosesNone(t *testing.T) {
 	}
 }
 
+// TestResolveAnswers is SOCKS-8.
 func TestResolveAnswers(t *testing.T) {
 	f := newFar(t, echo)
 	f.resolve = func(name string) (Answer, error) {

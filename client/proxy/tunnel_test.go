@@ -32,6 +32,7 @@ func bothKinds(t *testing.T, serve func(c *net.TCPConn), body func(t *testing.T,
 	}
 }
 
+// TestHalfClosePassesFromProgramToFarSide is SOCKS-12, as are the tests below.
 func TestHalfClosePassesFromProgramToFarSide(t *testing.T) {
 	serve := func(c *net.TCPConn) {
 		b, _ := io.ReadAll(c)          // only the program's end lets this return
@@ -139,6 +140,7 @@ func (c oneWay) CloseWrite() error           { return nil }
 // TestLostUploadIsNotACleanEnd: the far side's end passes, then a reset says
 // that what the program sent did not arrive.
 func TestLostUploadIsNotACleanEnd(t *testing.T) {
+	t.Parallel()
 	s, err := New(Config{Dialer: &far{}})
 	if err != nil {
 		t.Fatal(err)
@@ -165,6 +167,7 @@ func TestLostUploadIsNotACleanEnd(t *testing.T) {
 
 // TestHalfClosedStreamIsNotKeptForEver: silence after one end, in each direction.
 func TestHalfClosedStreamIsNotKeptForEver(t *testing.T) {
+	t.Parallel()
 	for _, plain := range []bool{false, true} {
 		release := make(chan struct{})
 		f := newFar(t, func(c *net.TCPConn) {

@@ -147,6 +147,7 @@ func startUDP(t *testing.T, o *opened, cfg Config) (*Server, string) {
 	return start(t, cfg)
 }
 
+// TestDatagramsPassBothWays is UDP-1 and UDP-2.
 func TestDatagramsPassBothWays(t *testing.T) {
 	o := &opened{}
 	s, addr := startUDP(t, o, Config{})
@@ -199,7 +200,7 @@ func TestBadDatagramsAreDropped(t *testing.T) {
 }
 
 // TestOnlyTheFirstSourceIsServed: another port of the client, and another
-// address, neither get in nor get answers.
+// address, neither get in nor get answers (UDP-1).
 func TestOnlyTheFirstSourceIsServed(t *testing.T) {
 	o := &opened{}
 	s, addr := startUDP(t, o, Config{})
@@ -237,6 +238,7 @@ func TestAnnouncedPortIsTheOnlyOne(t *testing.T) {
 	}
 }
 
+// TestAssociationEndsWithItsConnection is UDP-1.
 func TestAssociationEndsWithItsConnection(t *testing.T) {
 	o := &opened{}
 	s, addr := startUDP(t, o, Config{})
@@ -261,6 +263,7 @@ func TestAssociationEndsWithItsConnection(t *testing.T) {
 }
 
 func TestSilentAssociationEnds(t *testing.T) {
+	t.Parallel()
 	o := &opened{}
 	_, addr := startUDP(t, o, Config{Limits: Limits{UDPIdle: 150 * time.Millisecond}})
 	r := associate(t, addr, 0)
@@ -316,6 +319,7 @@ func TestExitsThatPermitOtherPortsAreUsed(t *testing.T) {
 }
 
 func TestRefusedDatagramDoesNotEndTheLeg(t *testing.T) {
+	t.Parallel()
 	o := &opened{set: func(p *packets) {
 		p.fail = func(t Target) error {
 			switch t.Host {
@@ -372,6 +376,7 @@ func TestExitThatCannotBeHadIsNotAskedForEachDatagram(t *testing.T) {
 	}
 }
 
+// TestUDPSocketElsewhereIsRefused: the bound address is the connection's (UDP-1).
 func TestUDPSocketElsewhereIsRefused(t *testing.T) {
 	for name, listen := range map[string]func(netip.Addr) (net.PacketConn, error){
 		"all interfaces": func(netip.Addr) (net.PacketConn, error) { return listenUDP(netip.IPv4Unspecified()) },
@@ -386,6 +391,7 @@ func TestUDPSocketElsewhereIsRefused(t *testing.T) {
 	}
 }
 
+// TestQueueDropsTheOldest is UDP-3.
 func TestQueueDropsTheOldest(t *testing.T) {
 	q := newQueue()
 	now := time.Now()

@@ -14,7 +14,7 @@ import (
 )
 
 // MaxDatagramSize is the largest payload sent or received, in bytes.
-const MaxDatagramSize = 1_700
+const MaxDatagramSize = 1_770
 
 // Bounds of an association. Spec: product UDP-3, security B18.
 const (

@@ -52,6 +52,7 @@ func wantDatagram(t *testing.T, a *Association, from netip.AddrPort, payload str
 	}
 }
 
+// Spec: EXIT-4.
 func TestDatagramsComeBackFromTheAskedOnly(t *testing.T) {
 	testutil.Bubble(t, func(t *testing.T) {
 		n := &fakeNet{}
@@ -216,6 +217,7 @@ func TestAForgottenPeerIsNotHeard(t *testing.T) {
 	})
 }
 
+// Spec: EXIT-4.
 func TestAssociationsIdleOut(t *testing.T) {
 	testutil.Bubble(t, func(t *testing.T) {
 		n := &fakeNet{}

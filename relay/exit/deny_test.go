@@ -143,6 +143,7 @@ var hostiles = []hostile{
 
 // TestHostileHostsAreNeverContacted is the exit's half of T33: every hostile
 // host, for TCP, UDP and RESOLVE, with the widest policy there is.
+// Spec: EXIT-2, EXIT-3.
 func TestHostileHostsAreNeverContacted(t *testing.T) {
 	if len(hostiles) < 60 {
 		t.Fatalf("%d cases, at least 60 are promised", len(hostiles))
@@ -345,6 +346,7 @@ func TestWithoutOwnAddressesNothingIsDialled(t *testing.T) {
 	})
 }
 
+// Spec: EXIT-3.
 func TestSystemJudgesInTheDialHook(t *testing.T) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

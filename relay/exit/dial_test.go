@@ -72,6 +72,7 @@ func newWorld(order []string, to map[string]func(context.Context) (net.Conn, err
 	return w
 }
 
+// Spec: EXIT-4.
 func TestEyeballsAreHappy(t *testing.T) {
 	const a, b, c, d = "8.0.0.1", "8.0.0.2", "2600::1", "2600::2"
 	ms := time.Millisecond

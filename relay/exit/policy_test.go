@@ -126,6 +126,7 @@ func TestPolicyBoundsAreMet(t *testing.T) {
 	}
 }
 
+// Spec: EXIT-1.
 func TestFirstMatchDecidesAndTheRestIsRejected(t *testing.T) {
 	p := mustPolicy(t, `
 		reject 8.8.8.8:53

@@ -82,6 +82,7 @@ func TestAddressesResolveToNames(t *testing.T) {
 	}
 }
 
+// Spec: EXIT-5.
 func TestAnswersAreKeptForTheirFixedTime(t *testing.T) {
 	testutil.Bubble(t, func(t *testing.T) {
 		var failure error
