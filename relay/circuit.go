@@ -271,8 +271,7 @@ func (r *Relay) respond(body []byte) (*circuit.Hop, []byte, circuit.Reason) {
 			return nil, nil, circuit.ReasonProtocol
 		}
 	}
-	if !r.fresh(create) {
-		r.count.replayed()
+	if r.replayed(create, false) {
 		return nil, nil, circuit.ReasonProtocol
 	}
 	created, keys, err := handshake.Respond(r.cfg.Rand, r.rid, r.cfg.Onion, create, circuit.Negotiate)
@@ -285,6 +284,10 @@ func (r *Relay) respond(body []byte) (*circuit.Hop, []byte, circuit.Reason) {
 		return nil, nil, circuit.ReasonProtocol
 	}
 	defer keys.Wipe()
+	// Only what proved good is remembered, so that garbage cannot fill the filter.
+	if r.replayed(create, true) {
+		return nil, nil, circuit.ReasonProtocol
+	}
 	hop, err := circuit.NewHop(keys, r.params, &r.buffers, r.cfg.Rand)
 	if err != nil {
 		return nil, nil, circuit.ReasonInternal
@@ -292,11 +295,19 @@ func (r *Relay) respond(body []byte) (*circuit.Hop, []byte, circuit.Reason) {
 	return hop, created, circuit.ReasonNone
 }
 
-// fresh reports whether a CREATE was not seen before, and remembers it.
-func (r *Relay) fresh(create []byte) bool {
+// replayed reports whether a CREATE was answered before, and counts that. remember
+// adds it to those that were.
+func (r *Relay) replayed(create []byte, remember bool) bool {
 	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.seen.Add(create)
+	seen := r.seen.Seen(create)
+	if remember && !seen {
+		seen = !r.seen.Add(create)
+	}
+	r.mu.Unlock()
+	if seen {
+		r.count.replayed()
+	}
+	return seen
 }
 
 // refuse answers a stream with DESTROY.
