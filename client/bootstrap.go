@@ -45,6 +45,7 @@ func (c *Client) bootstrap(ctx context.Context) bool {
 		if ctx.Err() != nil {
 			return false
 		}
+		c.probe(ctx)
 		c.stuck(err)
 		select {
 		case <-ctx.Done():
@@ -94,7 +95,7 @@ func (c *Client) progress(p Progress) {
 
 // stuck reports why the bootstrap stands still.
 func (c *Client) stuck(err error) {
-	cause, text := troubleOf(err)
+	cause, text := c.troubleOf(err)
 	c.mu.Lock()
 	c.trouble = text
 	c.mu.Unlock()
@@ -113,9 +114,11 @@ func (c *Client) startTrouble() string {
 }
 
 // troubleOf names the cause of a step that failed and says what to do.
-func troubleOf(err error) (cause, text string) {
+func (c *Client) troubleOf(err error) (cause, text string) {
 	var f *Failure
 	switch {
+	case c.blocked():
+		return "filtered", "your network blocks your guards: other relays can be reached, these cannot. Use another connection."
 	case errors.Is(err, link.ErrCertificateTime):
 		return "clock_skew", "this clock does not agree with the network's. Set the clock."
 	case errors.Is(err, link.ErrNetworkDown), errors.Is(err, link.ErrUnreachable):
@@ -138,6 +141,6 @@ func troubleOf(err error) (cause, text string) {
 
 // linkTrouble says in words why there is no link to a guard.
 func (c *Client) linkTrouble(err error) string {
-	_, text := troubleOf(err)
+	_, text := c.troubleOf(err)
 	return text
 }

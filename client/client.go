@@ -86,6 +86,7 @@ type Client struct {
 	aheadAfter time.Time
 	needs      map[need]time.Time
 	failed     map[record.RID]time.Time
+	probed     time.Time
 	trouble    string // why the bootstrap stands still
 	closing    bool
 }

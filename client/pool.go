@@ -322,7 +322,8 @@ func (c *Client) maintain(ctx context.Context) {
 				defer c.tasks.Done()
 				defer c.leaveAhead()
 				if _, err := c.construct(ctx, n, nil); err != nil {
-					c.aheadFailed(err)
+					c.aheadFailed()
+					c.probe(ctx)
 				}
 			}()
 		}
@@ -411,7 +412,7 @@ func (c *Client) leaveAhead() {
 }
 
 // aheadFailed slows down building ahead while it fails.
-func (c *Client) aheadFailed(error) {
+func (c *Client) aheadFailed() {
 	c.mu.Lock()
 	c.aheadAfter = time.Now().Add(aheadPause)
 	c.mu.Unlock()

@@ -26,3 +26,14 @@ func (c *Client) Circuits() []CircuitStatus {
 	}
 	return out
 }
+
+// Guards returns the client's guards in their order.
+func (c *Client) Guards() []record.RID {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var out []record.RID
+	for _, g := range c.guards.List(time.Now()) {
+		out = append(out, g.RID)
+	}
+	return out
+}

@@ -188,3 +188,30 @@ func TestNewStreamsWorkAfterAMiddleRelayDied(t *testing.T) {
 			}
 		})
 }
+
+// TestClientFindsFreshGuardsWhenItsOwnAreGone kills all three guards: the client
+// learns from another relay that the network is up, draws others and goes on.
+func TestClientFindsFreshGuardsWhenItsOwnAreGone(t *testing.T) {
+	inMemory(t, Config{Relays: 12, Exits: 4}, 20*time.Millisecond,
+		func(t *testing.T, n *Network, m *memnet.Network, fab *Memory) {
+			cl := n.Clients[0]
+			for _, g := range cl.Guards() {
+				for i, r := range n.Relays {
+					if r.RID() == g {
+						m.Kill(fab.RelayAddr(i))
+					}
+				}
+			}
+			deadline := time.Now().Add(3 * time.Minute)
+			for {
+				body, err := get(t.Context(), cl, "again", "/")
+				if err == nil && string(body) == Page {
+					return
+				}
+				if time.Now().After(deadline) {
+					t.Fatalf("no way into the network after three minutes: %v", err)
+				}
+				time.Sleep(time.Second) // virtual
+			}
+		})
+}

@@ -76,6 +76,7 @@ func TestTruncationTrailingByteAndChangedBytes(t *testing.T) {
 	}
 }
 
+// Spec: DIR-6.
 func TestEveryFounderMustSign(t *testing.T) {
 	d, err := New("example", founders(t, 3), true, start())
 	if err != nil {
@@ -207,6 +208,7 @@ func TestPublicNetworkTooLargeIsNotMade(t *testing.T) {
 	}
 }
 
+// Spec: DIR-7.
 func TestLint(t *testing.T) {
 	type plan struct {
 		count   int

@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"encoding/hex"
 	"errors"
+	"math"
 	"testing"
 	"time"
 
@@ -154,7 +155,7 @@ func TestParametersThatDoNotFitTogetherAreRefused(t *testing.T) {
 		"negative":     func(p *Params) { p.BWCap = -1 },
 		"microseconds": func(p *Params) { p.Propose += time.Microsecond },
 		"200 years":    func(p *Params) { p.AnchorAge = 200 * 365 * day },
-		"beyond int32": func(p *Params) { p.BWCap = 1 << 31 },
+		"far below":    func(p *Params) { p.BWCap = math.MinInt },
 	} {
 		p := Testnet()
 		change(&p)

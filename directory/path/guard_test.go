@@ -176,6 +176,8 @@ func TestUnreachableGuardIsPassedOverAndTriedAgain(t *testing.T) {
 }
 
 // TestGuardsDoNotChangeWhileTheNetworkIsDown is invariant I11.
+//
+// Spec: DIR-12.
 func TestGuardsDoNotChangeWhileTheNetworkIsDown(t *testing.T) {
 	st := newStage(t, publicRules())
 	g := st.list()
@@ -226,6 +228,7 @@ func TestOutageJustBeforeAnUpdateAddsNoGuard(t *testing.T) {
 	}
 }
 
+// Spec: DIR-12.
 func TestBlockedGuardsAreReplacedOnlyUpToTheCap(t *testing.T) {
 	st := newStage(t, publicRules())
 	for want := 4; want <= 6; want++ {
@@ -315,6 +318,7 @@ func TestAbsentGuardIsReplacedAfterAWeek(t *testing.T) {
 	}
 }
 
+// Spec: DIR-13.
 func TestGuardThatBreaksCircuitsIsMovedLast(t *testing.T) {
 	st := newStage(t, publicRules())
 	g := st.list()

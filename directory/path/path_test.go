@@ -64,6 +64,7 @@ func checkPath(t interface{ Fatalf(string, ...any) }, p []*snapshot.Relay, req R
 	}
 }
 
+// Spec: DIR-11.
 func TestHundredThousandPathsKeepEveryRule(t *testing.T) {
 	relays := large(500)
 	s := selector(t, relays, strict())
@@ -156,6 +157,7 @@ func anyPath(s *Selector, req Request, path []int) bool {
 	return false
 }
 
+// Spec: DIR-11.
 func TestErrorNamesTheRule(t *testing.T) {
 	exits := func(relays []relay, policy uint8, which ...int) []relay {
 		for _, i := range which {

@@ -151,6 +151,7 @@ func TestDescriptorBounds(t *testing.T) {
 	}
 }
 
+// Spec: DIR-5.
 func TestDescriptorOfAnotherNetworkSignerOrTime(t *testing.T) {
 	d := full(t)
 	b, now := sealed(t, d), d.Published
@@ -201,6 +202,7 @@ func TestDescriptorOfAnotherNetworkSignerOrTime(t *testing.T) {
 	}
 }
 
+// Spec: DIR-2.
 func TestOfflineIdentity(t *testing.T) {
 	identity, signing := signingKey("identity"), signingKey("signing")
 	now := time.Unix(published, 0).UTC()
@@ -293,6 +295,7 @@ func TestBodyDigestIgnoresWhenADescriptorSpeaks(t *testing.T) {
 	}
 }
 
+// Spec: DIR-5.
 func TestOrderOfDescriptors(t *testing.T) {
 	a, b := []byte("a"), []byte("b")
 	if use, conflict := Newer(1, a, 2, b); !use || conflict {
@@ -311,6 +314,7 @@ func TestOrderOfDescriptors(t *testing.T) {
 	}
 }
 
+// Spec: DIR-3.
 func TestDescriptorVectors(t *testing.T) {
 	rid := NewRID(nid(), publicKey("identity"))
 	lines := [][2]string{

@@ -36,6 +36,7 @@ func le(n *big.Int, sign bool) []byte {
 	return b
 }
 
+// Spec: DIR-2.
 func TestSigningKeysOfSmallOrderAndOtherFormsAreRefused(t *testing.T) {
 	one := big.NewInt(1)
 	ys := []*big.Int{

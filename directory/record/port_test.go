@@ -10,6 +10,7 @@ import (
 	"pgregory.net/rapid"
 )
 
+// Spec: DIR-4.
 func TestPolicyFormIsChecked(t *testing.T) {
 	for _, test := range []struct {
 		name   string

@@ -45,6 +45,7 @@ func TestTreeIsThatOfRFC6962(t *testing.T) {
 	}
 }
 
+// Spec: DIR-9.
 func TestTableDoesNotDependOnTheFoundersOrder(t *testing.T) {
 	in := founders(t, 40)
 	one := Genesis(document(t, in))
@@ -148,6 +149,7 @@ func TestFullPolicyDictionaryCostsTheExitFlag(t *testing.T) {
 	}
 }
 
+// Spec: DIR-8.
 func TestTilesAreInnerNodesOfTheTree(t *testing.T) {
 	for _, count := range []int{1, 1023, 1024, 1025, 2048, 2500} {
 		all := leaves(count)

@@ -26,8 +26,9 @@ func newClipper(t *snapshot.Table, p genesis.Params) *clipper {
 	for i := range n {
 		r := t.At(i)
 		c.groups[i] = int(r.Group)
+		c.cohorts[i] = founderCohort
 		if r.Flags&snapshot.FlagFounder == 0 && p.Cohort > 0 {
-			c.cohorts[i] = 1 + int(r.BirthDay)/p.Cohort
+			c.cohorts[i] = founderCohort + 1 + int(r.BirthDay)/p.Cohort
 			c.nCohort = max(c.nCohort, c.cohorts[i]+1)
 		}
 	}

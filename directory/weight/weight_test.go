@@ -245,6 +245,7 @@ func TestNobodyHoldsMoreThanItsCap(t *testing.T) {
 	}
 }
 
+// Spec: DIR-10.
 func TestVectors(t *testing.T) {
 	var b strings.Builder
 	b.WriteString("# Weights of a made-up table of 60 relays under the public parameters, day 1000:\n" +
