@@ -25,7 +25,6 @@ func cpu(b *testing.B) time.Duration {
 // the test's own.
 type pump struct {
 	*path
-	buf []byte
 }
 
 // down brings everything the last hop has queued to the client, and what the

@@ -18,7 +18,7 @@ func (s *Stream) CloseSend() error {
 	}
 	s.stopSending()
 	err := s.sendEnd(cell.EndSending, EndDone)
-	s.writable()
+	s.both()
 	s.forget()
 	return err
 }

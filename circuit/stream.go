@@ -106,21 +106,13 @@ func (s *Stream) maySend() bool { return s.opened || s.end.asks }
 // mayReceive is maySend of the other side.
 func (s *Stream) mayReceive() bool { return s.opened || !s.end.asks }
 
-func (s *Stream) readable() {
-	if s.Notify != nil {
-		s.Notify(true, false)
-	}
-}
+func (s *Stream) readable() { s.notify(true, false) }
+func (s *Stream) writable() { s.notify(false, true) }
+func (s *Stream) both()     { s.notify(true, true) }
 
-func (s *Stream) writable() {
+func (s *Stream) notify(readable, writable bool) {
 	if s.Notify != nil {
-		s.Notify(false, true)
-	}
-}
-
-func (s *Stream) both() {
-	if s.Notify != nil {
-		s.Notify(true, true)
+		s.Notify(readable, writable)
 	}
 }
 
@@ -215,14 +207,16 @@ func (s *Stream) Connected(addr netip.Addr) error {
 	return s.end.send(cell.TypeConnected, s.id, cell.Connected{Addr: addr}.Append(b[:0]))
 }
 
-// Resolved answers RESOLVE and ends its stream. Only at a Hop.
+// Resolved answers RESOLVE and ends its stream. Only at a Hop. An answer that
+// cannot be said, because names of strangers are too long or malformed, becomes
+// EndInternal: every question gets its answer.
 func (s *Stream) Resolved(r cell.Resolved) error {
 	if s.sendEnded {
 		return nil
 	}
 	body, err := r.Append(nil)
 	if err != nil {
-		return ErrState
+		body = []byte{byte(EndInternal), 0, 0, 0, 0, 0}
 	}
 	s.sendEnded, s.recvEnded = true, true
 	err = s.end.send(cell.TypeResolved, s.id, body)

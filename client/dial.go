@@ -4,6 +4,7 @@ package client
 
 import (
 	"context"
+	"io"
 	"net"
 	"net/netip"
 	"sync"
@@ -179,14 +180,17 @@ func (s opening) waitOpen(ctx context.Context) error {
 }
 
 // try runs f on up to maxTries circuits with distinct paths. The circuit is given
-// back unless f keeps it.
+// back unless f keeps it. An exit that is busy is asked again maxBusy times before
+// another one is: it admits only so many requests of a circuit at once, and a
+// program that opens many gets them all in the end.
 func (c *Client) try(ctx context.Context, key Isolation, n need, f func(context.Context, *circ) (keep bool, err error)) error {
 	if err := c.awaitReady(ctx); err != nil {
 		return err
 	}
 	var last *Failure
 	var avoid []record.RID
-	for range maxTries {
+	busy := 0
+	for tries := 0; tries < maxTries; {
 		q, err := c.attach(ctx, key, n, avoid)
 		if err != nil {
 			if last != nil {
@@ -209,22 +213,35 @@ func (c *Client) try(ctx context.Context, key Isolation, n need, f func(context.
 		if v.final {
 			return last
 		}
-		switch {
-		case v.later:
-			if err := pause(ctx, busyPause); err != nil {
+		if v.later && busy < maxBusy {
+			busy++
+			if err := pause(ctx, c.busyPause(busy)); err != nil {
 				return err
 			}
-		case v.skipExit:
+			continue
+		}
+		busy = 0
+		tries++
+		if v.later || v.skipExit {
 			avoid = append(avoid, q.last().RID)
-		default:
+		} else {
 			c.retire(q)
 		}
 	}
 	return last
 }
 
-// busyPause is how long a request waits before it asks a busy exit again.
-const busyPause = 500 * time.Millisecond
+// maxBusy requests to a busy exit take about four seconds.
+const maxBusy = 8
+
+// busyPause returns how long a request waits before it asks a busy exit for the
+// nth time again: longer each time, and never as long as those that it came with.
+func (c *Client) busyPause(n int) time.Duration {
+	const unit = 100 * time.Millisecond
+	var random [1]byte
+	_, _ = io.ReadFull(c.cfg.Rand, random[:]) // without it they would only meet again
+	return time.Duration(n) * unit * time.Duration(128+int(random[0])) / 256
+}
 
 func pause(ctx context.Context, d time.Duration) error {
 	t := time.NewTimer(d)

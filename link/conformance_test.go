@@ -542,12 +542,10 @@ func TestBadRecordClosesBothSides(t *testing.T) {
 			a, b := linked(t, near, far, link.Config{}, func(c net.Conn) net.Conn {
 				return &flip{c, handshake + at}
 			})
-			s, err := a.Open(link.StreamCircuit)
-			if err != nil {
-				t.Fatal(err)
-			}
 			go func() {
-				for s.WriteCells(make([]byte, 4*cell.Size)) == nil {
+				s, err := a.Open(link.StreamCircuit)
+				for err == nil {
+					err = s.WriteCells(make([]byte, 4*cell.Size))
 				}
 			}()
 			<-b.Done()

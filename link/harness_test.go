@@ -138,6 +138,23 @@ func rawDial(t testing.TB, n *memnet.Network, id *Identity) (*raw, *Link) {
 	return &raw{t: t, conn: a, h: h}, l
 }
 
+// rawKeys is rawDial with fixed keys instead of a handshake.
+func rawKeys(t testing.TB) (*raw, *Link) {
+	t.Helper()
+	a, b := conns(t, memnet.New(memnet.Config{}))
+	seal, open := ciphers(t, AESGCM, [32]byte{1})
+	back, forth := ciphers(t, AESGCM, [32]byte{2})
+	l, err := newLink(b, clientConfig().withDefaults(), &handshake{send: back, recv: open}, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		l.Close()
+		a.Close()
+	})
+	return &raw{t: t, conn: a, h: &handshake{send: seal, recv: forth}}, l
+}
+
 // send packs bytes of frames into records. It reports whether the peer took them.
 func (r *raw) send(frames ...[]byte) bool {
 	b := bytes.Join(frames, nil)

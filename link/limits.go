@@ -86,8 +86,9 @@ const (
 	longSend    = 2 * time.Millisecond
 	// maxPadding bounds padding records that wait; more are not made.
 	maxPadding = 1024
-	// smallBuffer is the read buffer of an idle link, largeBuffer of a busy one.
-	smallBuffer = 2 * RecordSize
+	// smallBuffer is the read buffer of an idle link, which one record does not
+	// fill; largeBuffer is that of a busy one.
+	smallBuffer = RecordSize + RecordSize/8
 	largeBuffer = 64 << 10
 	// closeFlush is how long Close may take to send what is queued.
 	closeFlush = time.Second

@@ -15,8 +15,8 @@ import (
 )
 
 // Link is an authenticated, encrypted connection to one neighbour that carries
-// streams. Its methods are safe for concurrent use. It owns three goroutines
-// and a timer, which end when it does.
+// streams. Its methods are safe for concurrent use. It owns two goroutines, a
+// third while it is in use, and a timer, which end when it does.
 type Link struct {
 	cfg       Config
 	initiator bool
@@ -197,7 +197,6 @@ func newLink(conn net.Conn, cfg Config, h *handshake, initiator bool) (*Link, er
 		return nil, ErrConfig
 	}
 	l.mux = mux
-	go l.wire.run()
 	l.mu.Lock()
 	l.timer = time.AfterFunc(cfg.KeepAlive, l.tick)
 	l.mu.Unlock()

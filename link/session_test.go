@@ -494,8 +494,7 @@ func FuzzSession(f *testing.F) {
 		if len(b) > 1<<16 {
 			return
 		}
-		n := memnet.New(memnet.Config{})
-		r, l := rawDial(t, n, nil)
+		r, l := rawKeys(t)
 		go io.Copy(io.Discard, r.conn)
 		done := make(chan struct{})
 		go func() {

@@ -17,9 +17,11 @@ import (
 	"chive/internal/testutil"
 )
 
+// wait lets virtual time pass, and everything happen that then does.
 func wait(d time.Duration) {
 	t := time.NewTimer(d)
 	<-t.C
+	synctest.Wait()
 }
 
 // circuitPair opens a circuit stream and accepts it at the other side.
@@ -260,22 +262,45 @@ func TestFramesInPiecesDoNotStopTheClock(t *testing.T) {
 }
 
 // A read that sends a window update and a close share a lock inside the
-// multiplexer; on a slow link either may wait for long with the lock held.
+// multiplexer; on a slow link the first waits for long with the lock held.
 func TestCloseDuringWindowUpdateDoesNotStopTheClock(t *testing.T) {
 	testutil.Bubble(t, func(t *testing.T) {
-		near, far := links(t, memPath(memnet.Path{Latency: 10 * time.Millisecond, Rate: 40_000}), clientConfig())
-		var wg sync.WaitGroup
-		for i := range 12 {
-			a, b := circuitPair(t, near, far)
-			wg.Go(func() { a.Write(make([]byte, 60_000)); a.CloseWrite() })
-			wg.Go(func() { // both directions are busy, then one ends
-				b.Write(make([]byte, 100*i))
-				b.CloseWrite()
-			})
-			wg.Go(func() { io.Copy(io.Discard, b); b.Close() })
-			wg.Go(func() { io.Copy(io.Discard, a); a.Close() })
+		n := memnet.New(memnet.Config{Path: func(from, _ netip.Addr) memnet.Path {
+			if from == hostAddr(1) {
+				return memnet.Path{Rate: 30_000}
+			}
+			return memnet.Path{}
+		}})
+		near, far := links(t, n, clientConfig())
+		bulk, sink := circuitPair(t, near, far)
+		go io.Copy(io.Discard, sink)
+		stall(bulk) // our direction is full
+		wait(time.Second)
+		for range 3 {
+			a, err := near.Open(StreamDirectory)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := a.announce(); err != nil {
+				t.Fatal(err)
+			}
+			b, _, err := far.Accept()
+			if err != nil {
+				t.Fatal(err)
+			}
+			go func() { b.Write(make([]byte, 200_000)); b.CloseWrite() }()
+			done := make(chan struct{})
+			go func() {
+				if n, err := io.Copy(io.Discard, a); n != 200_000 || err != nil {
+					t.Error(n, err)
+				}
+				close(done)
+			}()
+			wait(100 * time.Millisecond) // the reader waits to send its update
+			a.CloseWrite()
+			<-done
+			a.Close()
 		}
-		wg.Wait()
 	})
 }
 
@@ -292,13 +317,13 @@ func TestWriteWithoutProgressEndsTheLinkAfterTenSeconds(t *testing.T) {
 		go func() { _, err := a.Write(make([]byte, 1<<20)); write <- err }()
 		stall(other)
 		<-near.Done()
-		if d := time.Since(start); d != WriteTimeout || near.Err() != ErrStalled {
+		if d := time.Since(start); d < WriteTimeout || d > WriteTimeout*5/4 || near.Err() != ErrStalled {
 			t.Error(d, near.Err())
 		}
 		if err := <-write; err != ErrStalled {
 			t.Error(err)
 		}
-		if time.Since(start) != WriteTimeout {
+		if time.Since(start) > WriteTimeout*5/4 {
 			t.Error("the writer was told later")
 		}
 	})

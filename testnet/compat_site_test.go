@@ -54,7 +54,7 @@ func newSite(t *testing.T, w *town) *site {
 	secure := &http.Server{Handler: s.handler(), ErrorLog: log.New(io.Discard, "", 0), ReadHeaderTimeout: time.Minute,
 		TLSConfig: &tls.Config{Certificates: []tls.Certificate{cert}, NextProtos: []string{"h2", "http/1.1"}}}
 	t.Cleanup(func() { server.Close(); secure.Close() })
-	for _, host := range siteHosts {
+	for _, host := range append([]string{farName}, siteHosts...) {
 		plain, private := w.listen(t, host, 80), w.listen(t, host, 443)
 		go func() { _ = server.Serve(plain) }()
 		go func() { _ = secure.ServeTLS(private, "", "") }()

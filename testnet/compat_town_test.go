@@ -11,6 +11,7 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	"chive/relay/exit"
 )
@@ -33,6 +34,7 @@ var townNet = netip.AddrFrom4([4]byte{192, 31, 196, 0})
 // Names of the town.
 const (
 	siteName    = "site.test"    // http and https
+	farName     = "far.test"     // the same, resolved and connected to as slowly as far sites are
 	gitName     = "git.test"     // git over http
 	shellName   = "shell.test"   // ssh
 	localName   = "local.test"   // 127.0.0.1 as it is, for UDP
@@ -96,8 +98,25 @@ func (x *townExit) WithJudge(permit func(netip.AddrPort) bool) exit.Network {
 	return &townExit{x.Network.(exit.Judged).WithJudge(permit), x.town}
 }
 
+// distance is how long farName's name server and host take to answer.
+const distance = 150 * time.Millisecond
+
+func travel(ctx context.Context) error {
+	select {
+	case <-time.After(distance):
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
 // LookupAddrs knows the town and the built-in server, and asks nobody else.
 func (x *townExit) LookupAddrs(ctx context.Context, host string) ([]netip.Addr, error) {
+	if host == farName {
+		if err := travel(ctx); err != nil {
+			return nil, err
+		}
+	}
 	if host == TargetName {
 		return x.Network.LookupAddrs(ctx, host)
 	}
@@ -125,9 +144,14 @@ func (x *townExit) DialTCP(ctx context.Context, addr netip.AddrPort) (net.Conn, 
 	real, known := x.town.ports[addr]
 	x.town.mu.Unlock()
 	if known {
+		if addr.Addr() == x.town.addr(farName) {
+			if err := travel(ctx); err != nil {
+				return nil, err
+			}
+		}
 		return x.Network.DialTCP(ctx, netip.MustParseAddrPort(real))
 	}
-	if netip.PrefixFrom(townNet, 24).Contains(addr.Addr()) && addr != netip.AddrPortFrom(targetAddr, 80) {
+	if netip.PrefixFrom(townNet, 24).Contains(addr.Addr()) && addr.Addr() != targetAddr {
 		return nil, &net.OpError{Op: "dial", Net: "tcp4", Err: os.NewSyscallError("connect", syscall.ECONNREFUSED)}
 	}
 	return x.Network.DialTCP(ctx, addr)

@@ -7,7 +7,9 @@ import (
 	"errors"
 	"net"
 	"net/netip"
+	"os"
 	"sync"
+	"syscall"
 
 	"chive/link"
 	"chive/relay/exit"
@@ -32,10 +34,12 @@ type Fabric interface {
 // testnet know it.
 const TargetName = "hello.test"
 
-// targetAddr is what TargetName resolves to: a loopback address that nothing
-// listens at. Exits lead its port 80 to the built-in server, which may then use
-// any free port.
-var targetAddr = netip.AddrFrom4([4]byte{127, 127, 0, 80})
+// targetAddr is what TargetName resolves to. Exits lead its port 80 to the built-in
+// server, which may then use any free port, and refuse every other port: nobody
+// connects to this address. It is no loopback address because programs that
+// resolve first, such as torsocks, refuse to connect to those; it lies in a block
+// set aside for servers that answer look-ups of private addresses (RFC 7535).
+var targetAddr = netip.AddrFrom4([4]byte{192, 31, 196, 80})
 
 // Loopback is the Fabric of real sockets on 127.0.0.1.
 type Loopback struct {
@@ -142,8 +146,11 @@ func (g *guided) LookupAddrs(ctx context.Context, host string) ([]netip.Addr, er
 
 // DialTCP implements exit.Network.
 func (g *guided) DialTCP(ctx context.Context, addr netip.AddrPort) (net.Conn, error) {
-	if addr == netip.AddrPortFrom(targetAddr, 80) {
-		addr = g.to()
+	if addr.Addr() != targetAddr {
+		return g.Network.DialTCP(ctx, addr)
 	}
-	return g.Network.DialTCP(ctx, addr)
+	if addr.Port() != 80 {
+		return nil, &net.OpError{Op: "dial", Net: "tcp4", Err: os.NewSyscallError("connect", syscall.ECONNREFUSED)}
+	}
+	return g.Network.DialTCP(ctx, g.to())
 }

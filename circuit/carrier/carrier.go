@@ -169,7 +169,8 @@ func (c *Carrier) flush(turns int) {
 }
 
 // Fail says that the circuit is gone without a word to the other end: every
-// stream ends with reason, every waiting call returns.
+// stream ends with reason, every waiting call returns. A call that is inside
+// the Writer returns when the Writer does: the owner closes it next.
 func (c *Carrier) Fail(reason circuit.EndReason) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -188,7 +189,8 @@ func (c *Carrier) fail(reason circuit.EndReason) {
 
 // Shut ends the circuit: its streams end with reason, a DESTROY cell with code
 // goes out, and Shut returns when it is written, when the peer did not take it
-// for five seconds, or when the circuit was gone already.
+// for five seconds, or when the circuit was gone already. The owner closes the
+// Writer next, as after Fail.
 func (c *Carrier) Shut(code circuit.Reason, reason circuit.EndReason) {
 	c.mu.Lock()
 	if c.gone || c.closing {

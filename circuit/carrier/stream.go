@@ -88,6 +88,24 @@ func (s *Stream) Over() bool {
 	return s.s.Over()
 }
 
+// WaitOver blocks until neither direction carries any more: both were ended, the
+// other side gave the stream up, or the circuit is gone. Nothing is read
+// meanwhile. It fails with ctx.
+func (s *Stream) WaitOver(ctx context.Context) error {
+	for {
+		s.c.mu.Lock()
+		over := s.s.Over() || s.c.gone || s.c.closing
+		s.c.mu.Unlock()
+		if over {
+			token(s.canRead) // for whoever reads
+			return nil
+		}
+		if err := s.wait(ctx, s.canRead, time.Time{}); err != nil {
+			return err
+		}
+	}
+}
+
 // CloseWrite says that no more bytes follow. What was written still arrives.
 func (s *Stream) CloseWrite() error { return s.c.Do(s.s.CloseSend) }
 

@@ -5,13 +5,11 @@ package main
 import (
 	"bufio"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -118,18 +116,8 @@ func (o *testnetOptions) check() error {
 }
 
 // runTestnet starts the network, says that it is ready, and serves until ctx ends.
-func (a *app) runTestnet(ctx context.Context, o testnetOptions, named bool) (err error) {
+func (a *app) runTestnet(ctx context.Context, o testnetOptions, named bool) error {
 	began := time.Now()
-	listeners, err := o.listen(named)
-	if err != nil {
-		return err
-	}
-	unused := listeners // not yet taken over by a proxy, which closes its own
-	defer func() {
-		for _, l := range unused {
-			_ = l.Close()
-		}
-	}()
 	log, err := a.log("warn").Logger(true)
 	if err != nil {
 		return err
@@ -139,66 +127,49 @@ func (a *app) runTestnet(ctx context.Context, o testnetOptions, named bool) (err
 	net, err := testnet.Start(bounded, testnet.Config{
 		Relays: o.relays, Exits: o.exits, Clients: o.clients, Log: log, Progress: a.newProgress().step,
 	})
-	if ctx.Err() != nil && err != nil {
+	switch {
+	case err != nil && ctx.Err() != nil:
 		return nil // interrupted while starting
-	}
-	if err != nil {
+	case err != nil:
 		return &node.Fault{Kind: node.Failed, Code: "testnet_failed", Text: "The testnet did not start (" + strings.ReplaceAll(err.Error(), "\n", "; ") + ")",
 			Fix: "Try fewer relays with -n; if it stays, look at the log with --log-level debug."}
 	}
 	defer net.Close()
-
-	ctx, end := context.WithCancelCause(ctx)
-	var tasks sync.WaitGroup
-	defer tasks.Wait()
-	defer end(nil)
-	unused = nil
-	for i, c := range net.Clients {
-		tasks.Go(func() {
-			if err := node.ServeProxy(ctx, c.Client, listeners[i:i+1], true, log); err != nil {
-				end(err)
-			}
-		})
+	socks, err := o.serve(net, named)
+	if err != nil {
+		return err
 	}
-	if err := fetch(ctx, listeners[0]); err != nil {
-		if ctx.Err() != nil {
-			return faultOf(ctx)
-		}
+	err = fetch(ctx, socks[0])
+	if ctx.Err() != nil {
+		return nil
+	}
+	if err != nil {
 		return err
 	}
 	genesis, err := o.keepGenesis(net)
 	if err != nil {
 		return err
 	}
-	a.testnetReady(o, net, listeners, genesis, time.Since(began))
+	a.testnetReady(o, net, socks, genesis, time.Since(began))
 	<-ctx.Done()
 	a.note("Stopping.")
-	return faultOf(ctx)
-}
-
-// faultOf is what ended ctx; nil if it was the user.
-func faultOf(ctx context.Context) error {
-	var f *node.Fault
-	if errors.As(context.Cause(ctx), &f) {
-		return f
-	}
 	return nil
 }
 
-// listen opens a proxy port for each client. Ports that nobody named move to free
-// ones when they are taken. Spec: product CLI-8.
-func (o *testnetOptions) listen(named bool) ([]node.Listener, error) {
-	out, err := node.ListenSocks(node.SocksOptions{Addrs: o.socks, MoveToFree: !named})
-	for err == nil && len(out) < o.clients {
-		var more []node.Listener
-		more, err = node.ListenSocks(node.SocksOptions{Addrs: []string{"127.0.0.1:0"}})
-		out = append(out, more...)
-	}
-	if err != nil {
-		for _, l := range out {
-			_ = l.Close()
+// serve opens a proxy for each client and returns their addresses. Ports that
+// nobody named move to free ones when they are taken. Spec: product CLI-8.
+func (o *testnetOptions) serve(net *testnet.Network, named bool) ([]string, error) {
+	var out []string
+	for i := range net.Clients {
+		opts := node.SocksOptions{Addrs: []string{"127.0.0.1:0"}}
+		if i < len(o.socks) {
+			opts = node.SocksOptions{Addrs: o.socks[i : i+1], MoveToFree: !named}
 		}
-		return nil, err
+		names, err := net.ServeSocks(i, opts)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, names...)
 	}
 	return out, nil
 }
@@ -213,14 +184,18 @@ func (o *testnetOptions) keepGenesis(net *testnet.Network) (string, error) {
 
 // fetch gets the built-in page through the proxy, as a program would: only then is
 // the network ready.
-func fetch(ctx context.Context, l node.Listener) error {
+func fetch(ctx context.Context, socks string) error {
 	failed := func(why string) error {
 		return &node.Fault{Kind: node.Failed, Code: "testnet_silent", Text: "The testnet runs, but its page cannot be fetched through it (" + why + ")",
 			Fix: "Start it again with --log-level debug, and report what the log says."}
 	}
 	ctx, cancel := context.WithTimeout(ctx, fetchTime)
 	defer cancel()
-	conn, err := new(net.Dialer).DialContext(ctx, l.Addr().Network(), l.Addr().String())
+	network, address := "tcp", socks
+	if path, ok := strings.CutPrefix(socks, "unix:"); ok {
+		network, address = "unix", path
+	}
+	conn, err := new(net.Dialer).DialContext(ctx, network, address)
 	if err != nil {
 		return failed("no connection to the proxy")
 	}
@@ -258,15 +233,12 @@ func curlLine(socks string) string {
 }
 
 // testnetReady prints the ready line and what to paste. Spec: product CLI-8.
-func (a *app) testnetReady(o testnetOptions, net *testnet.Network, listeners []node.Listener, genesis string, d time.Duration) {
+func (a *app) testnetReady(o testnetOptions, net *testnet.Network, socks []string, genesis string, d time.Duration) {
 	nid := net.Genesis.NetworkID()
 	out := testnetObject{
 		Schema: "chive.testnet.up/1", Event: "ready", Driver: o.driver, Network: fmt.Sprintf("%x", nid),
 		Relays: len(net.Relays), Exits: o.exits, Clients: len(net.Clients), Web: "off", Seed: o.seed,
-		Genesis: genesis, Seconds: seconds(d), Socks: listeners[0].Name, Curl: curlLine(listeners[0].Name),
-	}
-	for _, l := range listeners {
-		out.AllSocks = append(out.AllSocks, l.Name)
+		Genesis: genesis, Seconds: seconds(d), Socks: socks[0], AllSocks: socks, Curl: curlLine(socks[0]),
 	}
 	out.Try = []tryObject{{"hello", out.Curl, testnet.Page}}
 	a.answer(out, func(w io.Writer) {

@@ -217,7 +217,7 @@ func (p *pipe) writeErrLocked(now time.Time) error {
 		return p.wclosed
 	case p.failed != nil:
 		return p.failed
-	case p.closed:
+	case p.closed && !p.cut: // behind a cut nobody can say so
 		return os.NewSyscallError("write", syscall.EPIPE)
 	case expired(p.writeDL, now):
 		return os.ErrDeadlineExceeded

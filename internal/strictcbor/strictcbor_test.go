@@ -93,6 +93,8 @@ func TestTruncationAndTrailingByteAreRefused(t *testing.T) {
 }
 
 // TestForm reads the vectors: what has canonical form, and what has not and why.
+//
+// Spec: DIR-1.
 func TestForm(t *testing.T) {
 	for _, file := range []string{"canonical.txt", "refused.txt"} {
 		for name, data := range readVectors(t, file) {
@@ -128,6 +130,7 @@ func TestValuesOfAnotherTypeAreRefused(t *testing.T) {
 	}
 }
 
+// Spec: DIR-1.
 func TestUnknownKeyIsRefusedBelow64AndKeptFrom64(t *testing.T) {
 	var got sample
 	below := unhex(t, "a4 00 01 01 40 07 44 01020304 18 3f 01")

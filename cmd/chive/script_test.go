@@ -1,0 +1,267 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"chive": main})
+}
+
+// TestScripts runs testdata/script: the binary as a person calls it.
+//
+//	exits N COMMAND ARG...   the command ends with code N
+//	start NAME COMMAND ...   runs in the background until stop or the script's end
+//	await NAME REGEXP        waits until a line of its standard output matches
+//	stop NAME [SIGNAL]       INT unless named; it must end with 0 in time
+//	outputs NAME             makes its output so far stdout and stderr
+//	port VAR                 a port of 127.0.0.1 that is free
+//	serve VAR TEXT           a web server that answers TEXT; its port
+//	fetch PROXY URL TEXT     gets TEXT through a proxy: http or socks5h
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir: "testdata/script",
+		Setup: func(e *testscript.Env) error {
+			e.Setenv("XDG_STATE_HOME", filepath.Join(e.WorkDir, "state-home"))
+			d := &daemons{running: make(map[string]*daemon)}
+			e.Values[daemonsKey{}] = d
+			e.Defer(d.kill)
+			return nil
+		},
+		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
+			"exits": scriptExits, "start": scriptStart, "await": scriptAwait, "stop": scriptStop,
+			"outputs": scriptOutputs, "port": scriptPort, "serve": scriptServe, "fetch": scriptFetch,
+		},
+		Condition: func(cond string) (bool, error) {
+			switch cond {
+			case "root":
+				return os.Getuid() == 0, nil
+			case "long":
+				return !testing.Short(), nil
+			}
+			return false, fmt.Errorf("unknown condition %q", cond)
+		},
+	})
+}
+
+// stopTime bounds how long a daemon may take to end, and awaitTime to say something.
+const (
+	stopTime  = 15 * time.Second
+	awaitTime = 30 * time.Second
+)
+
+type daemonsKey struct{}
+
+type daemons struct{ running map[string]*daemon }
+
+func (d *daemons) kill() {
+	for _, p := range d.running {
+		_ = p.cmd.Process.Kill()
+		<-p.ended
+	}
+}
+
+type daemon struct {
+	cmd   *exec.Cmd
+	out   watched
+	err   watched
+	ended chan struct{} // closed after err is set
+	fault error
+}
+
+// watched collects output and wakes those who wait for a line of it.
+type watched struct {
+	mu     sync.Mutex
+	data   bytes.Buffer
+	change chan struct{}
+}
+
+func (w *watched) Write(p []byte) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.change != nil {
+		close(w.change)
+		w.change = nil
+	}
+	return w.data.Write(p)
+}
+
+// read returns what there is, and a channel that is closed when there is more.
+func (w *watched) read() (string, <-chan struct{}) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.change == nil {
+		w.change = make(chan struct{})
+	}
+	return w.data.String(), w.change
+}
+
+func (w *watched) text() string { s, _ := w.read(); return s }
+
+func need(ts *testscript.TestScript, ok bool, how string) {
+	if !ok {
+		ts.Fatalf("usage: %s", how)
+	}
+}
+
+func named(ts *testscript.TestScript, name string) *daemon {
+	p := ts.Value(daemonsKey{}).(*daemons).running[name]
+	if p == nil {
+		ts.Fatalf("%s was not started", name)
+	}
+	return p
+}
+
+func scriptExits(ts *testscript.TestScript, neg bool, args []string) {
+	need(ts, !neg && len(args) >= 2, "exits N COMMAND ARG...")
+	err := ts.Exec(args[1], args[2:]...)
+	code := 0
+	var exit *exec.ExitError
+	if errors.As(err, &exit) {
+		code = exit.ExitCode()
+	} else {
+		ts.Check(err)
+	}
+	if strconv.Itoa(code) != args[0] {
+		ts.Fatalf("exit code %d, want %s", code, args[0])
+	}
+}
+
+func scriptStart(ts *testscript.TestScript, neg bool, args []string) {
+	need(ts, !neg && len(args) >= 2, "start NAME COMMAND ARG...")
+	all := ts.Value(daemonsKey{}).(*daemons).running
+	path := filepath.Join(binFolder(ts), args[1])
+	p := &daemon{cmd: exec.Command(path, args[2:]...), ended: make(chan struct{})}
+	p.cmd.Dir = ts.MkAbs(".")
+	p.cmd.Env = append(os.Environ(), "XDG_STATE_HOME="+ts.Getenv("XDG_STATE_HOME"), "HOME="+ts.Getenv("HOME"))
+	p.cmd.Stdout, p.cmd.Stderr = &p.out, &p.err
+	ts.Check(p.cmd.Start())
+	go func() {
+		p.fault = p.cmd.Wait()
+		close(p.ended)
+	}()
+	all[args[0]] = p
+}
+
+// binFolder is where testscript put the commands of TestMain.
+func binFolder(ts *testscript.TestScript) string {
+	return filepath.SplitList(ts.Getenv("PATH"))[0]
+}
+
+func scriptAwait(ts *testscript.TestScript, neg bool, args []string) {
+	need(ts, !neg && len(args) == 2, "await NAME REGEXP")
+	p := named(ts, args[0])
+	want, err := regexp.Compile("(?m)" + args[1])
+	ts.Check(err)
+	patience := time.NewTimer(awaitTime)
+	defer patience.Stop()
+	for {
+		text, more := p.out.read()
+		if want.MatchString(text) {
+			return
+		}
+		select {
+		case <-more:
+		case <-p.ended:
+			if !want.MatchString(p.out.text()) {
+				ts.Fatalf("%s ended (%v) without %q\nstdout:\n%sstderr:\n%s", args[0], p.fault, args[1], p.out.text(), p.err.text())
+			}
+		case <-patience.C:
+			ts.Fatalf("%s did not say %q\nstdout:\n%sstderr:\n%s", args[0], args[1], p.out.text(), p.err.text())
+		}
+	}
+}
+
+func scriptStop(ts *testscript.TestScript, neg bool, args []string) {
+	need(ts, !neg && (len(args) == 1 || len(args) == 2), "stop NAME [SIGNAL]")
+	p := named(ts, args[0])
+	sig := os.Interrupt
+	if len(args) == 2 {
+		s, ok := signals[args[1]]
+		need(ts, ok, "stop NAME INT|TERM|KILL")
+		sig = s
+	}
+	ts.Check(p.cmd.Process.Signal(sig))
+	select {
+	case <-p.ended:
+	case <-time.After(stopTime):
+		ts.Fatalf("%s did not end\nstderr:\n%s", args[0], p.err.text())
+	}
+	if p.fault != nil && sig != os.Kill {
+		ts.Fatalf("%s ended with %v\nstderr:\n%s", args[0], p.fault, p.err.text())
+	}
+}
+
+func scriptOutputs(ts *testscript.TestScript, neg bool, args []string) {
+	need(ts, !neg && len(args) == 1, "outputs NAME")
+	p := named(ts, args[0])
+	_, _ = io.WriteString(ts.Stdout(), p.out.text())
+	_, _ = io.WriteString(ts.Stderr(), p.err.text())
+}
+
+func scriptPort(ts *testscript.TestScript, neg bool, args []string) {
+	need(ts, !neg && len(args) == 1, "port VAR")
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	ts.Check(err)
+	ts.Check(l.Close())
+	ts.Setenv(args[0], strconv.Itoa(l.Addr().(*net.TCPAddr).Port))
+}
+
+func scriptServe(ts *testscript.TestScript, neg bool, args []string) {
+	need(ts, !neg && len(args) == 2, "serve VAR TEXT")
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	ts.Check(err)
+	s := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = io.WriteString(w, args[1])
+	})}
+	go func() { _ = s.Serve(l) }()
+	ts.Defer(func() { _ = s.Close() })
+	ts.Setenv(args[0], strconv.Itoa(l.Addr().(*net.TCPAddr).Port))
+}
+
+func scriptFetch(ts *testscript.TestScript, neg bool, args []string) {
+	need(ts, len(args) == 3, "fetch PROXY URL TEXT")
+	proxy, err := url.Parse(args[0])
+	ts.Check(err)
+	transport := &http.Transport{Proxy: http.ProxyURL(proxy)}
+	defer transport.CloseIdleConnections()
+	ctx, cancel := context.WithTimeout(context.Background(), awaitTime)
+	defer cancel()
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, args[1], nil)
+	ts.Check(err)
+	got := ""
+	answer, err := (&http.Client{Transport: transport}).Do(r)
+	if err == nil {
+		body, readErr := io.ReadAll(answer.Body)
+		_ = answer.Body.Close()
+		got, err = string(body), readErr
+	}
+	switch {
+	case neg && err == nil && strings.Contains(got, args[2]):
+		ts.Fatalf("%s was fetched", args[1])
+	case !neg && err != nil:
+		ts.Fatalf("%s: %v", args[1], err)
+	case !neg && strings.TrimSpace(got) != args[2]:
+		ts.Fatalf("%s: got %q, want %q", args[1], got, args[2])
+	}
+}

@@ -1,0 +1,345 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
+package node
+
+import (
+	"bytes"
+	"crypto/rand"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"chive/directory/genesis"
+	"chive/directory/record"
+)
+
+// founding makes n relays' state folders and founder's files, and the unsigned
+// document of a testnet.
+type founding struct {
+	dir    string
+	states []*State
+	files  []string
+	doc    string
+}
+
+func found(t *testing.T, n int, options func(i int) FounderOptions) *founding {
+	t.Helper()
+	w := &founding{dir: t.TempDir()}
+	for i := range n {
+		s := stateOf(t, filepath.Join(w.dir, "relay"+strconv.Itoa(i)))
+		o := FounderOptions{Rate: "1 MiB/s"}
+		if options != nil {
+			o = options(i)
+		}
+		if o.Addresses == nil {
+			o.Addresses = []string{"127.0.0.1:" + strconv.Itoa(9240+i)}
+		}
+		o.Out = filepath.Join(w.dir, "founder"+strconv.Itoa(i))
+		if _, err := s.Found(o, rand.Reader, time.Now()); err != nil {
+			t.Fatal(err)
+		}
+		s.Close()
+		w.states = append(w.states, s)
+		w.files = append(w.files, o.Out)
+	}
+	w.doc = filepath.Join(w.dir, "genesis")
+	if _, err := NewNetwork("demo", w.files, true, time.Now(), w.doc); err != nil {
+		t.Fatal(err)
+	}
+	return w
+}
+
+func (w *founding) sign(t *testing.T) {
+	t.Helper()
+	for _, s := range w.states {
+		if _, err := s.SignNetwork(w.doc); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestFoundingANetwork(t *testing.T) {
+	w := found(t, 3, func(i int) FounderOptions {
+		o := FounderOptions{Rate: "10 Mbit/s", About: About{Contact: "ops@example.net"}}
+		if i == 2 {
+			o.Exit, o.Family = "web", filepath.Join(t.TempDir(), "family.key")
+		}
+		return o
+	})
+	info, err := ShowNetwork(w.doc)
+	if err != nil || info.Missing != 3 || len(info.Founders) != 3 || !info.Testnet || info.Name != "demo" {
+		t.Fatalf("%+v, %v", info, err)
+	}
+	_, err = loadGenesis(w.doc)
+	f := wantFault(t, err, "genesis_unsigned")
+	if !strings.Contains(f.Text, "3 of its 3") || !strings.Contains(f.Fix, "network sign") {
+		t.Errorf("%q, %q", f.Text, f.Fix)
+	}
+	_, findings, err := LintNetwork(w.doc)
+	if err != nil || len(findings) == 0 || !findings[len(findings)-1].Error {
+		t.Errorf("an unsigned document passes: %v, %v", findings, err)
+	}
+	w.sign(t)
+	if _, err := w.states[0].SignNetwork(w.doc); err != nil {
+		t.Errorf("signing twice: %v", err)
+	}
+	doc, err := loadGenesis(w.doc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, findings, err = LintNetwork(w.doc)
+	for _, f := range findings {
+		if f.Error {
+			t.Errorf("lint: %s", f.Text)
+		}
+	}
+	if err != nil {
+		t.Error(err)
+	}
+	exits := 0
+	for _, f := range doc.Founders {
+		if f.DeclaredRate != 10_000 {
+			t.Errorf("declared %d kbit/s, want 10000", f.DeclaredRate)
+		}
+		if f.Roles&record.RoleExit != 0 {
+			exits++
+			if len(f.Family) == 0 || describePolicy(f.Policy) != "tcp 80, 443; udp 53, 443" {
+				t.Errorf("family %x, policy %s", f.Family, describePolicy(f.Policy))
+			}
+		}
+	}
+	if exits != 1 {
+		t.Errorf("%d exits, want 1", exits)
+	}
+}
+
+func TestFounderFileIsStableAndKeysStay(t *testing.T) {
+	dir := t.TempDir()
+	s := stateOf(t, filepath.Join(dir, "state"))
+	o := FounderOptions{Addresses: []string{"127.0.0.1:9240", "[::1]:9240"}, Rate: "1 MiB/s", Out: filepath.Join(dir, "one")}
+	first, err := s.Found(o, rand.Reader, time.Now())
+	if err != nil || !first.KeysMade {
+		t.Fatal(first, err)
+	}
+	o.Out = filepath.Join(dir, "two")
+	second, err := s.Found(o, rand.Reader, time.Now().Add(time.Hour))
+	if err != nil || second.KeysMade || second.Identity != first.Identity {
+		t.Fatal(second, err)
+	}
+	a, errA := os.ReadFile(first.File)
+	b, errB := os.ReadFile(second.File)
+	if errA != nil || errB != nil || !bytes.Equal(a, b) {
+		t.Error("the same relay writes another file the second time")
+	}
+	if info, err := os.Stat(second.File); err != nil || info.Mode().Perm()&0o044 == 0 {
+		t.Error("a founder's file is public, but others cannot read it")
+	}
+}
+
+func TestFounderMistakes(t *testing.T) {
+	dir := t.TempDir()
+	taken := filepath.Join(dir, "taken")
+	if err := os.WriteFile(taken, []byte("x"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	rules := filepath.Join(dir, "rules")
+	if err := os.WriteFile(rules, []byte("# mine\naccept tcp *:99999\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	good := FounderOptions{Addresses: []string{"127.0.0.1:9240"}, Rate: "1 MiB/s", Out: filepath.Join(dir, "out")}
+	for _, c := range []struct {
+		name, code string
+		change     func(o *FounderOptions)
+	}{
+		{"no address", "address_missing", func(o *FounderOptions) { o.Addresses = nil }},
+		{"a name", "address", func(o *FounderOptions) { o.Addresses = []string{"example.net:9240"} }},
+		{"no port", "address", func(o *FounderOptions) { o.Addresses = []string{"127.0.0.1"} }},
+		{"unspecified", "address", func(o *FounderOptions) { o.Addresses = []string{"0.0.0.0:9240"} }},
+		{"three of one version", "address", func(o *FounderOptions) {
+			o.Addresses = []string{"127.0.0.1:1", "127.0.0.1:2", "127.0.0.1:3"}
+		}},
+		{"bare rate", "rate", func(o *FounderOptions) { o.Rate = "1000" }},
+		{"tiny rate", "rate", func(o *FounderOptions) { o.Rate = "1 B/s" }},
+		{"rate beyond the record", "rate", func(o *FounderOptions) { o.Rate = "100000 GB/s" }},
+		{"unknown exit", "exit_unknown", func(o *FounderOptions) { o.Exit = "everything" }},
+		{"bad rule", "exit_policy", func(o *FounderOptions) { o.Exit = rules }},
+		{"exit without contact", "contact_missing", func(o *FounderOptions) { o.Exit = "web" }},
+		{"blank contact", "contact_missing", func(o *FounderOptions) { o.Exit, o.About.Contact = "web", " " }},
+		{"long contact", "contact", func(o *FounderOptions) { o.About.Contact = strings.Repeat("x", record.MaxContactSize+1) }},
+		{"contact of two lines", "contact", func(o *FounderOptions) { o.About.Contact = "a\nb" }},
+		{"long nickname", "nickname", func(o *FounderOptions) { o.About.Nickname = strings.Repeat("x", record.MaxNicknameSize+1) }},
+		{"odd nickname", "nickname", func(o *FounderOptions) { o.About.Nickname = "a b" }},
+		{"no file", "out_missing", func(o *FounderOptions) { o.Out = "" }},
+		{"taken file", "file_exists", func(o *FounderOptions) { o.Out = taken }},
+		{"no folder", "file_missing", func(o *FounderOptions) { o.Out = filepath.Join(dir, "none", "out") }},
+		{"family is no key", "key_damaged", func(o *FounderOptions) { o.Family = taken }},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			o := good
+			c.change(&o)
+			s := stateOf(t, filepath.Join(t.TempDir(), "state"))
+			_, err := s.Found(o, rand.Reader, time.Now())
+			if f := wantFault(t, err, c.code); f.Kind != Usage {
+				t.Errorf("kind %d, want usage", f.Kind)
+			}
+		})
+	}
+	f := wantFault(t, errOf(exitPolicy(rules)), "exit_policy")
+	if !strings.Contains(f.Text, "line 2") || !strings.Contains(f.Text, "*:99999") {
+		t.Errorf("%q does not name line and rule", f.Text)
+	}
+}
+
+func errOf[T any](_ T, err error) error { return err }
+
+func TestNetworkMistakes(t *testing.T) {
+	w := found(t, 3, nil)
+	fresh := filepath.Join(w.dir, "fresh")
+	now := time.Now()
+	wantFault(t, errOf(NewNetwork("demo", nil, true, now, fresh)), "founders_missing")
+	wantFault(t, errOf(NewNetwork("demo", w.files, true, now, w.doc)), "file_exists")
+	wantFault(t, errOf(NewNetwork("demo", []string{w.dir + "/none"}, true, now, fresh)), "file_missing")
+	wantFault(t, errOf(NewNetwork("demo", []string{w.doc}, true, now, fresh)), "file_too_large")
+	wantFault(t, errOf(NewNetwork("De mo", w.files, true, now, fresh)), "genesis_refused")
+	wantFault(t, errOf(NewNetwork("demo", append(w.files, w.files[0]), true, now, fresh)), "genesis_refused")
+	f := wantFault(t, errOf(NewNetwork("demo", w.files, false, now, fresh)), "genesis_refused")
+	if !strings.Contains(f.Text, "7 founders") {
+		t.Errorf("%q does not say how many founders a public network needs", f.Text)
+	}
+
+	changed, err := os.ReadFile(w.files[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	changed[len(changed)/2] ^= 1
+	forged := filepath.Join(w.dir, "forged")
+	if err := os.WriteFile(forged, changed, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	wantFault(t, errOf(NewNetwork("demo", []string{forged}, true, now, fresh)), "founder_damaged")
+
+	other := stateOf(t, filepath.Join(w.dir, "other"))
+	wantFault(t, errOf(other.SignNetwork(w.doc)), "keys_missing")
+	if err := other.createKeys(rand.Reader, now); err != nil {
+		t.Fatal(err)
+	}
+	wantFault(t, errOf(other.SignNetwork(w.doc)), "not_founder")
+	wantFault(t, errOf(other.SignNetwork(w.files[0])), "genesis_damaged")
+	wantFault(t, errOf(loadGenesis(w.dir+"/none")), "file_missing")
+	if f := wantFault(t, errOf(loadGenesis("")), "no_network"); f.Kind != Unreachable {
+		t.Errorf("kind %d, want unreachable (NET-1)", f.Kind)
+	}
+	if _, err := os.Stat(fresh); err == nil {
+		t.Error("a refused network left a file")
+	}
+}
+
+// TestTamperedGenesisIsRefused: no single flipped bit passes.
+func TestTamperedGenesisIsRefused(t *testing.T) {
+	w := found(t, 3, nil)
+	w.sign(t)
+	good, err := os.ReadFile(w.doc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	bad := filepath.Join(w.dir, "bad")
+	codes := map[string]bool{}
+	for i := 0; i < len(good); i += 7 {
+		data := bytes.Clone(good)
+		data[i] ^= 1 << (i % 8)
+		if err := os.WriteFile(bad, data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		_, err := loadGenesis(bad)
+		var f *Fault
+		if err == nil {
+			t.Fatalf("bit %d of byte %d may be flipped", i%8, i)
+		} else if f = wantFault(t, err, codeOf(err)); f.Kind != Usage {
+			t.Fatalf("kind %d", f.Kind)
+		}
+		codes[f.Code] = true
+	}
+	if !codes["genesis_forged"] || !codes["genesis_damaged"] {
+		t.Errorf("codes %v", codes)
+	}
+	doc, err := genesis.Parse(good)
+	if err != nil {
+		t.Fatal(err)
+	}
+	path, err := WriteGenesis(filepath.Join(w.dir, "kept"), doc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if kept, err := os.ReadFile(path); err != nil || !bytes.Equal(kept, good) {
+		t.Error("WriteGenesis writes another document")
+	}
+}
+
+func codeOf(err error) string {
+	if f, ok := err.(*genesisError); ok {
+		return f.Code
+	}
+	return "genesis_damaged"
+}
+
+func TestAboutIsKeptAndOverridden(t *testing.T) {
+	s := stateOf(t, t.TempDir()+"/state")
+	if err := s.keepAbout(About{Nickname: "one", Contact: "a@example.net"}); err != nil {
+		t.Fatal(err)
+	}
+	got, err := s.about(About{Nickname: "two"})
+	if err != nil || got != (About{Nickname: "two", Contact: "a@example.net"}) {
+		t.Errorf("%+v, %v", got, err)
+	}
+	if err := os.WriteFile(s.path(aboutFile), []byte("no json"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	wantFault(t, errOf(s.about(About{})), "about_damaged")
+}
+
+func TestExitMustBeWhatTheTableDeclares(t *testing.T) {
+	policies := map[string][]record.PortRange{}
+	for _, name := range []string{"off", "web", "reduced"} {
+		p, err := exitPolicy(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		policies[name] = p.Summary()
+	}
+	for _, runs := range []string{"off", "web", "reduced"} {
+		for _, declared := range []string{"off", "web", "reduced"} {
+			p, err := exitPolicy(runs)
+			if err != nil {
+				t.Fatal(err)
+			}
+			err = checkExit(p, runs, policies[declared])
+			if runs == declared {
+				if err != nil {
+					t.Errorf("%s as declared: %v", runs, err)
+				}
+				continue
+			}
+			wantFault(t, err, "exit_mismatch")
+		}
+	}
+	for want, p := range map[string][]record.PortRange{
+		"nothing":           nil,
+		"udp *":             {{Protocol: record.UDP, First: 1, Last: 65535}},
+		"tcp 1, 5-9; udp 3": {{Protocol: record.TCP, First: 1, Last: 1}, {Protocol: record.TCP, First: 5, Last: 9}, {Protocol: record.UDP, First: 3, Last: 3}},
+		"tcp 2, 4, 6, 8, 10, 12, 14, 16 and more": evenPorts(9),
+	} {
+		if got := describePolicy(p); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+}
+
+func evenPorts(n int) (out []record.PortRange) {
+	for i := range uint16(n) {
+		out = append(out, record.PortRange{Protocol: record.TCP, First: 2*i + 2, Last: 2*i + 2})
+	}
+	return out
+}

@@ -1,0 +1,358 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
+package node
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"chive/client"
+	"chive/directory/snapshot"
+	"chive/relay/exit"
+)
+
+// freePort returns a port of 127.0.0.1 that nobody has at the moment.
+func freePort(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
+// TestRelaysAndClientFormANetwork: three relays with state folders of their own
+// and a client fetch a page; the guards stay for the next run; a drained relay
+// leaves without an error.
+func TestRelaysAndClientFormANetwork(t *testing.T) {
+	page := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "the page") }))
+	defer page.Close()
+	target, err := url.Parse(page.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rules := filepath.Join(t.TempDir(), "rules")
+	if err := os.WriteFile(rules, []byte("accept tcp *:"+target.Port()+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	w := found(t, 3, func(i int) FounderOptions {
+		o := FounderOptions{Rate: "1 MiB/s", Addresses: []string{freePort(t)}, About: About{Contact: "ops@example.net"}}
+		if i == 2 {
+			o.Exit = rules
+		}
+		return o
+	})
+	w.sign(t)
+	info, err := ShowNetwork(w.doc)
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	ctx, stop := context.WithCancel(t.Context())
+	var running sync.WaitGroup
+	defer running.Wait()
+	defer stop()
+	for i, s := range w.states {
+		o := RelayOptions{State: s.Dir(), Genesis: w.doc, Listen: listenOf(t, s, info)}
+		if i == 2 {
+			o.Exit = rules
+		}
+		ready := make(chan RelayReady, 1)
+		o.Ready = func(r RelayReady) { ready <- r }
+		ended := make(chan error, 1)
+		running.Go(func() {
+			err := RunRelay(ctx, o)
+			if err != nil {
+				t.Errorf("relay %d: %v", i, err)
+			}
+			ended <- err
+		})
+		select {
+		case r := <-ready:
+			if r.Published[0] != r.Listen || r.Network != "demo" || !r.Testnet || len(r.Notes) != 0 || (r.Exit == "custom") != (i == 2) {
+				t.Errorf("relay %d: %+v", i, r)
+			}
+		case err := <-ended:
+			t.Fatalf("relay %d: %v", i, err)
+		}
+	}
+	wantFault(t, RunRelay(ctx, RelayOptions{State: w.states[0].Dir(), Genesis: w.doc, Listen: "127.0.0.1:0"}), "state_locked")
+
+	dir := filepath.Join(w.dir, "client")
+	var guards []byte
+	for range 2 {
+		fetchThrough(t, ctx, ClientOptions{State: dir, Genesis: w.doc, Socks: SocksOptions{Addrs: []string{"127.0.0.1:0"}}, Wait: 30 * time.Second}, page.URL)
+		saved, err := os.ReadFile(filepath.Join(dir, "client", "state"))
+		if err != nil || len(saved) == 0 {
+			t.Fatalf("no guards are saved: %v", err)
+		}
+		if guards != nil && !slices.Equal(guards[:16], saved[:16]) {
+			t.Error("the second run has other guards")
+		}
+		guards = saved
+	}
+}
+
+// listenOf finds the address that a relay was founded with.
+func listenOf(t *testing.T, s *State, n *NetworkInfo) string {
+	t.Helper()
+	keys, err := s.Keys()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range n.Founders {
+		if f.Identity == keys[0].Public {
+			return f.Addresses[0].String()
+		}
+	}
+	t.Fatal("the relay is not in the network")
+	return ""
+}
+
+// fetchThrough runs a client, fetches a page through it, and stops it.
+func fetchThrough(t *testing.T, ctx context.Context, o ClientOptions, page string) {
+	t.Helper()
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	ready := make(chan ClientReady, 1)
+	o.Ready = func(r ClientReady) { ready <- r }
+	last := 0
+	o.Progress = func(p client.Progress) {
+		if p.Percent < last && p.Cause == "" {
+			t.Errorf("progress falls from %d to %d", last, p.Percent)
+		}
+		last = max(last, p.Percent)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- RunClient(ctx, o) }()
+	var r ClientReady
+	select {
+	case r = <-ready:
+	case err := <-ended:
+		t.Fatalf("the client ended: %v", err)
+	}
+	transport := &http.Transport{Proxy: http.ProxyURL(&url.URL{Scheme: "http", Host: r.Socks[0]})}
+	defer transport.CloseIdleConnections()
+	answer, err := (&http.Client{Transport: transport, Timeout: 20 * time.Second}).Get(page)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	if body, err := io.ReadAll(answer.Body); err != nil || string(body) != "the page" {
+		t.Errorf("fetched %q, %v", body, err)
+	}
+	stop()
+	if err := <-ended; err != nil {
+		t.Errorf("the client ended with %v", err)
+	}
+	if last != 100 {
+		t.Errorf("progress ended at %d", last)
+	}
+}
+
+func TestRelayMistakes(t *testing.T) {
+	w := found(t, 3, func(i int) FounderOptions {
+		o := FounderOptions{Rate: "1 MiB/s", About: About{Contact: "ops@example.net"}}
+		if i == 0 {
+			o.Exit = "web"
+		}
+		return o
+	})
+	elsewhere := found(t, 3, nil)
+	unsigned := filepath.Join(w.dir, "unsigned")
+	copyFile(t, w.doc, unsigned)
+	w.sign(t)
+	elsewhere.sign(t)
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+
+	good := RelayOptions{State: w.states[1].Dir(), Genesis: w.doc, Listen: "127.0.0.1:0"}
+	for _, c := range []struct {
+		name, code string
+		change     func(o *RelayOptions)
+	}{
+		{"bad address", "listen_address", func(o *RelayOptions) { o.Listen = "9240" }},
+		{"unknown exit", "exit_unknown", func(o *RelayOptions) { o.Exit = "all" }},
+		{"no genesis", "no_network", func(o *RelayOptions) { o.Genesis = "" }},
+		{"missing genesis", "file_missing", func(o *RelayOptions) { o.Genesis = w.dir + "/none" }},
+		{"unsigned genesis", "genesis_unsigned", func(o *RelayOptions) { o.Genesis = unsigned }},
+		{"genesis of another network", "not_founder", func(o *RelayOptions) { o.Genesis = elsewhere.doc }},
+		{"no keys", "keys_missing", func(o *RelayOptions) { o.State = w.dir + "/empty" }},
+		{"exit where none was founded", "exit_mismatch", func(o *RelayOptions) { o.Exit = "web" }},
+		{"no exit where one was founded", "exit_mismatch", func(o *RelayOptions) { o.State = w.states[0].Dir() }},
+		{"another exit", "exit_mismatch", func(o *RelayOptions) { o.State, o.Exit = w.states[0].Dir(), "reduced" }},
+		{"bad level", "log_level", func(o *RelayOptions) { o.Log.Level = "loud" }},
+		{"bad nickname", "nickname", func(o *RelayOptions) { o.About.Nickname = "a b" }},
+		{"port in use", "port_in_use", func(o *RelayOptions) { o.Listen = taken.Addr().String() }},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			o := good
+			c.change(&o)
+			f := wantFault(t, RunRelay(t.Context(), o), c.code)
+			if c.code == "port_in_use" && !strings.Contains(f.Fix, "--listen ") {
+				t.Errorf("%q does not name the flag", f.Fix)
+			}
+		})
+	}
+
+	about := w.states[0].path(aboutFile)
+	if err := os.Remove(about); err != nil {
+		t.Fatal(err)
+	}
+	o := good
+	o.State, o.Exit = w.states[0].Dir(), "web"
+	wantFault(t, RunRelay(t.Context(), o), "contact_missing")
+
+	onion := filepath.Join(w.states[1].path(keysFolder), onionName(1))
+	if err := os.Remove(onion); err != nil {
+		t.Fatal(err)
+	}
+	if err := writeKey(onion, &secretKey{use: useOnion, created: time.Now().UTC().Truncate(time.Second)}, rand.Reader); err != nil {
+		t.Fatal(err)
+	}
+	wantFault(t, RunRelay(t.Context(), good), "onion_mismatch")
+}
+
+func copyFile(t *testing.T, from, to string) {
+	t.Helper()
+	data, err := os.ReadFile(from)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(to, data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestClientMistakes(t *testing.T) {
+	w := found(t, 3, func(int) FounderOptions { // nobody listens there
+		return FounderOptions{Rate: "1 MiB/s", Addresses: []string{freePort(t)}}
+	})
+	unsigned := filepath.Join(w.dir, "unsigned")
+	copyFile(t, w.doc, unsigned)
+	w.sign(t)
+	elsewhere := found(t, 4, nil)
+	elsewhere.sign(t)
+	used := filepath.Join(w.dir, "used")
+	s := stateOf(t, used)
+	doc, err := loadGenesis(elsewhere.doc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.bindNetwork(doc); err != nil {
+		t.Fatal(err)
+	}
+	spoilt := filepath.Join(w.dir, "spoilt")
+	if _, err := stateOf(t, spoilt).folder(clientFolder); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(spoilt, "client", "state"), []byte("x"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	locked := stateOf(t, filepath.Join(w.dir, "locked"))
+	if err := locked.Lock(); err != nil {
+		t.Fatal(err)
+	}
+
+	good := ClientOptions{State: w.dir + "/client", Genesis: w.doc, Socks: SocksOptions{Addrs: []string{"127.0.0.1:0"}}, Wait: 300 * time.Millisecond}
+	for _, c := range []struct {
+		name, code string
+		kind       Kind
+		change     func(o *ClientOptions)
+	}{
+		{"no genesis", "no_network", Unreachable, func(o *ClientOptions) { o.Genesis = "" }},
+		{"missing genesis", "file_missing", Usage, func(o *ClientOptions) { o.Genesis = w.dir + "/none" }},
+		{"unsigned genesis", "genesis_unsigned", Usage, func(o *ClientOptions) { o.Genesis = unsigned }},
+		{"too few hops", "hops", Usage, func(o *ClientOptions) { o.Hops = client.MinHops - 1 }},
+		{"too many hops", "hops", Usage, func(o *ClientOptions) { o.Hops = client.MaxHops + 1 }},
+		{"more hops than relays", "too_few_relays", Usage, func(o *ClientOptions) { o.Hops = 4 }},
+		{"bad level", "log_level", Usage, func(o *ClientOptions) { o.Log.Level = "loud" }},
+		{"no state", "state_unknown", Usage, func(o *ClientOptions) { o.State = "" }},
+		{"state in use", "state_locked", Usage, func(o *ClientOptions) { o.State = locked.Dir() }},
+		{"state of another network", "other_network", Usage, func(o *ClientOptions) { o.State = used }},
+		{"damaged guards", "guards_damaged", Usage, func(o *ClientOptions) { o.State = spoilt }},
+		{"remote proxy", "socks_remote", Usage, func(o *ClientOptions) { o.Socks.Addrs = []string{"0.0.0.0:0"} }},
+		{"nobody answers", "not_ready", Unreachable, func(*ClientOptions) {}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			o := good
+			c.change(&o)
+			if f := wantFault(t, RunClient(t.Context(), o), c.code); f.Kind != c.kind {
+				t.Errorf("kind %d, want %d", f.Kind, c.kind)
+			}
+		})
+	}
+}
+
+// TestStoppedClientIsNoFault: an interrupt while starting is no error.
+func TestStoppedClientIsNoFault(t *testing.T) {
+	w := found(t, 3, nil)
+	w.sign(t)
+	ctx, stop := context.WithCancel(t.Context())
+	o := ClientOptions{State: w.dir + "/client", Genesis: w.doc, Socks: SocksOptions{Addrs: []string{"127.0.0.1:0"}}}
+	o.Progress = func(client.Progress) { stop() }
+	if err := RunClient(ctx, o); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestPortsThatDoNotFitAreNoted(t *testing.T) {
+	published := []netip.AddrPort{netip.MustParseAddrPort("192.0.2.1:9240")}
+	if n := portNotes(netip.MustParseAddrPort("0.0.0.0:9240"), published); n != nil {
+		t.Errorf("the same port is noted: %v", n)
+	}
+	if n := portNotes(netip.MustParseAddrPort("0.0.0.0:9241"), published); len(n) != 1 || !strings.Contains(n[0], "192.0.2.1:9240") {
+		t.Errorf("another port is not noted: %v", n)
+	}
+}
+
+// TestExitKeepsClientsOffRelays: the policy permits everything, and still no
+// client reaches a relay's link through an exit (REL-3).
+func TestExitKeepsClientsOffRelays(t *testing.T) {
+	w := found(t, 3, nil)
+	w.sign(t)
+	doc, err := loadGenesis(w.doc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	policy, err := exit.ParsePolicy("accept any *:*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	table := snapshot.Genesis(doc).Table()
+	x, err := newExit(policy, doc, table, table.At(0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := x.NewCircuit()
+	defer c.Close()
+	for i := range table.Len() {
+		a := table.At(i).Addresses[0]
+		_, err := c.Dial(t.Context(), a.Addr().String(), a.Port(), false)
+		if exit.ReasonOf(err) != exit.ReasonPolicy {
+			t.Errorf("relay %d: %v, want refused by policy", i, err)
+		}
+	}
+	free := netip.MustParseAddrPort(freePort(t))
+	if _, err := c.Dial(t.Context(), free.Addr().String(), free.Port(), false); exit.ReasonOf(err) != exit.ReasonRefused {
+		t.Errorf("another port: %v, want refused by the target", err)
+	}
+}
