@@ -96,7 +96,7 @@ func TestCircuitsOfOneToEightHopsAreBuiltAndUsed(t *testing.T) {
 	for n := 1; n <= MaxHops; n++ {
 		w.extend()
 		c, r := w.stream()
-		up, down := pattern(5000, n), pattern(7000, 100+n)
+		up, down := pattern(90001, n), pattern(75000, 100+n) // more than one ACK's worth
 		if !bytes.Equal(w.put(c, r, up), up) || !bytes.Equal(w.put(r, c, down), down) {
 			t.Fatalf("%d hops: other bytes arrived", n)
 		}
@@ -195,6 +195,7 @@ func TestABadCreatedEndsTheCircuit(t *testing.T) {
 	}
 }
 
+// Spec: protocol §4 (HS-2).
 func TestAnAnswerToOtherFeaturesEndsTheCircuit(t *testing.T) {
 	answers := map[string][handshake.MessageSize]byte{
 		"nothing":         {featureVersion},
@@ -249,6 +250,7 @@ func TestNegotiateAcceptsOnlyWhatItKnows(t *testing.T) {
 	}
 }
 
+// Spec: protocol §5 (EXT-1).
 func TestExtendIsRefusedAtTheRelay(t *testing.T) {
 	body, err := cell.Extend{Addrs: linkAddrs, Handshake: make([]byte, handshake.CreateSize)}.Append(nil)
 	if err != nil {
@@ -301,6 +303,7 @@ func TestExtendIsRefusedAtTheRelay(t *testing.T) {
 	}
 }
 
+// Spec: protocol §2 (CELL-2).
 func TestTheNinthRelayEarlyCellEndsTheCircuit(t *testing.T) {
 	w := newPath(t, 2, DefaultParams())
 	for range cell.MaxRelayEarly {
@@ -350,6 +353,7 @@ func relayCell() []byte {
 	return c
 }
 
+// Spec: protocol §2 (CELL-4).
 func TestCommandsOutOfPlaceEndTheCircuit(t *testing.T) {
 	for cmd := range 256 {
 		for _, size := range []int{cell.Size, cell.Size - 1, cell.Size + 1, 0} {

@@ -124,6 +124,7 @@ func TestAbandonEndsBothDirections(t *testing.T) {
 
 // Every order in which two sides can half-close and give up ends with both
 // tables empty and no side offended, whatever crosses on the way.
+// Spec: protocol §5 (STR-2).
 func TestEveryOrderOfEndsClosesTheStream(t *testing.T) {
 	type act struct {
 		name string

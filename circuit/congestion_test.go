@@ -128,6 +128,7 @@ func TestTheWindowFallsBackWhenThePathSlowsDown(t *testing.T) {
 	}
 }
 
+// Spec: protocol §5 (CC-3).
 func TestTheWindowStaysWithinItsBounds(t *testing.T) {
 	p := DefaultParams()
 	s := newSender(p)
@@ -180,6 +181,7 @@ func TestAcknowledgementsComeInOrderAndOnce(t *testing.T) {
 	}
 }
 
+// Spec: protocol §5 (CC-1).
 func TestTheReceiverAcknowledgesEveryThirtySecond(t *testing.T) {
 	a := newAcker(DefaultParams())
 	for i := 1; i <= 320; i++ {

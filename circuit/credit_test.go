@@ -127,6 +127,7 @@ func TestTheFirstCellBeyondTheWindowEndsTheCircuit(t *testing.T) {
 	}
 }
 
+// Spec: protocol §5 (CC-2).
 func TestForgedAcknowledgementsEndTheCircuit(t *testing.T) {
 	prepare := func(t *testing.T) (*path, [][cell.TagSize]byte) {
 		w := newPath(t, 2, DefaultParams())

@@ -56,6 +56,7 @@ func TestDatagramsKeepTheirEdgesAndAddresses(t *testing.T) {
 	}
 }
 
+// Spec: protocol §5 (STR-6).
 func TestOf65WaitingDatagramsTheOldestGoes(t *testing.T) {
 	t.Run("to be sent", func(t *testing.T) {
 		w := newPath(t, 1, DefaultParams())

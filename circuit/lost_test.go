@@ -9,6 +9,7 @@ import (
 	"chive/circuit/cell"
 )
 
+// Spec: protocol §5 (EXT-3).
 func TestALostHopIsReportedFromWhereverItWas(t *testing.T) {
 	for n := 2; n <= MaxHops; n++ {
 		for at := range n - 1 {
@@ -174,6 +175,7 @@ func TestNothingMovesAfterWipe(t *testing.T) {
 	}
 }
 
+// Spec: protocol §3 (CGO-3).
 func TestACircuitEndsAtItsLastCell(t *testing.T) {
 	w := newPath(t, 1, DefaultParams())
 	w.o.cells, w.hops[0].cells = maxCells-1, maxCells-1

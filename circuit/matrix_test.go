@@ -206,6 +206,7 @@ func states() []state {
 			return bare(w)
 		}, 1, ""},
 		{"client: BEGIN sent", atClient(tcpAsked), 2, "padding@0 connected credit end1 end2 reset fault1"},
+		{"client: the relay ended before CONNECTED", atClient(heard(tcpAsked, relay(closeSend))), 1, "padding@0 credit end2 reset fault1"},
 		{"client: open", atClient(open(tcpAsked)), 1, "padding@0 data credit end1 end2 reset fault1"},
 		{"client: it sends no more", atClient(then(open(tcpAsked), client(closeSend))), 1, "padding@0 data credit end1 end2 reset fault1"},
 		{"client: the relay sends no more", atClient(heard(open(tcpAsked), relay(closeSend))), 1, "padding@0 credit end2 reset fault1"},
@@ -286,6 +287,7 @@ func (s state) hear(t *testing.T, cmd cell.Command, m ...cell.Message) (*path, e
 	return w, nil
 }
 
+// Spec: protocol §5 (MSG-3).
 func TestEveryMessageInEveryState(t *testing.T) {
 	for _, s := range states() {
 		t.Run(s.name, func(t *testing.T) {
@@ -369,6 +371,7 @@ func check(t *testing.T, name string, err error, want bool) {
 
 // Every answer without its question is in the matrix above. This is every
 // question, and every answer, twice.
+// Spec: protocol §5 (STR-4).
 func TestEveryQuestionAndAnswerTwice(t *testing.T) {
 	for _, s := range states() {
 		for item := range s.allowed() {

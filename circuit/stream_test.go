@@ -90,6 +90,7 @@ func TestConnectedCarriesTheAddress(t *testing.T) {
 	}
 }
 
+// Spec: protocol §5 (STR-1).
 func TestStreamNumbersOnlyRise(t *testing.T) {
 	begin := func(id uint16) cell.Message { return msg(cell.TypeBeginDir, id, nil) }
 	for name, ids := range map[string][]uint16{
@@ -329,6 +330,7 @@ func TestWhoFoundNoRoomIsTold(t *testing.T) {
 	}
 }
 
+// Spec: protocol §5 (STR-5).
 func TestResolveIsAskedAndAnsweredOnce(t *testing.T) {
 	w := newPath(t, 2, DefaultParams())
 	c, err := w.o.Resolve(cell.Resolve{Name: "example.org"})
@@ -399,4 +401,117 @@ func TestAnAbandonedQuestionLingersUntilItsAnswer(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.gone(c, s)
+}
+
+// Who waits for room is left alone while there is none: a wake-up for nothing is
+// work that an attacker can order.
+func TestNobodyIsWokenForNothing(t *testing.T) {
+	for name, fill := range map[string]func(w *path){
+		"the outbox is full again": func(w *path) {
+			for !w.o.Full() {
+				say(&w.o.End, cell.Relay)
+			}
+		},
+		"the window is used up": func(w *path) { w.o.window.inflight = w.o.window.size },
+	} {
+		w := newPath(t, 1, DefaultParams())
+		c, _ := w.stream()
+		told := false
+		c.Notify = func(_, writable bool) { told = told || writable }
+		if _, err := c.Put(make([]byte, 1<<20)); err != nil {
+			t.Fatal(err)
+		}
+		ch := w.o.Take(w.now)
+		fill(w)
+		w.o.Recycle(w.now, ch)
+		if told || len(w.o.blocked) != 1 {
+			t.Errorf("%s, and a writer is woken", name)
+		}
+	}
+}
+
+func TestNoCreditForAStreamThatWasGivenUp(t *testing.T) {
+	w := newPath(t, 1, lowParams())
+	c, r := w.stream()
+	if n, err := r.Put(make([]byte, 16*cell.MaxBody)); err != nil || n == 0 {
+		t.Fatal(err)
+	}
+	w.ok()
+	b := c.Swap(nil)
+	if err := c.Abandon(EndDone); err != nil {
+		t.Fatal(err)
+	}
+	credit := c.recvCredit
+	if err := c.Consumed(len(b) + c.end.params.CreditSize); err != nil || c.recvCredit != credit {
+		t.Fatalf("%v, credit %d", err, c.recvCredit)
+	}
+}
+
+// What a cell does not use is neither an earlier cell's nor zero.
+func TestNothingStaleLeavesInACell(t *testing.T) {
+	const canary = 0xC7
+	w := newPath(t, 1, DefaultParams())
+	var seen [][]byte
+	w.o.seal = func(c []byte) [cell.TagSize]byte {
+		seen = append(seen, bytes.Clone(cell.Payload(c)))
+		return [cell.TagSize]byte{}
+	}
+	stale := func() {
+		ch := new(Chunk)
+		for i := range ch.buf {
+			ch.buf[i] = canary
+		}
+		w.o.out.buffers.put(ch)
+	}
+	for used := range cell.MaxBody {
+		if used%101 != 0 && used < cell.MaxBody-40 {
+			continue
+		}
+		stale()
+		body := bytes.Repeat([]byte{1}, used)
+		if err := w.o.send(cell.TypePadding, 0, body); err != nil {
+			t.Fatal(err)
+		}
+		w.o.Recycle(w.now, w.o.Take(w.now))
+		p := seen[len(seen)-1]
+		m, rest, ok, err := cell.Next(p)
+		if err != nil || !ok || !bytes.Equal(m.Body, body) {
+			t.Fatalf("%d bytes: not the message", used)
+		}
+		if len(rest) > 0 && rest[0] != byte(cell.TypeNone) {
+			t.Fatalf("%d bytes: no end behind the message", used)
+		}
+		if len(rest) > 9 && (bytes.Contains(rest, bytes.Repeat([]byte{canary}, 8)) || bytes.Contains(rest[1:], make([]byte, 8))) {
+			t.Fatalf("%d bytes: the rest is not random", used)
+		}
+	}
+	for _, raw := range []func(){
+		func() { w.o.Destroy(ReasonNone) },
+		func() {
+			if err := cell.PutHandshake(w.o.raw(), cell.Create, []byte("x")); err != nil {
+				t.Fatal(err)
+			}
+		},
+	} {
+		stale()
+		raw()
+		ch := w.o.Take(w.now)
+		if bytes.IndexByte(ch.Cells(), canary) >= 0 {
+			t.Fatal("a cell that travels as it is holds stale bytes")
+		}
+		w.o.Recycle(w.now, ch)
+	}
+}
+
+func TestDataOfNoBytesEndsTheCircuit(t *testing.T) {
+	for _, atClient := range []bool{true, false} {
+		w := newPath(t, 1, DefaultParams())
+		c, _ := w.stream()
+		e := &w.o.End
+		if !atClient {
+			e = &w.hops[0].End
+		}
+		say(e, cell.Relay, msg(cell.TypeData, c.id, nil))
+		w.refused()
+	}
 }

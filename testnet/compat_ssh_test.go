@@ -30,6 +30,9 @@ type shell struct {
 	*compat
 	dir            string
 	sshd, ssh, scp string
+
+	mu  sync.Mutex
+	log bytes.Buffer // what the servers complained of
 }
 
 // serve starts an sshd for each connection to shell.test, with keys of its own.
@@ -44,7 +47,7 @@ func (s *shell) serve(t *testing.T) {
 	s.write(t, "known", shellName+" "+s.read(t, "host.pub"))
 	s.write(t, "config", "HostKey "+s.file("host")+"\nAuthorizedKeysFile "+s.file("user.pub")+"\n"+
 		"UsePAM no\nStrictModes no\nPasswordAuthentication no\nKbdInteractiveAuthentication no\n"+
-		"PermitRootLogin prohibit-password\nUseDNS no\nLogLevel QUIET\nPidFile none\nSubsystem sftp internal-sftp\n")
+		"PermitRootLogin prohibit-password\nUseDNS no\nLogLevel ERROR\nPidFile none\nSubsystem sftp internal-sftp\n")
 	if os.Getuid() == 0 {
 		s.privsep(t)
 	}
@@ -59,7 +62,13 @@ func (s *shell) serve(t *testing.T) {
 			served.Go(func() { s.login(conn.(*net.TCPConn)) })
 		}
 	})
-	t.Cleanup(func() { ln.Close(); served.Wait() })
+	t.Cleanup(func() {
+		ln.Close()
+		served.Wait()
+		if t.Failed() {
+			t.Logf("sshd: %s", s.log.String())
+		}
+	})
 }
 
 // login runs sshd on one connection, as inetd would.
@@ -69,8 +78,8 @@ func (s *shell) login(conn *net.TCPConn) {
 	if err != nil {
 		return
 	}
-	cmd := exec.Command(s.sshd, "-i", "-f", s.file("config"))
-	cmd.Stdin, cmd.Stdout = f, f
+	cmd := exec.Command(s.sshd, "-i", "-e", "-f", s.file("config"))
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = f, f, s
 	cmd.Env = []string{"PATH=" + os.Getenv("PATH")}
 	err = cmd.Start()
 	f.Close()
@@ -79,15 +88,18 @@ func (s *shell) login(conn *net.TCPConn) {
 	}
 }
 
+// Write keeps what an sshd says.
+func (s *shell) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.log.Write(p)
+}
+
 // privsep makes the empty folder that sshd wants where it runs as root, as the
-// package's own start script does.
+// package's own start script does. It stays: another sshd may use it by now.
 func (s *shell) privsep(t *testing.T) {
 	t.Helper()
-	const folder = "/run/sshd"
-	switch err := os.Mkdir(folder, 0o755); {
-	case err == nil:
-		t.Cleanup(func() { _ = os.Remove(folder) })
-	case !os.IsExist(err):
+	if err := os.Mkdir("/run/sshd", 0o755); err != nil && !os.IsExist(err) {
 		t.Fatal(err)
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net/netip"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -19,24 +20,34 @@ import (
 	"chive/relay"
 )
 
+// destroy is the command of a DESTROY cell.
+const destroy = 5
+
 // witness records what one relay sees.
 type witness struct {
-	mu     sync.Mutex
-	cells  map[record.RID]int // by neighbour, arriving and leaving
-	begun  []string           // hosts of BEGIN
-	leaked bool               // a planted text was in a cell
-	plant  [][]byte
+	mu                sync.Mutex
+	cells             map[record.RID]int // by neighbour, arriving and leaving
+	begun             []string           // hosts of BEGIN
+	leaked            bool               // a planted text was in a cell
+	destroys, reasons int                // DESTROY away from the client; those that give a reason
+	plant             [][]byte
 }
 
 func (w *witness) Link(record.RID) {}
 
-func (w *witness) Cell(peer record.RID, _, _ bool, cell []byte) {
+func (w *witness) Cell(peer record.RID, arriving, towardsClient bool, cell []byte) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.cells == nil {
 		w.cells = make(map[record.RID]int)
 	}
 	w.cells[peer]++
+	if cell[0] == destroy && arriving && !towardsClient {
+		w.destroys++
+		if cell[1] != 0 {
+			w.reasons++
+		}
+	}
 	for _, p := range w.plant {
 		w.leaked = w.leaked || bytes.Contains(cell, p)
 	}
@@ -103,6 +114,7 @@ func TestEachHopLearnsItsNeighboursOnly(t *testing.T) {
 		defer n.Close()
 		cl := n.Clients[0]
 		path := transfer(t, cl, secret)
+		cl.Stop()
 
 		index := make(map[record.RID]int)
 		for i, r := range n.Relays {
@@ -127,6 +139,13 @@ func TestEachHopLearnsItsNeighboursOnly(t *testing.T) {
 				t.Errorf("relay %d at position %d saw %d destinations", i, position(path, rid), len(w.begun))
 			}
 		}
+		destroys, reasons := 0, 0
+		for _, w := range witnesses {
+			destroys, reasons = destroys+w.destroys, reasons+w.reasons
+		}
+		if destroys == 0 || reasons > 0 { // (CELL-3)
+			t.Errorf("of %d DESTROY cells away from the client %d give a reason", destroys, reasons)
+		}
 		exitAddr := fab.RelayAddr(index[last])
 		mu.Lock()
 		defer mu.Unlock()
@@ -138,7 +157,7 @@ func TestEachHopLearnsItsNeighboursOnly(t *testing.T) {
 		if len(leaky) == 0 {
 			t.Error("the planted text was not seen even between exit and destination: the tap is blind")
 		}
-		if talks[exitAddr][fab.ClientAddr(0)] && index[last] != index[guard] && !isGuard(cl, last) {
+		if talks[exitAddr][fab.ClientAddr(0)] && !slices.Contains(cl.Guards(), last) {
 			t.Error("the exit exchanged bytes with the client directly")
 		}
 		if talks[targetHost][fab.ClientAddr(0)] || talks[fab.ClientAddr(0)][targetHost] {
@@ -189,13 +208,4 @@ func position(path []record.RID, rid record.RID) int {
 		}
 	}
 	return -1
-}
-
-func isGuard(cl *Client, rid record.RID) bool {
-	for _, q := range cl.Circuits() {
-		if q.Path[0] == rid {
-			return true
-		}
-	}
-	return false
 }

@@ -14,6 +14,7 @@ import (
 
 	"chive/circuit"
 	"chive/circuit/cell"
+	"chive/internal/testutil"
 )
 
 func TestAWriterWaitsForALinkThatStandsStill(t *testing.T) {
@@ -329,13 +330,59 @@ func (g *gate) WriteCells(cells []byte) error {
 	return nil
 }
 
+// gated is a client's end behind a gate, without a circuit around it.
+func gated(t *testing.T) (*circuit.Origin, *Carrier, *gate) {
+	o, _ := newMachines(t, 1, circuit.DefaultParams())
+	g := newGate(t)
+	return o, New(&o.End, g), g
+}
+
+// through lets n writes through.
+func (g *gate) through(n int) {
+	for range n {
+		<-g.enter
+		g.leave <- struct{}{}
+	}
+}
+
+func TestPassGoesOnWhenTheWriterMakesRoom(t *testing.T) {
+	testutil.Bubble(t, func(t *testing.T) {
+		_, hops := newMachines(t, 2, circuit.DefaultParams())
+		g := newGate(t)
+		c := New(&hops[0].End, g)
+		must(t, c.Do(func() error { return hops[0].Backward(relayCells(1)) })) // the background writes
+		<-g.enter
+		done := later(func() { must(t, c.Pass(relayCells(60), hops[0].Backward)) })
+		waits(t, "Pass", done)
+		g.leave <- struct{}{}
+		g.through(60/8 + 1)
+		returned(t, "Pass", done)
+		if g.cells != 61 {
+			t.Fatalf("%d cells written", g.cells)
+		}
+		c.Fail(circuit.EndDone)
+	})
+}
+
+func TestShutWaitsUntilDestroyIsWritten(t *testing.T) {
+	testutil.Bubble(t, func(t *testing.T) {
+		o, c, g := gated(t)
+		must(t, c.Do(func() error { _, err := o.BeginDir(); return err }))
+		g.through(1) // somebody was told that all was written
+		synctest.Wait()
+		shut := later(func() { c.Shut(circuit.ReasonNone, circuit.EndDone) })
+		<-g.enter
+		waits(t, "Shut", shut)
+		g.leave <- struct{}{}
+		returned(t, "Shut", shut)
+	})
+}
+
 // Whoever came to do something else does not write for ever: the rest goes to
 // the background.
 func TestAWriterHandsOverAfterItsTurns(t *testing.T) {
-	bubble(t, 1, func(t *testing.T, w *path) {
-		o, _ := newMachines(t, 1, circuit.DefaultParams())
-		g := newGate(t)
-		c := New(&o.End, g)
+	testutil.Bubble(t, func(t *testing.T) {
+		o, c, g := gated(t)
 		queue := func() {
 			must(t, c.Do(func() error {
 				_, err := o.BeginDir()
@@ -366,10 +413,8 @@ func TestAWriterHandsOverAfterItsTurns(t *testing.T) {
 }
 
 func TestCellsAreWrittenByOneAtATime(t *testing.T) {
-	bubble(t, 1, func(t *testing.T, w *path) {
-		o, _ := newMachines(t, 1, circuit.DefaultParams())
-		g := newGate(t)
-		c := New(&o.End, g)
+	testutil.Bubble(t, func(t *testing.T) {
+		o, c, g := gated(t)
 		var all []<-chan struct{}
 		for i := range 10 {
 			all = append(all, later(func() {

@@ -4,6 +4,7 @@ package carrier
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"io"
 	"testing"
@@ -147,4 +148,58 @@ func TestAWaitingStreamKeepsNoLargeBuffer(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A sender out of credit sends nothing that could prompt its reader: reading
+// itself has to send the CREDIT.
+func TestReadingSendsCredit(t *testing.T) {
+	for name, read := range map[string]func(c *Stream) error{
+		"Read":    func(c *Stream) error { _, err := io.Copy(io.Discard, struct{ io.Reader }{c}); return err },
+		"WriteTo": func(c *Stream) error { _, err := c.WriteTo(io.Discard); return err },
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, 1, func(t *testing.T, w *path) {
+				c, r := w.open()
+				sent := later(func() {
+					if _, err := r.Write(make([]byte, 1<<20)); err != nil {
+						t.Error(err)
+					}
+					must(t, r.CloseWrite())
+				})
+				waits(t, "Write", sent)
+				done := later(func() { must(t, read(c)) })
+				returned(t, name, done)
+				returned(t, "Write", sent)
+			})
+		})
+	}
+}
+
+// Several who wait on one stream all learn what there is to learn.
+func TestWaitersPassTheWordOn(t *testing.T) {
+	bubble(t, 1, func(t *testing.T, w *path) {
+		c := w.begin("slow")
+		r := <-w.begun
+		opened := later(func() {
+			if err := c.WaitOpen(context.Background()); err == nil {
+				t.Error("open")
+			}
+		})
+		waits(t, "WaitOpen", opened) // first in the queue
+		var rest []<-chan struct{}
+		for range 3 {
+			done := later(func() {
+				if _, err := c.Read(make([]byte, 1)); err == nil {
+					t.Error("read")
+				}
+			})
+			waits(t, "Read", done)
+			rest = append(rest, done)
+		}
+		must(t, r.Reset(circuit.EndRefused))
+		returned(t, "WaitOpen", opened)
+		for _, done := range rest {
+			returned(t, "Read", done)
+		}
+	})
 }

@@ -31,6 +31,7 @@ func fragmented() []Type {
 	return out
 }
 
+// Spec: protocol §5 (MSG-2).
 func TestOnlyTheListedTypesAreEverFragmented(t *testing.T) {
 	want := map[Type]int{
 		0x40: 49152, 0x42: 49153, 0x46: 3968, 0x47: 3968, 0x54: 262325, 0x58: 262169,
@@ -97,6 +98,7 @@ func TestAssemblerStopsAtTheLimit(t *testing.T) {
 	}
 }
 
+// Spec: protocol §5 (MSG-1).
 func TestAssemblerRefuses(t *testing.T) {
 	const kind, other = typePiece, typeHSDirPublish
 	first := Message{Type: kind, More: true, Stream: 5, Body: []byte("first")}

@@ -99,6 +99,7 @@ func cellOf(cmd byte, left, right []byte) []byte {
 }
 
 // TestPublishedVectors runs all of them on the same code that production uses.
+// Spec: protocol §3 (CGO-1).
 func TestPublishedVectors(t *testing.T) {
 	text, err := os.ReadFile(filepath.Join("testdata", "vectors", "cgo-published.json"))
 	if err != nil {

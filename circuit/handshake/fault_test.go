@@ -39,6 +39,7 @@ func TestEveryTruncationIsRefused(t *testing.T) {
 
 // TestEveryBitFlipIsRefused flips one bit of every byte. Only B decides
 // between the two errors.
+// Spec: protocol §4 (HS-1).
 func TestEveryBitFlipIsRefused(t *testing.T) {
 	f := newFixture(t)
 	for i := range f.create {

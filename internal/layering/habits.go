@@ -34,6 +34,7 @@ var panics = map[string]string{
 // sleepers lists the test files that may call time.Sleep, with the reason. To
 // wait is none: tests wait for an event, or for synctest.Wait.
 var sleepers = map[string]string{
+	"client/pool_test.go":     "in a bubble: virtual time passes so that circuits age",
 	"testnet/network_test.go": "in a bubble: virtual minutes pass so that circuits age",
 }
 

@@ -168,10 +168,10 @@ var layers = slices.Concat([]layer{
 
 	{"internal/node", composition, slices.Concat([]string{
 		"relay", "relay/exit", "client", "client/proxy", "client/dns", "client/messenger", "service",
-		"directory", "directory/genesis", "directory/record", "directory/snapshot", "link",
+		"directory", "directory/genesis", "directory/record", "directory/snapshot", "link", "circuit/handshake",
 		"internal/config", "internal/control", "internal/web", "internal/nat", "internal/strictcbor",
 	}, roleInternals), []string{modZerolog, modSync, modSystemd},
-		"only composition knows that two roles share a process"},
+		"only composition knows that two roles share a process; it makes the onion keys that it keeps on disk"},
 }, testnetLayers(), []layer{
 	{"cmd/chive", composition, slices.Concat([]string{
 		"internal/node", "internal/config", "internal/control", "relay", "client", "service", "directory/genesis",
