@@ -115,6 +115,7 @@ func TestCertificateBounds(t *testing.T) {
 	}
 }
 
+// Spec: protocol §1 (LINK-4)
 func TestWeakIdentitiesAreRefused(t *testing.T) {
 	for _, s := range []string{
 		"0000000000000000000000000000000000000000000000000000000000000000",

@@ -48,6 +48,7 @@ func states(t testing.TB, suite Suite, a, b Config) (init, resp *handshake) {
 	return init, resp
 }
 
+// Spec: protocol §1 (LINK-1)
 func TestHandshakeAgreesAndLooksTheSameForClientAndRelay(t *testing.T) {
 	dialler := testIdentity(t, 1)
 	for _, suite := range []Suite{AESGCM, ChaChaPoly} {
@@ -92,6 +93,7 @@ func TestHandshakeAgreesAndLooksTheSameForClientAndRelay(t *testing.T) {
 	}
 }
 
+// Spec: protocol §1 (LINK-3)
 func TestAnEmptyPSKIsNeverMixed(t *testing.T) {
 	init, resp := states(t, AESGCM, clientConfig(), relayConfig(testIdentity(t, 2)))
 	m1, err := init.start()
@@ -123,6 +125,7 @@ func TestAnEmptyPSKIsNeverMixed(t *testing.T) {
 	}
 }
 
+// Spec: protocol §1 (LINK-4, LINK-5)
 func TestHandshakeRefusals(t *testing.T) {
 	now := time.Now()
 	certified := func(validity time.Duration, nid [32]byte, other bool) *Identity {
@@ -168,6 +171,7 @@ func TestHandshakeRefusals(t *testing.T) {
 	}
 }
 
+// Spec: protocol §1 (LINK-5)
 func TestResponderWithoutCertificateIsRefused(t *testing.T) {
 	init, resp := states(t, AESGCM, clientConfig(), clientConfig())
 	if _, err := run(init, resp); err != ErrHandshake {
@@ -189,6 +193,7 @@ func (s *script) Close() error                { s.closed = true; return nil }
 func (s *script) SetDeadline(time.Time) error { return nil }
 func (s *script) RemoteAddr() net.Addr        { return nil }
 
+// Spec: protocol §1 (LINK-1, LINK-2)
 func TestResponderClosesSilentlyOnAnythingElse(t *testing.T) {
 	cfg := relayConfig(testIdentity(t, 2))
 	init, _ := states(t, AESGCM, clientConfig(), cfg)
@@ -301,6 +306,7 @@ func TestOnlyTheKEMWrongEndsTheHandshakeTheSameWay(t *testing.T) {
 	}
 }
 
+// Spec: protocol §1 (LINK-2)
 func TestHalfAndSlowHandshakesEndAfterTenSeconds(t *testing.T) {
 	drip := func(conn net.Conn, b []byte) {
 		for i := range b {

@@ -149,6 +149,7 @@ func TestPoolForgetsLinksThatEnded(t *testing.T) {
 	})
 }
 
+// Spec: protocol §1 (LINK-5)
 func TestPoolKeepsOneLinkADirectionAndTheNewest(t *testing.T) {
 	testutil.Bubble(t, func(t *testing.T) {
 		f := newFleet(t, 1)

@@ -95,6 +95,7 @@ func TestRecordsAndRekeyingAreNoises(t *testing.T) {
 	}
 }
 
+// Spec: protocol §1 (LINK-6)
 func TestKeysChangeEvery65536RecordsOnBothSides(t *testing.T) {
 	if testing.Short() {
 		t.Skip("140 MB of records")
@@ -122,6 +123,7 @@ func TestKeysChangeEvery65536RecordsOnBothSides(t *testing.T) {
 	}
 }
 
+// Spec: protocol §1 (LINK-7)
 func TestRecordBounds(t *testing.T) {
 	for _, c := range []struct {
 		n     int

@@ -34,6 +34,7 @@ func ended(l *Link) error {
 	return l.Err()
 }
 
+// Spec: protocol §1 (LINK-10)
 func TestBrokenFramesEndTheLink(t *testing.T) {
 	open := makeFrame(frameWindow, flagSYN, 1, 0)
 	typed := dataFrame(0, 1, []byte{byte(StreamCircuit)})
@@ -72,6 +73,7 @@ func TestBrokenFramesEndTheLink(t *testing.T) {
 	}
 }
 
+// Spec: protocol §1 (LINK-10)
 func TestMoreThanTheWindowEndsTheLink(t *testing.T) {
 	hostile(t, false, func(t *testing.T, r *raw, l *Link) {
 		r.send(makeFrame(frameWindow, flagSYN, 1, 0), dataFrame(0, 1, []byte{1}))
@@ -88,6 +90,7 @@ func TestMoreThanTheWindowEndsTheLink(t *testing.T) {
 	})
 }
 
+// Spec: protocol §1 (LINK-9)
 func TestUnknownTypesAreReset(t *testing.T) {
 	hostile(t, false, func(t *testing.T, r *raw, l *Link) {
 		accepted := make(chan *Stream, 1)
@@ -158,6 +161,7 @@ func openRaw(r *raw, first, n int) {
 	synctest.Wait()
 }
 
+// Spec: protocol §1 (LINK-9)
 func TestStreamsOfAPeerAreBounded(t *testing.T) {
 	for _, c := range []struct {
 		name  string
@@ -238,6 +242,7 @@ func TestStreamsNobodyAcceptsAreBounded(t *testing.T) {
 	}
 }
 
+// Spec: protocol §1 (LINK-9)
 func TestAThousandResetsAMinuteEndTheLink(t *testing.T) {
 	hostile(t, false, func(t *testing.T, r *raw, l *Link) {
 		go io.Copy(io.Discard, r.conn)
@@ -270,6 +275,7 @@ func TestAThousandResetsAMinuteEndTheLink(t *testing.T) {
 	})
 }
 
+// Spec: protocol §1 (LINK-10)
 func TestControlFramesAreBounded(t *testing.T) {
 	batch := func(kind byte, n int) []byte {
 		return bytes.Repeat(makeFrame(kind, 0, 1, 0), n)
@@ -358,6 +364,7 @@ func TestAnEndIsAnEndEvenIfTheLinkIsLostAfterIt(t *testing.T) {
 	}
 }
 
+// Spec: protocol §1 (LINK-7)
 func TestBadRecordEndsTheLinkAtOnce(t *testing.T) {
 	hostile(t, false, func(t *testing.T, r *raw, l *Link) {
 		bad := make([]byte, RecordSize)

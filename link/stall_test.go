@@ -304,6 +304,7 @@ func TestCloseDuringWindowUpdateDoesNotStopTheClock(t *testing.T) {
 	})
 }
 
+// Spec: protocol §1 (LINK-11)
 func TestWriteWithoutProgressEndsTheLinkAfterTenSeconds(t *testing.T) {
 	testutil.Bubble(t, func(t *testing.T) {
 		n := memPath(memnet.Path{Latency: time.Millisecond})
@@ -341,6 +342,7 @@ func TestSlowButMovingLinkLives(t *testing.T) {
 	})
 }
 
+// Spec: protocol §1 (LINK-8)
 func TestSilenceIsNoticedWithinAMinute(t *testing.T) {
 	testutil.Bubble(t, func(t *testing.T) {
 		n := memPath(memnet.Path{Latency: time.Millisecond})
@@ -359,6 +361,7 @@ func TestSilenceIsNoticedWithinAMinute(t *testing.T) {
 	})
 }
 
+// Spec: protocol §1 (LINK-8)
 func TestIdleAndPaddedLinksSendWholeRecordsOnly(t *testing.T) {
 	testutil.Bubble(t, func(t *testing.T) {
 		var mu sync.Mutex
@@ -468,4 +471,33 @@ func TestIdleLinkEndFitsIn32KiB(t *testing.T) {
 			t.Error("more than 32 KiB")
 		}
 	})
+}
+
+// V1: the multiplexer keeps timers in a package-level pool. V7, V8: a link that
+// ended leaves no goroutine and no timer, or the bubble would not end.
+func TestBubblesFollowOneAnother(t *testing.T) {
+	for range 3 {
+		testutil.Bubble(t, func(t *testing.T) {
+			near, far := links(t, memPath(memnet.Path{Latency: time.Millisecond}), clientConfig())
+			a, b := circuitPair(t, near, far)
+			go a.WriteCells(make([]byte, 64*cell.Size))
+			if _, err := io.ReadFull(b, make([]byte, 64*cell.Size)); err != nil {
+				t.Fatal(err)
+			}
+			far.Close()
+			<-near.Done()
+			near.mu.Lock()
+			defer near.mu.Unlock()
+			if near.timer.Stop() {
+				t.Error("the timer of a link that ended still runs")
+			}
+		})
+	}
+	// And out of virtual time.
+	near, far := links(t, memnet.New(memnet.Config{}), clientConfig())
+	a, b := circuitPair(t, near, far)
+	go a.WriteCells(make([]byte, cell.Size))
+	if _, err := b.ReadCells(make([]byte, cell.Size)); err != nil {
+		t.Fatal(err)
+	}
 }

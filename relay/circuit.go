@@ -79,8 +79,7 @@ func (c *circ) end(code circuit.Reason) {
 	if next != nil {
 		var d [cell.Size]byte
 		cell.PutDestroy(d[:], byte(circuit.ReasonNone)) // away from the client never why
-		_ = next.WriteControl(d[:])
-		next.Close()
+		next.CloseWith(d[:])
 	}
 	if code == circuit.ReasonNone {
 		c.car.Fail(circuit.EndReset)
@@ -314,5 +313,5 @@ func (r *Relay) replayed(create []byte, remember bool) bool {
 func (r *Relay) refuse(st *link.Stream, code circuit.Reason) {
 	var d [cell.Size]byte
 	cell.PutDestroy(d[:], byte(code))
-	_ = st.WriteControl(d[:])
+	st.CloseWith(d[:]) // a peer that does not read must not hold this goroutine
 }

@@ -51,7 +51,8 @@ func (a *app) clientCommand() *cobra.Command {
 			o.Progress = a.newProgress().step
 			o.Ready = a.clientReady
 			harden()
-			ctx, stop := untilSignal(c.Context())
+			node.TuneMemory()
+			ctx, stop := untilSignal(c.Context(), func() { a.note("Stopping.") })
 			defer stop()
 			return node.RunClient(ctx, o)
 		},

@@ -46,7 +46,10 @@ func (a *app) relayCommand() *cobra.Command {
 		RunE: func(c *cobra.Command, _ []string) error {
 			o.State, o.Log, o.Ready = a.global.state, a.log("info"), a.relayReady
 			harden()
-			ctx, stop := untilSignal(c.Context())
+			node.TuneMemory()
+			ctx, stop := untilSignal(c.Context(), func() {
+				a.note("Draining: no new circuits, and up to 30 s for those that are open. Interrupt again to stop at once.")
+			})
 			defer stop()
 			return node.RunRelay(ctx, o)
 		},

@@ -38,6 +38,8 @@ func TestMain(m *testing.M) {
 //	port VAR                 a port of 127.0.0.1 that is free
 //	serve VAR TEXT           a web server that answers TEXT; its port
 //	fetch PROXY URL TEXT     gets TEXT through a proxy: http or socks5h
+//
+// Conditions beside testscript's own: root, race.
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script",
@@ -56,8 +58,8 @@ func TestScripts(t *testing.T) {
 			switch cond {
 			case "root":
 				return os.Getuid() == 0, nil
-			case "long":
-				return !testing.Short(), nil
+			case "race":
+				return raceOn, nil
 			}
 			return false, fmt.Errorf("unknown condition %q", cond)
 		},

@@ -10,9 +10,9 @@ import (
 )
 
 // untilSignal returns a context that ends with the first interrupt or request to
-// terminate. A second one ends the process at once. stop gives the signals back.
-// Spec: product CFG-4.
-func untilSignal(parent context.Context) (ctx context.Context, stop func()) {
+// terminate; first is called then. A second one ends the process at once. stop
+// gives the signals back. Spec: product CFG-4.
+func untilSignal(parent context.Context, first func()) (ctx context.Context, stop func()) {
 	ctx, cancel := context.WithCancel(parent)
 	c := make(chan os.Signal, 2)
 	signal.Notify(c, os.Interrupt, syscall.SIGTERM)
@@ -27,6 +27,7 @@ func untilSignal(parent context.Context) (ctx context.Context, stop func()) {
 			if ctx.Err() != nil {
 				os.Exit(0)
 			}
+			first()
 			cancel()
 		}
 	}()

@@ -80,7 +80,8 @@ func (a *app) testnetUp() *cobra.Command {
 				return err
 			}
 			harden()
-			ctx, stop := untilSignal(c.Context())
+			node.TuneMemory()
+			ctx, stop := untilSignal(c.Context(), func() { a.note("Stopping.") })
 			defer stop()
 			return a.runTestnet(ctx, o, c.Flags().Changed("socks"))
 		},
@@ -152,7 +153,6 @@ func (a *app) runTestnet(ctx context.Context, o testnetOptions, named bool) erro
 	}
 	a.testnetReady(o, net, socks, genesis, time.Since(began))
 	<-ctx.Done()
-	a.note("Stopping.")
 	return nil
 }
 

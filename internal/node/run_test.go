@@ -42,12 +42,17 @@ func freePort(t *testing.T) string {
 func TestRelaysAndClientFormANetwork(t *testing.T) {
 	page := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "the page") }))
 	defer page.Close()
-	target, err := url.Parse(page.URL)
+	sink, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
+	defer sink.Close()
 	rules := filepath.Join(t.TempDir(), "rules")
-	if err := os.WriteFile(rules, []byte("accept tcp *:"+target.Port()+"\n"), 0o600); err != nil {
+	ports := ""
+	for _, l := range []net.Listener{page.Listener, sink} {
+		ports += fmt.Sprintf("accept tcp *:%d\n", l.Addr().(*net.TCPAddr).Port)
+	}
+	if err := os.WriteFile(rules, []byte(ports), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	w := found(t, 3, func(i int) FounderOptions {
@@ -95,8 +100,14 @@ func TestRelaysAndClientFormANetwork(t *testing.T) {
 
 	dir := filepath.Join(w.dir, "client")
 	var guards []byte
-	for range 2 {
-		fetchThrough(t, ctx, ClientOptions{State: dir, Genesis: w.doc, Socks: SocksOptions{Addrs: []string{"127.0.0.1:0"}}, Wait: 30 * time.Second}, page.URL)
+	for run := range 2 {
+		withClient(t, ctx, ClientOptions{State: dir, Genesis: w.doc, Socks: SocksOptions{Addrs: []string{"127.0.0.1:0"}}, Wait: 30 * time.Second}, func(socks string) {
+			if run == 0 {
+				fetchThrough(t, socks, page.URL)
+			} else {
+				endsReachTheFarSide(t, socks, sink)
+			}
+		})
 		saved, err := os.ReadFile(filepath.Join(dir, "client", "state"))
 		if err != nil || len(saved) == 0 {
 			t.Fatalf("no guards are saved: %v", err)
@@ -124,8 +135,8 @@ func listenOf(t *testing.T, s *State, n *NetworkInfo) string {
 	return ""
 }
 
-// fetchThrough runs a client, fetches a page through it, and stops it.
-func fetchThrough(t *testing.T, ctx context.Context, o ClientOptions, page string) {
+// withClient runs a client, uses it, and stops it.
+func withClient(t *testing.T, ctx context.Context, o ClientOptions, use func(socks string)) {
 	t.Helper()
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
@@ -146,7 +157,19 @@ func fetchThrough(t *testing.T, ctx context.Context, o ClientOptions, page strin
 	case err := <-ended:
 		t.Fatalf("the client ended: %v", err)
 	}
-	transport := &http.Transport{Proxy: http.ProxyURL(&url.URL{Scheme: "http", Host: r.Socks[0]})}
+	use(r.Socks[0])
+	stop()
+	if err := <-ended; err != nil {
+		t.Errorf("the client ended with %v", err)
+	}
+	if last != 100 {
+		t.Errorf("progress ended at %d", last)
+	}
+}
+
+func fetchThrough(t *testing.T, socks, page string) {
+	t.Helper()
+	transport := &http.Transport{Proxy: http.ProxyURL(&url.URL{Scheme: "http", Host: socks})}
 	defer transport.CloseIdleConnections()
 	answer, err := (&http.Client{Transport: transport, Timeout: 20 * time.Second}).Get(page)
 	if err != nil {
@@ -156,13 +179,69 @@ func fetchThrough(t *testing.T, ctx context.Context, o ClientOptions, page strin
 	if body, err := io.ReadAll(answer.Body); err != nil || string(body) != "the page" {
 		t.Errorf("fetched %q, %v", body, err)
 	}
-	stop()
-	if err := <-ended; err != nil {
-		t.Errorf("the client ended with %v", err)
+}
+
+// endsReachTheFarSide: what a program does with its end of a stream is what the
+// far side sees: half-close as an end, a reset as a reset (SOCKS-12).
+func endsReachTheFarSide(t *testing.T, socks string, sink net.Listener) {
+	t.Helper()
+	for _, reset := range []bool{false, true} {
+		near := connectThrough(t, socks, sink.Addr().String())
+		far, err := sink.Accept()
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = near.SetDeadline(time.Now().Add(20 * time.Second))
+		_ = far.SetDeadline(time.Now().Add(20 * time.Second))
+		if _, err := io.WriteString(near, "half"); err != nil {
+			t.Fatal(err)
+		}
+		var got [4]byte
+		if _, err := io.ReadFull(far, got[:]); err != nil || string(got[:]) != "half" {
+			t.Fatalf("got %q, %v", got, err)
+		}
+		if reset {
+			_ = near.SetLinger(0)
+			_ = near.Close()
+			if _, err := io.ReadAll(far); err == nil {
+				t.Error("a reset arrives as an end in order")
+			}
+		} else {
+			_ = near.CloseWrite()
+			if rest, err := io.ReadAll(far); err != nil || len(rest) != 0 {
+				t.Errorf("half-close: %q, %v", rest, err)
+			}
+			_, _ = io.WriteString(far, "answer")
+			_ = far.Close()
+			if rest, err := io.ReadAll(near); err != nil || string(rest) != "answer" {
+				t.Errorf("after half-close: %q, %v", rest, err)
+			}
+		}
+		_ = near.Close()
+		_ = far.Close()
 	}
-	if last != 100 {
-		t.Errorf("progress ended at %d", last)
+}
+
+// connectThrough opens a connection to target with HTTP CONNECT.
+func connectThrough(t *testing.T, socks, target string) *net.TCPConn {
+	t.Helper()
+	c, err := net.Dial("tcp", socks)
+	if err != nil {
+		t.Fatal(err)
 	}
+	if _, err := fmt.Fprintf(c, "CONNECT %s HTTP/1.1\r\nHost: %s\r\n\r\n", target, target); err != nil {
+		t.Fatal(err)
+	}
+	var head []byte
+	for one := make([]byte, 1); !strings.HasSuffix(string(head), "\r\n\r\n"); head = append(head, one[0]) {
+		if _, err := c.Read(one); err != nil {
+			t.Fatalf("%v after %q", err, head)
+		}
+	}
+	if !strings.Contains(string(head), " 200 ") {
+		t.Fatalf("answer %q", head)
+	}
+	return c.(*net.TCPConn)
 }
 
 func TestRelayMistakes(t *testing.T) {

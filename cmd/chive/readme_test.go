@@ -1,0 +1,188 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
+package main
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+
+	"chive/internal/config"
+	"chive/internal/node"
+)
+
+const readmeMark = "<!-- A test runs the blocks from here to the end of this section. -->"
+
+func readme(t *testing.T) string {
+	t.Helper()
+	data, err := os.ReadFile(filepath.Join("..", "..", "README.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(data)
+}
+
+var fenced = regexp.MustCompile("(?ms)^```([a-z]*)\n(.*?)^```$")
+
+// blocks returns the fenced blocks of a language.
+func blocks(text, language string) (out []string) {
+	for _, m := range fenced.FindAllStringSubmatch(text, -1) {
+		if m[1] == language {
+			out = append(out, m[2])
+		}
+	}
+	return out
+}
+
+// TestReadmeNetworkByHand runs the README's commands for a network of five relays
+// and a client as they stand, but for the ports, which may be taken here.
+func TestReadmeNetworkByHand(t *testing.T) {
+	if testing.Short() || raceOn {
+		t.Skip("the README's network by hand is not started with -short or -race; testdata/script/byhand.txtar is like it")
+	}
+	for _, program := range []string{"bash", "curl", "python3"} {
+		if _, err := exec.LookPath(program); err != nil {
+			if os.Getenv("CHIVE_REQUIRE_TOOLS") == "1" {
+				t.Fatalf("%s is missing", program)
+			}
+			t.Skipf("%s is missing: the README's network by hand is not run", program)
+		}
+	}
+	_, section, ok := strings.Cut(readme(t), readmeMark)
+	if !ok {
+		t.Fatal("README.md has lost the mark of the network by hand")
+	}
+	section, _, _ = strings.Cut(section, "\n## ")
+	parts := blocks(section, "sh")
+	if len(parts) != 3 {
+		t.Fatalf("%d blocks, want 3: make, start, fetch", len(parts))
+	}
+	script := strings.Join(parts, "\n")
+	ports := []string{"924", fivePorts(t), "9350", onePort(t), "8000", onePort(t)}
+	for i := 0; i < len(ports); i += 2 {
+		if !strings.Contains(script, ports[i]) {
+			t.Fatalf("the blocks no longer use port %s", ports[i])
+		}
+	}
+	script = strings.NewReplacer(ports...).Replace(script)
+
+	dir := t.TempDir()
+	chive, err := exec.LookPath(os.Args[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if chive, err = filepath.Abs(chive); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(chive, filepath.Join(dir, "chive")); err != nil { // the name makes it the command
+		t.Skip("no symbolic links here")
+	}
+	cmd := exec.Command("bash", "-c", "set -eu\ntrap 'kill $(jobs -p); wait' EXIT\n"+script)
+	cmd.Dir = dir
+	var out, errs strings.Builder
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	if err := cmd.Run(); err != nil {
+		t.Fatalf("%v\n%s\n%s\n%s", err, script, out.String(), errs.String())
+	}
+	policy, err := os.ReadFile(filepath.Join(dir, "net", "exit.policy"))
+	if err != nil || !strings.Contains(out.String(), string(policy)) {
+		t.Errorf("the page was not fetched: %v\n%s", err, out.String())
+	}
+	for _, line := range []string{"ready client ", "good: network demo "} {
+		if strings.Count(out.String(), line) != 1 {
+			t.Errorf("%q is not there once\n%s", line, out.String())
+		}
+	}
+	if strings.Count(out.String(), "ready relay ") != 5 {
+		t.Errorf("not five relays are ready\n%s", out.String())
+	}
+}
+
+func onePort(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return strconv.Itoa(l.Addr().(*net.TCPAddr).Port)
+}
+
+// fivePorts returns P so that the ports P1 to P5 are free.
+func fivePorts(t *testing.T) string {
+	t.Helper()
+	for prefix := 1300; prefix < 3200; prefix++ {
+		free := true
+		for n := 1; n <= 5 && free; n++ {
+			l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d%d", prefix+os.Getpid()%1000, n))
+			if free = err == nil; free {
+				l.Close()
+			}
+		}
+		if free {
+			return strconv.Itoa(prefix + os.Getpid()%1000)
+		}
+	}
+	t.Fatal("no five ports in a row are free")
+	return ""
+}
+
+// TestReadmeShowsWhatTestnetPrints: the lines to expect and to paste.
+func TestReadmeShowsWhatTestnetPrints(t *testing.T) {
+	text := readme(t)
+	for _, want := range []string{
+		"```sh\ngo run ./cmd/chive testnet up\n```",
+		"```sh\ngo test ./...\n```",
+		"\n" + curlLine(node.DefaultSocks) + "\n",
+	} {
+		if !strings.Contains(text, want) {
+			t.Errorf("README.md lacks %q", want)
+		}
+	}
+	ready := regexp.MustCompile(`(?m)^ready testnet relays=10 clients=1 services=0 socks=127\.0\.0\.1:9250 web=off took=[0-9.]+s$`)
+	if !ready.MatchString(text) {
+		t.Error("README.md shows another ready line than testnet up")
+	}
+}
+
+// TestReadmeCommandsExist: every chive command line in the README is one that the
+// binary takes.
+func TestReadmeCommandsExist(t *testing.T) {
+	seen := 0
+	for _, block := range blocks(strings.ReplaceAll(readme(t), "\\\n", " "), "sh") {
+		for line := range strings.Lines(block) {
+			words := strings.Fields(strings.TrimSuffix(strings.TrimSpace(line), "&"))
+			var args []string
+			switch {
+			case len(words) > 0 && (words[0] == "./chive" || words[0] == "chive"):
+				args = words[1:]
+			case len(words) > 2 && strings.Join(words[:3], " ") == "go run ./cmd/chive":
+				args = words[3:]
+			default:
+				continue
+			}
+			seen++
+			a := &app{out: io.Discard, err: io.Discard, env: config.Environment{}}
+			c, rest, err := a.root().Find(args)
+			if err == nil {
+				err = c.ParseFlags(rest)
+			}
+			if err == nil {
+				err = c.ValidateArgs(c.Flags().Args())
+			}
+			if err != nil {
+				t.Errorf("%s: %v", strings.TrimSpace(line), err)
+			}
+		}
+	}
+	if seen < 8 {
+		t.Errorf("only %d commands were found", seen)
+	}
+}
