@@ -45,7 +45,7 @@ func TestCompat(t *testing.T) {
 	before := runtime.NumGoroutine()
 	t.Cleanup(func() {
 		settle(t, before)
-		if t.Failed() {
+		if runtime.NumGoroutine() > before {
 			stacks := make([]byte, 1<<20)
 			t.Logf("goroutines:\n%s", stacks[:runtime.Stack(stacks, true)])
 		}

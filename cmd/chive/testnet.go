@@ -26,7 +26,6 @@ const (
 
 type testnetOptions struct {
 	relays, exits, clients int
-	seed                   uint64
 	socks                  []string
 	keep, driver           string
 }
@@ -43,7 +42,6 @@ type testnetObject struct {
 	Socks    string      `json:"socks"`      // the first client's
 	AllSocks []string    `json:"socks_list"` // one of each client
 	Web      string      `json:"web"`
-	Seed     uint64      `json:"seed"`
 	Genesis  string      `json:"genesis,omitempty"` // file, with --keep
 	Seconds  float64     `json:"took_seconds"`
 	Curl     string      `json:"curl"`
@@ -90,7 +88,6 @@ func (a *app) testnetUp() *cobra.Command {
 	f.IntVarP(&o.relays, "relays", "n", 10, fmt.Sprintf("start `N` relays, %d to %d", testnet.MinRelays, testnet.MaxRelays))
 	f.IntVar(&o.exits, "exits", 3, "make `N` of the relays exits")
 	f.IntVar(&o.clients, "clients", 1, "start `N` clients, each with a proxy of its own")
-	f.Uint64Var(&o.seed, "seed", 0, "draw topology and faults from `N`, which the output repeats; keys always come from the system")
 	f.StringSliceVar(&o.socks, "socks", []string{node.DefaultSocks}, "the clients' proxies are at `ADDR,...`; when not given, or for more clients, free ports are taken")
 	f.StringVar(&o.keep, "keep", "", "write the network's genesis document to `DIR`, so that other clients can use the network")
 	f.StringVar(&o.driver, "driver", "local", "run nodes as `NAME` says: local is all in this process, over loopback")
@@ -237,7 +234,7 @@ func (a *app) testnetReady(o testnetOptions, net *testnet.Network, socks []strin
 	nid := net.Genesis.NetworkID()
 	out := testnetObject{
 		Schema: "chive.testnet.up/1", Event: "ready", Driver: o.driver, Network: fmt.Sprintf("%x", nid),
-		Relays: len(net.Relays), Exits: o.exits, Clients: len(net.Clients), Web: "off", Seed: o.seed,
+		Relays: len(net.Relays), Exits: o.exits, Clients: len(net.Clients), Web: "off",
 		Genesis: genesis, Seconds: seconds(d), Socks: socks[0], AllSocks: socks, Curl: curlLine(socks[0]),
 	}
 	out.Try = []tryObject{{"hello", out.Curl, testnet.Page}}
