@@ -381,7 +381,7 @@ func bounded(t tester, e *End) {
 		switch {
 		case s.Buffered() > e.params.CreditSize:
 			t.Fatalf("%d bytes wait on a stream", s.Buffered())
-		case cap(s.recv) > 4*e.params.CreditSize:
+		case cap(s.recv) > max(4*e.params.CreditSize, smallReceive):
 			t.Fatalf("%d bytes are held for a stream", cap(s.recv))
 		case len(s.in) > maxDatagrams, len(s.outq) > maxDatagrams:
 			t.Fatal("too many datagrams wait")

@@ -144,12 +144,13 @@ func (s *Stream) Put(p []byte) (n int, err error) {
 	return n, nil
 }
 
-// Swap returns all bytes received and not yet taken; the stream keeps spare[:0]
-// for the next ones. Once the bytes are written on or dropped, the caller
-// returns them to the sender's credit with Consumed.
+// Swap returns all bytes received and not yet taken, and takes spare, what an
+// earlier call returned, back for others to use. Once the bytes are written on or
+// dropped, the caller returns them to the sender's credit with Consumed.
 func (s *Stream) Swap(spare []byte) []byte {
+	s.end.out.buffers.free(spare)
 	b := s.recv[s.off:]
-	s.recv, s.off = spare[:0], 0
+	s.recv, s.off = nil, 0
 	return b
 }
 
@@ -158,23 +159,34 @@ func (s *Stream) Read(p []byte) (n int, err error) {
 	n = copy(p, s.recv[s.off:])
 	s.off += n
 	if s.off == len(s.recv) {
-		s.recv, s.off = s.recv[:0], 0
+		s.end.out.buffers.free(s.recv)
+		s.recv, s.off = nil, 0
 	}
 	return n, s.Consumed(n)
 }
 
 // store keeps received bytes. What was read is overwritten once it is half of
-// the buffer, so that a byte moves once at most on average.
+// the buffer, so that a byte moves once at most on average. An empty stream holds
+// no buffer.
 func (s *Stream) store(b []byte) {
 	if s.off > 0 && s.off >= len(s.recv)/2 && len(s.recv)+len(b) > cap(s.recv) {
 		s.recv = s.recv[:copy(s.recv, s.recv[s.off:])]
 		s.off = 0
 	}
+	if len(s.recv)+len(b) > cap(s.recv) {
+		larger := s.end.out.buffers.bytes(len(s.recv) - s.off + len(b))
+		larger = append(larger, s.recv[s.off:]...)
+		s.end.out.buffers.free(s.recv)
+		s.recv, s.off = larger, 0
+	}
 	s.recv = append(s.recv, b...)
 }
 
 // drop forgets what waits on this side.
-func (s *Stream) drop() { s.recv, s.off, s.in, s.outq = nil, 0, nil, nil }
+func (s *Stream) drop() {
+	s.end.out.buffers.free(s.recv)
+	s.recv, s.off, s.in, s.outq = nil, 0, nil, nil
+}
 
 // Buffered returns how many received bytes wait to be read.
 func (s *Stream) Buffered() int { return len(s.recv) - s.off }

@@ -14,10 +14,6 @@ import (
 // cells.
 const readChunk = 8 * cell.MaxBody
 
-// keepBuffer is the largest receive buffer, in bytes, that a waiting stream
-// keeps.
-const keepBuffer = 64 << 10
-
 // Read takes received bytes. After the other side's END it returns io.EOF, or
 // the *circuit.StreamError that ended the stream; bytes received before come
 // first.
@@ -34,7 +30,6 @@ func (s *Stream) Read(p []byte) (int, error) {
 		n, err := s.s.Read(p)
 		if n == 0 {
 			err = s.ended()
-			s.s.Swap(keep(s.s.Swap(nil)))
 		}
 		more := s.s.Buffered() > 0
 		s.c.kick()
@@ -64,7 +59,6 @@ func (s *Stream) WriteTo(w io.Writer) (total int64, err error) {
 		b := s.s.Swap(spare)
 		if len(b) == 0 {
 			err = s.ended()
-			b = keep(s.s.Swap(keep(b)))
 		}
 		s.c.mu.Unlock()
 		spare = b
@@ -99,14 +93,6 @@ func (s *Stream) WriteTo(w io.Writer) (total int64, err error) {
 			return total, err
 		}
 	}
-}
-
-// keep returns b empty, or nil if b is too large for a stream that waits.
-func keep(b []byte) []byte {
-	if cap(b) > keepBuffer {
-		return nil
-	}
-	return b[:0]
 }
 
 // Write sends p, blocking while the window, the stream's credit or the link are
