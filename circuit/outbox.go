@@ -41,32 +41,32 @@ const (
 // streams hold none. One Buffers is shared by all circuits of a role; it is safe
 // for concurrent use. The zero value is ready.
 type Buffers struct {
-	pool sync.Pool // *Chunk
-	// *[smallReceive]byte and so on
-	small, medium, large sync.Pool
+	pool               sync.Pool // *Chunk
+	tiny, small, large sync.Pool // *[tinyReceive]byte and so on
 }
 
-// Receive buffers of streams come in three sizes, from a chunk's data to what
-// credit admits at most in a network with the usual parameters.
+// Receive buffers of streams come in three sizes: what one or two cells bring, so
+// that a stranger's first byte costs little; what a burst brings; and what credit
+// admits at most in a network with the usual parameters.
 const (
-	smallReceive  = 16 << 10
-	mediumReceive = 64 << 10
-	largeReceive  = 256 << 10
+	tinyReceive  = 4 << 10
+	smallReceive = 64 << 10
+	largeReceive = 256 << 10
 )
 
 // bytes returns an empty slice with room for n bytes.
 func (b *Buffers) bytes(n int) []byte {
 	switch {
+	case n <= tinyReceive:
+		if p, ok := b.tiny.Get().(*[tinyReceive]byte); ok {
+			return p[:0]
+		}
+		return make([]byte, 0, tinyReceive)
 	case n <= smallReceive:
 		if p, ok := b.small.Get().(*[smallReceive]byte); ok {
 			return p[:0]
 		}
 		return make([]byte, 0, smallReceive)
-	case n <= mediumReceive:
-		if p, ok := b.medium.Get().(*[mediumReceive]byte); ok {
-			return p[:0]
-		}
-		return make([]byte, 0, mediumReceive)
 	case n <= largeReceive:
 		if p, ok := b.large.Get().(*[largeReceive]byte); ok {
 			return p[:0]
@@ -79,10 +79,10 @@ func (b *Buffers) bytes(n int) []byte {
 // free takes a slice of bytes back; one of another size is left to the collector.
 func (b *Buffers) free(p []byte) {
 	switch cap(p) {
+	case tinyReceive:
+		b.tiny.Put((*[tinyReceive]byte)(p[:tinyReceive]))
 	case smallReceive:
 		b.small.Put((*[smallReceive]byte)(p[:smallReceive]))
-	case mediumReceive:
-		b.medium.Put((*[mediumReceive]byte)(p[:mediumReceive]))
 	case largeReceive:
 		b.large.Put((*[largeReceive]byte)(p[:largeReceive]))
 	}

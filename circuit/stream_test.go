@@ -515,3 +515,45 @@ func TestDataOfNoBytesEndsTheCircuit(t *testing.T) {
 		w.refused()
 	}
 }
+
+// A byte that waits must not cost a stranger's victim much more than a cell, and
+// buffers that go round carry nothing from one stream to another.
+func TestReceiveBuffersAreSmallAndGoRound(t *testing.T) {
+	w := newPath(t, 1, DefaultParams())
+	c, r := w.stream()
+	for n, most := range map[int]int{1: tinyReceive, tinyReceive: tinyReceive, tinyReceive + 1: smallReceive, smallReceive + 1: largeReceive, 256 << 10: largeReceive} {
+		for left := n; left > 0; {
+			k, err := r.Put(make([]byte, left))
+			if err != nil {
+				t.Fatal(err)
+			}
+			left -= k
+			w.ok()
+		}
+		if c.Buffered() != n || w.o.Held() > most {
+			t.Fatalf("%d bytes wait in %d", c.Buffered(), w.o.Held())
+		}
+		take(t, c)
+		w.ok()
+		if w.o.Held() != 0 {
+			t.Fatalf("%d bytes are held for an empty stream", w.o.Held())
+		}
+	}
+	// Two that were swapped out at once are never the same memory.
+	c2, r2 := w.stream()
+	for range 3 {
+		for _, s := range []*Stream{r, r2} {
+			if _, err := s.Put([]byte{byte(s.id)}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		w.ok()
+		a, b := c.Swap(nil), c2.Swap(nil)
+		if len(a) != 1 || len(b) != 1 || a[0] != byte(r.id) || b[0] != byte(r2.id) {
+			t.Fatalf("%v, %v", a, b)
+		}
+		c.Swap(a)
+		c2.Swap(b)
+		c.Swap(nil)
+	}
+}
