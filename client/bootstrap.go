@@ -58,29 +58,45 @@ func (c *Client) bootstrap(ctx context.Context) bool {
 
 // firstCircuit goes once through the steps.
 func (c *Client) firstCircuit(ctx context.Context) error {
-	guard, err := c.chooseGuard()
-	if err != nil {
-		return err
-	}
 	c.progress(Progress{Percent: 5, Tag: "connecting"})
-	l, err := c.linkTo(ctx, guard)
-	if err != nil {
-		return err
-	}
-	c.progress(Progress{Percent: 10, Tag: "handshake"})
-	c.progress(Progress{Percent: 20, Tag: "loading_checkpoint"})
-	if err := c.checkPeer(ctx, l); err != nil {
+	if err := c.firstGuard(ctx); err != nil {
 		return err
 	}
 	c.progress(Progress{Percent: 70, Tag: "loading_directory"})
 	c.progress(Progress{Percent: 75, Tag: "choosing_guards"})
 	c.progress(Progress{Percent: 85, Tag: "building_circuit"})
-	_, err = c.construct(ctx, needWeb, nil)
+	_, err := c.construct(ctx, needWeb, nil, nil)
 	if isPathError(err) {
 		// No exit for the web: the network still serves other needs.
-		_, err = c.construct(ctx, needDir, nil)
+		_, err = c.construct(ctx, needDir, nil, nil)
 	}
 	return err
+}
+
+// firstGuard finds a guard that can be reached and holds the same table. One that
+// does not answer the question, or answers it differently, is left for later.
+func (c *Client) firstGuard(ctx context.Context) error {
+	guards := c.usableGuards()
+	if len(guards) == 0 {
+		return errNoGuard
+	}
+	var last error
+	for _, g := range guards {
+		l, err := c.linkTo(ctx, g)
+		if err == nil {
+			c.progress(Progress{Percent: 10, Tag: "handshake"})
+			c.progress(Progress{Percent: 20, Tag: "loading_checkpoint"})
+			if err = c.checkPeer(ctx, l); err == nil {
+				return nil
+			}
+			c.avoidRelay(g.RID)
+		}
+		if ctx.Err() != nil {
+			return err
+		}
+		last = err
+	}
+	return last
 }
 
 // progress reports a step and forgets earlier trouble.

@@ -90,8 +90,11 @@ func (c *Client) crossCheck(ctx context.Context) {
 const checkKey Isolation = "\x00check"
 
 // checkThrough asks the last hop of a fresh circuit.
+// The answer is returned as it is: one relay that agrees does not make up for one
+// that does not.
 func (c *Client) checkThrough(ctx context.Context) error {
-	return c.try(ctx, checkKey, needDir, func(ctx context.Context, q *circ) (bool, error) {
+	var verdict error
+	err := c.try(ctx, checkKey, needDir, func(ctx context.Context, q *circ) (bool, error) {
 		defer c.retire(q)
 		s, err := q.open(func() (*circuit.Stream, error) { return q.o.BeginDir() })
 		if err != nil {
@@ -102,8 +105,10 @@ func (c *Client) checkThrough(ctx context.Context) error {
 		}
 		defer s.Close()
 		_ = s.SetDeadline(time.Now().Add(checkPatience))
-		return false, c.checkOver(s)
+		verdict = c.checkOver(s)
+		return false, nil
 	})
+	return errors.Join(err, verdict)
 }
 
 // refreshGuards replaces guards that are due, until ctx ends.

@@ -49,6 +49,8 @@ type circuitError struct {
 	reason circuit.Reason
 	// timeout: nothing was heard in time.
 	timeout bool
+	// local: it was ended from this side.
+	local bool
 }
 
 func (e *circuitError) Error() string {
@@ -80,7 +82,10 @@ func (c *Client) build(ctx context.Context, path []*snapshot.Relay) (*circ, erro
 		grown: make(chan struct{}, 1),
 		done:  make(chan struct{}),
 	}
-	c.tasks.Add(1)
+	if !c.begin() {
+		st.Close()
+		return nil, errClosing
+	}
 	go func() {
 		defer c.tasks.Done()
 		defer close(q.done)
@@ -150,7 +155,7 @@ func (q *circ) batch(buf []byte) (*circuitError, circuit.Reason) {
 		return &circuitError{hop: 0, reason: circuit.ReasonLinkLost}, circuit.ReasonNone
 	}
 	if !q.car.Enter() {
-		return &circuitError{hop: -1, reason: circuit.ReasonNone}, circuit.ReasonNone
+		return &circuitError{hop: -1, local: true}, circuit.ReasonNone
 	}
 	defer q.car.Leave()
 	for ; len(cells) > 0; cells = cells[cell.Size:] {
@@ -206,7 +211,7 @@ func (q *circ) lose(why *circuitError, code circuit.Reason) {
 func (q *circ) close() {
 	q.mu.Lock()
 	if q.lost == nil {
-		q.lost = &circuitError{hop: -1, reason: circuit.ReasonNone}
+		q.lost = &circuitError{hop: -1, local: true}
 	}
 	q.mu.Unlock()
 	q.car.Shut(circuit.ReasonNone, circuit.EndDone)

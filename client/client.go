@@ -81,7 +81,7 @@ type Client struct {
 	selector   *path.Selector
 	guards     *path.Guards
 	open       []*circ
-	ongoing    map[ongoing]chan struct{}
+	ongoing    map[ongoing]*pending
 	ahead      int
 	aheadAfter time.Time
 	needs      map[need]time.Time
@@ -113,7 +113,7 @@ func New(c Config) (*Client, error) {
 		work:    make(chan struct{}, 1),
 		save:    make(chan struct{}, 1),
 		builds:  make(chan struct{}, maxBuilding),
-		ongoing: make(map[ongoing]chan struct{}),
+		ongoing: make(map[ongoing]*pending),
 		needs:   make(map[need]time.Time),
 		failed:  make(map[record.RID]time.Time),
 	}
@@ -184,6 +184,17 @@ func (c *Client) NewIdentity() {
 	}
 	c.mu.Unlock()
 	c.kick()
+}
+
+// begin counts a goroutine that Run waits for. It is false when Run is ending.
+func (c *Client) begin() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closing {
+		return false
+	}
+	c.tasks.Add(1)
+	return true
 }
 
 // buffer and release lend read buffers, so that idle circuits hold none.

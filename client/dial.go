@@ -4,6 +4,7 @@ package client
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net"
 	"net/netip"
@@ -54,6 +55,11 @@ func (c *Client) Dial(ctx context.Context, key Isolation, host string, port uint
 			return false, err
 		}
 		if err := s.waitOpen(ctx); err != nil {
+			if len(early) > 0 && !notConnected(err) {
+				// The exit may have delivered the early data: a second
+				// try could deliver them twice.
+				return false, errors.Join(errMaybeDelivered, err)
+			}
 			return false, err
 		}
 		conn = &Conn{Stream: s.Stream, release: c.releaser(q)}

@@ -75,8 +75,30 @@ type verdict struct {
 	later    bool     // the same exit may, in a moment
 }
 
+// errMaybeDelivered marks a failure after which early data may have arrived.
+var errMaybeDelivered = errors.New("client: early data may have been delivered")
+
+// notConnected reports whether err is an exit's word that it never connected.
+func notConnected(err error) bool {
+	var ended *circuit.StreamError
+	if !errors.As(err, &ended) || !ended.Remote {
+		return false
+	}
+	switch ended.Reason {
+	case circuit.EndRefused, circuit.EndUnresolvable, circuit.EndUnreachable, circuit.EndTimeout, circuit.EndPolicy, circuit.EndBusy:
+		return true
+	}
+	return false
+}
+
 // judge turns the error of a stream that did not open into a verdict.
 func judge(err error) verdict {
+	v := judgeAlone(err)
+	v.final = v.final || errors.Is(err, errMaybeDelivered)
+	return v
+}
+
+func judgeAlone(err error) verdict {
 	var ended *circuit.StreamError
 	switch {
 	case errors.As(err, &ended) && ended.Remote:

@@ -97,16 +97,17 @@ func (c *Client) writeGuards() {
 	}
 }
 
-// chooseGuard returns the guard to try first.
-func (c *Client) chooseGuard() (*snapshot.Relay, error) {
+// usableGuards returns the guards to try, the first one first.
+func (c *Client) usableGuards() []*snapshot.Relay {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	var out []*snapshot.Relay
 	for _, rid := range c.guards.Usable(time.Now()) {
 		if r, ok := c.view.Table().Relay(rid); ok {
-			return r, nil
+			out = append(out, r)
 		}
 	}
-	return nil, errNoGuard
+	return out
 }
 
 // linkTo returns the link to guard r, an existing one if there is one, and tells

@@ -8,7 +8,6 @@ import (
 	"slices"
 	"time"
 
-	"chive/circuit"
 	"chive/directory/record"
 	"chive/directory/snapshot"
 )
@@ -53,19 +52,21 @@ func (c *Client) attach(ctx context.Context, key Isolation, n need, avoid []reco
 		if q := c.take(key, n, avoid); q != nil {
 			return q, nil
 		}
-		built, mine := c.await(ongoing{key, n})
+		b, mine := c.await(ongoing{key, n})
 		if mine {
-			q, err := c.construct(ctx, n, avoid)
-			if err == nil {
-				c.mu.Lock()
-				q.claim(key, time.Now())
-				c.mu.Unlock()
+			q, err := c.construct(ctx, n, avoid, &key)
+			if ctx.Err() != nil {
+				c.built(ongoing{key, n}, nil) // this caller gave up; the others go on
+			} else {
+				c.built(ongoing{key, n}, err)
 			}
-			c.built(ongoing{key, n})
 			return q, err
 		}
 		select {
-		case <-built:
+		case <-b.done:
+			if b.err != nil {
+				return nil, b.err
+			}
 		case <-ctx.Done():
 			return nil, ctx.Err()
 		}
@@ -78,26 +79,34 @@ type ongoing struct {
 	n   need
 }
 
-// await returns a channel that is closed when o is built, or says that the caller
-// is the one to build it.
-func (c *Client) await(o ongoing) (built chan struct{}, mine bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if ch := c.ongoing[o]; ch != nil {
-		return ch, false
-	}
-	ch := make(chan struct{})
-	c.ongoing[o] = ch
-	return ch, true
+// pending is a build that others wait for.
+type pending struct {
+	done chan struct{}
+	err  error // set before done is closed
 }
 
-// built lets those go on that wait for o, whatever became of it.
-func (c *Client) built(o ongoing) {
+// await returns the build of o that is under way, or says that the caller is the
+// one to do it.
+func (c *Client) await(o ongoing) (b *pending, mine bool) {
 	c.mu.Lock()
-	ch := c.ongoing[o]
+	defer c.mu.Unlock()
+	if b := c.ongoing[o]; b != nil {
+		return b, false
+	}
+	b = &pending{done: make(chan struct{})}
+	c.ongoing[o] = b
+	return b, true
+}
+
+// built lets those go on that wait for o. They share its failure: each building in
+// turn would make the last one wait for all.
+func (c *Client) built(o ongoing, err error) {
+	c.mu.Lock()
+	b := c.ongoing[o]
 	delete(c.ongoing, o)
 	c.mu.Unlock()
-	close(ch)
+	b.err = err
+	close(b.done)
 }
 
 // take finds an open circuit.
@@ -157,8 +166,9 @@ func (c *Client) retire(q *circ) {
 	c.kick()
 }
 
-// construct builds a circuit for n, on up to maxTries distinct paths.
-func (c *Client) construct(ctx context.Context, n need, avoid []record.RID) (*circ, error) {
+// construct builds a circuit for n, on up to maxTries distinct paths. With a key,
+// the circuit is claimed for it before anybody else can see it.
+func (c *Client) construct(ctx context.Context, n need, avoid []record.RID, key *Isolation) (*circ, error) {
 	select {
 	case c.builds <- struct{}{}:
 		defer func() { <-c.builds }()
@@ -180,17 +190,20 @@ func (c *Client) construct(ctx context.Context, n need, avoid []record.RID) (*ci
 		cancel()
 		if err == nil {
 			c.timeout.add(time.Since(began))
-			if !c.adopt(q) {
+			if !c.adopt(q, key) {
 				q.close()
 				return nil, errClosing
 			}
 			return q, nil
 		}
 		last = err
+		if ctx.Err() != nil {
+			break // the program gave up: that is nobody's fault
+		}
 		c.buildFailed(path, err)
 	}
-	if last == nil {
-		last = ctx.Err()
+	if ctx.Err() != nil {
+		return nil, ctx.Err()
 	}
 	return nil, c.explainBuild(last)
 }
@@ -200,7 +213,7 @@ func (c *Client) explainBuild(err error) error {
 	var ce *circuitError
 	switch {
 	case errors.Is(err, errClosing):
-		return err
+		return errStarting("it is shutting down")
 	case errors.As(err, &ce) && ce.timeout:
 		return errCircuit("a relay did not answer in time")
 	case errors.As(err, &ce):
@@ -229,8 +242,12 @@ func (c *Client) blame(q *circ, why *circuitError) {
 	if !open {
 		return // still being built: buildFailed does it
 	}
-	if why.hop > 0 && why.hop < len(q.path) && why.reason != circuit.ReasonNone {
-		c.avoidRelay(q.path[why.hop].RID)
+	// Who says that the next relay is gone may be the one to blame. The guard is
+	// left to its own trial.
+	for _, at := range []int{why.hop - 1, why.hop} {
+		if at > 0 && at < len(q.path) && !why.local {
+			c.avoidRelay(q.path[at].RID)
+		}
 	}
 }
 
@@ -248,9 +265,9 @@ func (c *Client) avoidRelay(rid record.RID) {
 	}
 }
 
-// adopt adds a finished circuit. It is false when the client is closing or holds
+// adopt adds a finished circuit, claimed for key if there is one. It is false when the client is closing or holds
 // as many as it may.
-func (c *Client) adopt(q *circ) bool {
+func (c *Client) adopt(q *circ, key *Isolation) bool {
 	c.guardCircuit(q.path[0].RID, true)
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -264,6 +281,9 @@ func (c *Client) adopt(q *circ) bool {
 		return false
 	}
 	q.openedAt = time.Now()
+	if key != nil {
+		q.claim(*key, q.openedAt)
+	}
 	c.open = append(c.open, q)
 	return true
 }
@@ -314,14 +334,18 @@ func (c *Client) maintain(ctx context.Context) {
 	defer t.Stop()
 	for {
 		for _, q := range c.expired() {
-			q.close()
+			c.tasks.Add(1)
+			go func() { // a guard that does not read must not hold up the others
+				defer c.tasks.Done()
+				q.close()
+			}()
 		}
 		for _, n := range c.lacking() {
 			c.tasks.Add(1)
 			go func() {
 				defer c.tasks.Done()
 				defer c.leaveAhead()
-				if _, err := c.construct(ctx, n, nil); err != nil {
+				if _, err := c.construct(ctx, n, nil, nil); err != nil {
 					c.aheadFailed()
 					c.probe(ctx)
 				}

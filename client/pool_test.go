@@ -18,7 +18,7 @@ func bare(open ...*circ) *Client {
 	return &Client{
 		open: open, work: make(chan struct{}, 1),
 		needs: make(map[need]time.Time), failed: make(map[record.RID]time.Time),
-		ongoing: make(map[ongoing]chan struct{}),
+		ongoing: make(map[ongoing]*pending),
 	}
 }
 

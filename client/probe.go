@@ -28,7 +28,9 @@ func (c *Client) probe(ctx context.Context) {
 	if err != nil {
 		return
 	}
-	_ = l.Close()
+	if open, _ := l.Streams(); open == 0 {
+		_ = l.Close()
+	}
 	_ = c.updateGuards()
 }
 

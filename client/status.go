@@ -32,6 +32,9 @@ func (c *Client) Guards() []record.RID {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	var out []record.RID
+	if c.guards == nil {
+		return nil // Run has not read them yet
+	}
 	for _, g := range c.guards.List(time.Now()) {
 		out = append(out, g.RID)
 	}

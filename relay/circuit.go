@@ -87,12 +87,35 @@ func (c *circ) end(code circuit.Reason) {
 		c.car.Shut(code, circuit.EndReset)
 	}
 	c.prev.Close() // frees a goroutine of ours that still writes
-	c.tasks.Wait()
-	if c.exit != nil {
-		c.exit.Close()
-	}
+	c.awaitTasks()
 	c.hop.Wipe()
 }
+
+// awaitTasks waits for the circuit's goroutines. Streams whose client had sent all
+// it would get a moment to deliver that; then their connections are closed.
+func (c *circ) awaitTasks() {
+	if c.exit == nil {
+		c.tasks.Wait()
+		return
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		c.tasks.Wait()
+	}()
+	grace := time.NewTimer(deliverGrace)
+	defer grace.Stop()
+	select {
+	case <-done:
+	case <-grace.C:
+	}
+	c.exit.Close()
+	<-done
+}
+
+// deliverGrace is how long the last bytes of a circuit that has ended may take to
+// their destinations.
+const deliverGrace = 5 * time.Second
 
 // forward reads the client's side until it ends and returns the reason to give
 // back: ReasonNone if the client's side is gone or said DESTROY itself.
@@ -117,11 +140,12 @@ func (c *circ) forwardBatch(buf []byte) (code circuit.Reason, done bool) {
 		return circuit.ReasonNone, true
 	}
 	out := cells[:0] // passed cells move up to the front; none overtakes the reading
-	for rest := cells; len(rest) > 0 && !done; rest = rest[cell.Size:] {
+	for rest := cells; len(rest) > 0; rest = rest[cell.Size:] {
 		one := rest[:cell.Size]
 		c.r.observeCell(c.from, true, false, one)
 		if cell.Command(one[0]) == cell.Destroy {
-			return circuit.ReasonNone, true
+			done = true // what came before it still goes on
+			break
 		}
 		if !c.car.Enter() {
 			return circuit.ReasonInternal, true
@@ -153,7 +177,7 @@ func (c *circ) forwardBatch(buf []byte) (code circuit.Reason, done bool) {
 		next, to := c.next, c.to
 		c.mu.Unlock()
 		if next == nil {
-			return circuit.ReasonNone, false
+			return circuit.ReasonNone, done
 		}
 		for i := 0; i < len(out); i += cell.Size {
 			c.r.observeCell(to, false, false, out[i:i+cell.Size])
@@ -163,7 +187,7 @@ func (c *circ) forwardBatch(buf []byte) (code circuit.Reason, done bool) {
 		}
 	}
 	c.r.count.forwarded(len(out) / cell.Size)
-	return circuit.ReasonNone, false
+	return circuit.ReasonNone, done
 }
 
 // backward reads the next relay's side until it ends.

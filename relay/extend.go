@@ -22,6 +22,10 @@ func (c *circ) extend(e cell.Extend) {
 		_ = c.car.Do(func() error { return c.hop.Truncated(code) })
 		return
 	}
+	// The goroutine that reads the client's side is also the one that writes to
+	// next: if next does not read, the circuit's end must still reach it.
+	stop := context.AfterFunc(c.ctx, func() { next.Close() })
+	defer stop()
 	c.mu.Lock()
 	ended := c.lost
 	if !ended {
@@ -41,15 +45,15 @@ func (c *circ) reach(e cell.Extend) (*link.Stream, []byte, circuit.Reason) {
 	if rid == c.r.rid || rid == c.from {
 		return nil, nil, circuit.ReasonRefused
 	}
-	addrs := c.r.permitted(e.Addrs)
+	// The addresses are those of the table: a dial is shared by everybody who
+	// extends to that relay, so no client may choose where it goes.
+	known, ok := c.r.cfg.View.Table().Relay(rid)
+	if !ok {
+		return nil, nil, circuit.ReasonUnreachable
+	}
+	addrs := c.r.permitted(known.Addresses)
 	if len(addrs) == 0 || len(e.Handshake) != handshake.CreateSize {
 		return nil, nil, circuit.ReasonRefused
-	}
-	select {
-	case c.r.dials <- struct{}{}:
-		defer func() { <-c.r.dials }()
-	default:
-		return nil, nil, circuit.ReasonBusy
 	}
 	ctx, cancel := context.WithTimeout(c.ctx, onwardTimeout)
 	defer cancel()
@@ -91,7 +95,10 @@ func (c *circ) createAt(ctx context.Context, next *link.Stream, create []byte) (
 	}
 	switch {
 	case cell.Command(cells[0]) == cell.Destroy:
-		return nil, circuit.Reason(cells[1])
+		if code := circuit.Reason(cells[1]); code != circuit.ReasonNone {
+			return nil, code
+		}
+		return nil, circuit.ReasonProtocol // an answer has a reason
 	case cell.Command(cells[0]) != cell.Created || len(cells) != cell.Size:
 		return nil, circuit.ReasonProtocol
 	}
@@ -123,8 +130,18 @@ func (r *Relay) peerRID(l *link.Link) record.RID {
 	return record.NewRID(r.nid, id)
 }
 
-// linkTo returns a link to the relay rid, an existing one if there is one.
+// linkTo returns a link to the relay rid, an existing one if there is one. Those
+// who wait for a dial are bounded.
 func (r *Relay) linkTo(ctx context.Context, rid record.RID, addrs []netip.AddrPort) (*link.Link, error) {
+	if l := r.pool.Lookup(rid); l != nil {
+		return l, nil
+	}
+	select {
+	case r.dials <- struct{}{}:
+		defer func() { <-r.dials }()
+	default:
+		return nil, link.ErrBusy
+	}
 	return r.pool.Get(ctx, rid, addrs)
 }
 

@@ -69,11 +69,18 @@ func (c *circ) connect(s *carrier.Stream, b cell.Begin) {
 		return
 	}
 	defer conn.Close()
-	err = c.car.Do(func() error { return s.Machine().Connected(remoteAddr(conn)) })
-	if err != nil {
+	over := false
+	err = c.car.Do(func() error {
+		over = s.Machine().Over()
+		return s.Machine().Connected(remoteAddr(conn))
+	})
+	if err != nil || over { // the client gave up while we dialled: nothing is delivered
 		abort(conn)
 		return
 	}
+	// Both goroutines below may wait for the destination when the client's side
+	// breaks.
+	s.OnEnd(func() { abort(conn) })
 	done := make(chan struct{})
 	go func() {
 		defer close(done)

@@ -120,14 +120,17 @@ func TestAReplayedCreateIsRefused(t *testing.T) {
 	})
 }
 
-// TestExtendIsRefusedToItselfAndToOthersThanNamed extends to the relay itself, to
-// an address where another relay answers, and to where nobody listens.
+// TestExtendGoesToRelaysOfTheTableOnly extends to the relay itself, to
+// a name that the table does not hold, and to a relay that is gone. An address
+// in EXTEND that leads elsewhere steers nothing.
 // Spec: protocol §5 (EXT-2).
-func TestExtendIsRefusedToItselfAndToOthersThanNamed(t *testing.T) {
+func TestExtendGoesToRelaysOfTheTableOnly(t *testing.T) {
 	inMemory(t, oneExit, time.Millisecond, func(t *testing.T, n *Network, m *memnet.Network, fab *Memory) {
 		s := meet(t, n, m, fab, 0)
 		other := n.hop(1)
-		other.Addrs = n.hop(2).Addrs
+		other.RID[3] ^= 1
+		astray := n.hop(1)
+		astray.Addrs = n.hop(2).Addrs
 		nobody := n.hop(3)
 		m.Kill(fab.RelayAddr(3))
 		for _, c := range []struct {
@@ -136,7 +139,7 @@ func TestExtendIsRefusedToItselfAndToOthersThanNamed(t *testing.T) {
 			want circuit.Reason
 		}{
 			{"itself", n.hop(0), circuit.ReasonRefused},
-			{"another identity", other, circuit.ReasonUnreachable},
+			{"a name not in the table", other, circuit.ReasonUnreachable},
 			{"nobody", nobody, circuit.ReasonUnreachable},
 		} {
 			o, create := origin(t, n.hop(0))
@@ -159,6 +162,24 @@ func TestExtendIsRefusedToItselfAndToOthersThanNamed(t *testing.T) {
 				t.Errorf("%s: %+v, want TRUNCATED with %v", c.name, ev, c.want)
 			}
 			st.Close()
+		}
+		o, create := origin(t, n.hop(0))
+		st, got := s.say(create)
+		if err := o.Receive(time.Now(), got); err != nil {
+			t.Fatal(err)
+		}
+		_ = o.Events()
+		if err := o.Extend(astray); err != nil {
+			t.Fatal(err)
+		}
+		if err := st.WriteCells(o.Take(time.Now()).Cells()); err != nil {
+			t.Fatal(err)
+		}
+		if err := o.Receive(time.Now(), s.hear(st)); err != nil {
+			t.Fatal(err)
+		}
+		if ev := o.Events(); len(ev) != 1 || ev[0].Kind != circuit.EventExtended {
+			t.Errorf("with a wrong address: %+v, want the relay of that name", ev)
 		}
 	})
 }

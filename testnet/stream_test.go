@@ -193,3 +193,76 @@ func TestDatagramsGoThroughAnExit(t *testing.T) {
 		}
 	})
 }
+
+// TestAnExitEndsStreamsWhoseClientIsGone leaves a half-closed stream with a silent
+// destination, and one with a destination that neither reads nor writes; then the
+// client goes. The exit gives both up and can end.
+func TestAnExitEndsStreamsWhoseClientIsGone(t *testing.T) {
+	inMemory(t, oneExit, 10*time.Millisecond, func(t *testing.T, n *Network, m *memnet.Network, fab *Memory) {
+		gone, release := make(chan struct{}, 1), make(chan struct{})
+		defer close(release)
+		atExit(t, m, fab, 7003, func(c net.Conn) { // reads to the end, says nothing
+			_, _ = io.Copy(io.Discard, c)
+			_, _ = c.Read(make([]byte, 1))
+			for {
+				if _, err := c.Write([]byte("x")); err != nil {
+					gone <- struct{}{}
+					return
+				}
+				time.Sleep(time.Second)
+			}
+		})
+		atExit(t, m, fab, 7004, func(c net.Conn) { // does nothing at all
+			<-release
+		})
+		cl := n.Clients[0]
+		half, err := cl.Dial(t.Context(), "h", "127.0.0.1", 7003, []byte("all I have"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = half.CloseWrite()
+		full, err := cl.Dial(t.Context(), "h", "127.0.0.1", 7004, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = full.SetWriteDeadline(time.Now().Add(10 * time.Second))
+		_, _ = full.Write(make([]byte, 4<<20))
+		cl.Stop()
+		x := n.Relays[oneExit.Relays-1]
+		time.Sleep(20 * time.Second)
+		if open := x.Status().OpenCircuits; open != 0 {
+			t.Errorf("%d circuits are open at the exit after its only client has gone", open)
+		}
+		<-gone
+		x.Stop()
+	})
+}
+
+// TestAnAbandonedHalfClosedStreamReachesTheDestination gives a stream up whose
+// sending side has ended: the destination must not wait for ever.
+func TestAnAbandonedHalfClosedStreamReachesTheDestination(t *testing.T) {
+	inMemory(t, oneExit, 10*time.Millisecond, func(t *testing.T, n *Network, m *memnet.Network, fab *Memory) {
+		ended := make(chan time.Time, 1)
+		atExit(t, m, fab, 7005, func(c net.Conn) {
+			_, _ = io.Copy(io.Discard, c)
+			for {
+				if _, err := c.Write([]byte("x")); err != nil {
+					ended <- time.Now()
+					return
+				}
+				time.Sleep(time.Second)
+			}
+		})
+		conn, err := n.Clients[0].Dial(t.Context(), "h", "127.0.0.1", 7005, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = conn.CloseWrite()
+		time.Sleep(3 * time.Second)
+		_ = conn.Reset(6)
+		conn.Close()
+		if d := (<-ended).Sub(time.Now()); d > 5*time.Second {
+			t.Errorf("the destination was told %v later", d)
+		}
+	})
+}

@@ -198,8 +198,10 @@ func (c *Carrier) Shut(code circuit.Reason, reason circuit.EndReason) {
 		return
 	}
 	c.closing = true
-	c.end.Fail(reason)
-	c.end.Drop()
+	if c.end.StreamCount() > 0 { // else what waits is the rest of streams that ended in order
+		c.end.Fail(reason)
+		c.end.Drop()
+	}
 	c.end.Destroy(code)
 	token(c.room) // Pass has nothing to wait for any more
 	select {

@@ -22,6 +22,7 @@ type Stream struct {
 	s *circuit.Stream
 
 	canRead, canWrite chan struct{}
+	onEnd             func() // under the circuit's lock; nil: nobody asked, or told
 
 	mu            sync.Mutex
 	readBy, wrtBy time.Time // deadlines
@@ -38,8 +39,25 @@ func (c *Carrier) Wrap(s *circuit.Stream) *Stream {
 		if writable {
 			token(st.canWrite)
 		}
+		if st.onEnd != nil && s.Err() != nil {
+			go st.onEnd()
+			st.onEnd = nil
+		}
 	}
 	return st
+}
+
+// OnEnd has f called, in a goroutine of its own and once, when the stream ends
+// before its time, or at once if it has. It is for whoever waits elsewhere on the
+// stream's behalf.
+func (s *Stream) OnEnd(f func()) {
+	s.c.mu.Lock()
+	defer s.c.mu.Unlock()
+	if s.s.Err() != nil {
+		go f()
+		return
+	}
+	s.onEnd = f
 }
 
 // Machine returns the stream's state machine, for use inside Do only.

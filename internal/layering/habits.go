@@ -35,6 +35,7 @@ var panics = map[string]string{
 // wait is none: tests wait for an event, or for synctest.Wait.
 var sleepers = map[string]string{
 	"client/pool_test.go":     "in a bubble: virtual time passes so that circuits age",
+	"testnet/stream_test.go":  "in a bubble: destinations are slow and silent for virtual minutes",
 	"testnet/network_test.go": "in a bubble: virtual minutes pass so that circuits age",
 }
 
