@@ -17,11 +17,14 @@ import (
 // bulkSize is how much each way of bulk carries, in bytes: a little of what
 // CHIVE_FULL=1 and the build tag soak ask for.
 func bulkSize() int64 {
-	if soak || os.Getenv("CHIVE_FULL") == "1" {
+	if full() {
 		return 1 << 30
 	}
 	return 64 << 20
 }
+
+// full asks for what takes too long for every day.
+func full() bool { return soak || os.Getenv("CHIVE_FULL") == "1" }
 
 // testBulk carries much in one stream each way, nothing of it on disk.
 func (c *compat) testBulk(t *testing.T) {

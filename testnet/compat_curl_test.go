@@ -60,6 +60,7 @@ func (c *compat) testCurl(t *testing.T) {
 		}
 	})
 	c.testCurlFailures(t, curl)
+	c.row(t, "failure: silent host", func(t *testing.T) { c.testSilence(t, curl) })
 	c.testCurlIsolation(t, curl)
 }
 
@@ -69,16 +70,15 @@ func (c *compat) testCurlFailures(t *testing.T, curl string) {
 	closed := freePort(t)
 	link := c.net.Relays[0].Addr().String()
 	for _, r := range []struct {
-		name, host   string
-		socks, http  string // of the reply; the reason in X-Chive-Error
-		status       string
-		notWithNames bool
+		name, host  string
+		socks, http string // number of the reply; reason in X-Chive-Error
+		status      string
 	}{
-		{"closed port", siteName + ":81", "(5)", "refused_by_target", " 502 ", false},
-		{"closed port of this host", closed, "(5)", "refused_by_target", " 502 ", false},
-		{"unknown name", missingName, "(4)", "name_not_found", " 502 ", false},
-		{"name of Tor", "x.onion", "(4)", "name_not_found", " 502 ", false},
-		{"a relay's own port", link, "(2)", "exit_policy", " 403 ", false},
+		{"closed port", siteName + ":81", "(5)", "refused_by_target", " 502 "},
+		{"closed port of this host", closed, "(5)", "refused_by_target", " 502 "},
+		{"unknown name", missingName, "(4)", "name_not_found", " 502 "},
+		{"name of Tor", "x.onion", "(4)", "name_not_found", " 502 "},
+		{"a relay's own port", link, "(2)", "exit_policy", " 403 "},
 	} {
 		c.row(t, "failure: "+r.name, func(t *testing.T) {
 			began := time.Now()
@@ -106,6 +106,20 @@ func (c *compat) testCurlFailures(t *testing.T, curl string) {
 			}
 		})
 	}
+}
+
+// testSilence wants the code of a timeout, within a time that a person would wait,
+// for a host that does not answer at any exit.
+func (c *compat) testSilence(t *testing.T, curl string) {
+	if !full() {
+		t.Skip("waits for a host that does not answer: CHIVE_FULL=1 or the tag soak")
+	}
+	began := time.Now()
+	got := c.run(t, program{path: curl, args: []string{"-sS", "--max-time", "50", "-x", "socks5h://" + c.socks, "http://" + silentName + "/"}})
+	if got.code != 97 || !strings.Contains(got.err, "(6)") {
+		t.Errorf("want exit 97 with (6)\n%s", got)
+	}
+	t.Logf("%v", time.Since(began).Round(time.Millisecond))
 }
 
 // freePort returns an address of this host that nothing listens at.

@@ -37,6 +37,7 @@ const (
 	farName     = "far.test"     // the same, resolved and connected to as slowly as far sites are
 	gitName     = "git.test"     // git over http
 	shellName   = "shell.test"   // ssh
+	silentName  = "silent.test"  // takes no connection and refuses none
 	localName   = "local.test"   // 127.0.0.1 as it is, for UDP
 	missingName = "missing.test" // does not exist
 )
@@ -46,6 +47,7 @@ func newTown(t *testing.T) *town {
 	w := &town{names: make(map[string]netip.Addr), ports: make(map[netip.AddrPort]string), next: 10}
 	w.names[localName] = netip.AddrFrom4([4]byte{127, 0, 0, 1})
 	w.site = newSite(t, w)
+	w.listen(t, silentName, 80)
 	return w
 }
 
@@ -144,10 +146,14 @@ func (x *townExit) DialTCP(ctx context.Context, addr netip.AddrPort) (net.Conn, 
 	real, known := x.town.ports[addr]
 	x.town.mu.Unlock()
 	if known {
-		if addr.Addr() == x.town.addr(farName) {
+		switch addr.Addr() {
+		case x.town.addr(farName):
 			if err := travel(ctx); err != nil {
 				return nil, err
 			}
+		case x.town.addr(silentName):
+			<-ctx.Done()
+			return nil, ctx.Err()
 		}
 		return x.Network.DialTCP(ctx, netip.MustParseAddrPort(real))
 	}

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # What somebody does in the first minute: build the binary, start a testnet,
 # paste the curl line that it prints, stop it with Ctrl-C. Once as a program
-# reads it (--json), once as a person does.
+# reads it (--json), once as a person does. Then the programs that must work
+# unmodified: real ones, to real targets, each with a row in testnet/compat_*_test.go.
 
 # shellcheck source=.ci/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/../lib.sh"
@@ -119,3 +120,8 @@ stop "$socks"
 [ "$(grep -c '^ready ' "$place/out")" -eq 1 ] || fail "not exactly one ready line"
 
 say "a testnet was started, used and stopped twice; nothing is left"
+
+# --- as the programs do that people have
+
+# Here a missing program fails its row; CHIVE_REQUIRE_TOOLS=0 skips it.
+CHIVE_REQUIRE_TOOLS=${CHIVE_REQUIRE_TOOLS:-1} go test -count=1 -timeout=2m -run '^TestCompat$' ./testnet

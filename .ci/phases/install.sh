@@ -26,6 +26,7 @@ chromium     chromium
 aria2c       aria2
 tor-resolve  tor
 wget         wget
+python3      python3
 "
 
 # sshd stands where a user's PATH does not look.
