@@ -27,10 +27,19 @@ func (TCP) Dial(ctx context.Context, addr netip.AddrPort) (net.Conn, error) {
 	return d.DialContext(ctx, "tcp", addr.String())
 }
 
-// Listen listens over TCP.
+// Listen listens over TCP, at IPv4 or IPv6 as the address is. Only [::] stands for
+// both, as a relay that publishes both has one listener.
 func (TCP) Listen(addr netip.AddrPort) (net.Listener, error) {
 	lc := net.ListenConfig{KeepAlive: -1}
-	return lc.Listen(context.Background(), "tcp", addr.String())
+	network := "tcp6"
+	switch ip := addr.Addr(); {
+	case ip.Unmap().Is4():
+		network = "tcp4"
+		addr = netip.AddrPortFrom(ip.Unmap(), addr.Port())
+	case ip.IsUnspecified():
+		network = "tcp"
+	}
+	return lc.Listen(context.Background(), network, addr.String())
 }
 
 // tune sets the socket options of a link, where the connection has any.

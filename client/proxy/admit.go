@@ -42,13 +42,32 @@ func (s *Server) admit(a address) (Target, error) {
 func (s *Server) admitName(name string) error {
 	switch {
 	case underDomain(name, "chive.alt"):
-		return refusal(reasonServiceNotFound)
-	case underDomain(name, "onion"), underDomain(name, "alt"):
-		return refusal(reasonNameNotFound)
+		return told{reasonServiceNotFound, sayService}
+	case underDomain(name, "onion"):
+		return told{reasonNameNotFound, sayOnion}
+	case underDomain(name, "alt"):
+		return told{reasonNameNotFound, sayAlt}
 	case underDomain(name, "localhost") && !s.cfg.Testnet:
-		return refusal(reasonPrivateAddress)
+		return told{reasonPrivateAddress, sayLocalhost}
 	}
 	return nil
+}
+
+// explain gives a Dialer's refusal of a target the words that help more. In a
+// testnet addresses that are not public reach the exit, which permits loopback
+// only and says policy, as if the port were at fault.
+func explain(t Target, err error) error {
+	switch outcomeFor(err).reason {
+	case reasonExitPolicy:
+		if ip, parseErr := netip.ParseAddr(t.Host); parseErr == nil && isPrivate(ip) && !ip.IsLoopback() {
+			return refusal(reasonPrivateAddress)
+		}
+	case reasonNameNotFound:
+		if underDomain(t.Host, "localhost") {
+			return told{reasonNameNotFound, sayLocalhostHere}
+		}
+	}
+	return err
 }
 
 // admitAnswer takes private addresses out of an answer: an exit that gives them

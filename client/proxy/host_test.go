@@ -3,6 +3,7 @@
 package proxy
 
 import (
+	"fmt"
 	"net/netip"
 	"strings"
 	"testing"
@@ -152,6 +153,45 @@ func TestAdmitRefusesWhatIsNobodysToReach(t *testing.T) {
 	}
 	if _, err := admitServer(t, Options{}).admit(address{name: "example.com"}); err == nil {
 		t.Error("port 0 admitted")
+	}
+}
+
+// TestKindsOfNamesHaveSentencesOfTheirOwn: the reason stays in the closed list.
+func TestKindsOfNamesHaveSentencesOfTheirOwn(t *testing.T) {
+	s := admitServer(t, Options{})
+	for host, want := range map[string]struct{ reason, sentence string }{
+		"x.onion": {reasonNameNotFound, sayOnion}, "x.alt": {reasonNameNotFound, sayAlt},
+		"x.chive.alt": {reasonServiceNotFound, sayService}, "localhost": {reasonPrivateAddress, sayLocalhost},
+	} {
+		_, err := s.admit(address{name: host, port: 80})
+		o := outcomeFor(fmt.Errorf("wrapped: %w", err))
+		if o.reason != want.reason || o.sentence != want.sentence || o.http != outcomeOf(want.reason).http {
+			t.Errorf("%s: %+v", host, o)
+		}
+	}
+	if outcomeOf(reasonNameNotFound).sentence == sayOnion {
+		t.Error("the list itself was changed")
+	}
+}
+
+// TestRefusalsOfAnExitAreExplained: a private address is at fault, not its port.
+func TestRefusalsOfAnExitAreExplained(t *testing.T) {
+	for _, c := range []struct{ host, reason, want string }{
+		{"10.1.2.3", reasonExitPolicy, reasonPrivateAddress},
+		{"fd00::1", reasonExitPolicy, reasonPrivateAddress},
+		{"169.254.169.254", reasonExitPolicy, reasonPrivateAddress},
+		{"10.1.2.3", reasonTimeout, reasonTimeout},
+		{"127.0.0.1", reasonExitPolicy, reasonExitPolicy}, // a testnet's exits permit it
+		{"::1", reasonExitPolicy, reasonExitPolicy},
+		{"203.0.113.5", reasonExitPolicy, reasonExitPolicy},
+		{"example.com", reasonExitPolicy, reasonExitPolicy},
+		{"localhost", reasonExitPolicy, reasonExitPolicy},
+		{"localhost", reasonNameNotFound, reasonNameNotFound},
+	} {
+		err := explain(Target{Host: c.host, Port: 80}, refusal(c.reason))
+		if o := outcomeFor(err); o.reason != c.want || (o.sentence == sayLocalhostHere) != (c.host == "localhost" && c.reason == reasonNameNotFound) {
+			t.Errorf("%s, %s: %+v", c.host, c.reason, o)
+		}
 	}
 }
 

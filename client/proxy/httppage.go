@@ -16,8 +16,8 @@ const page = `<!doctype html>
 <p>It is not a website. Programs reach the chive network through it; it speaks SOCKS5, SOCKS4a,
 HTTP CONNECT and plain HTTP proxying, told apart by the first byte.</p>
 <p>Set this address and port as the SOCKS5 proxy of your program, with names resolved by the proxy
-(<code>socks5h://</code>), or as its HTTP proxy. <code>chive env</code> prints the variables,
-<code>chive status --web</code> the address of chive's own page.</p>
+(<code>socks5h://</code>), or as its HTTP proxy. The section "Use the proxy" of chive's README has the settings of
+programs and the variables of the environment.</p>
 </html>
 `
 

@@ -49,8 +49,8 @@ var outcomes = [...]outcome{
 	{reasonPrivateAddress, 2, 0, 403, "The address is private or local and cannot be reached through the network. Exclude it from proxying (NO_PROXY)."},
 	{reasonExitPolicy, 2, 0, 403, "No exit permits this port. Use another port, or wait for an exit that permits it."},
 	{reasonRefusedIP, 2, 0, 403, "This listener refuses bare addresses, because the program may have looked the name up outside. Let the proxy resolve names: socks5h://, --socks4a, or http://."},
-	{reasonStarting, 3, 0, 503, "chive is still starting. Try again shortly; chive status shows the progress and what holds it up."},
-	{reasonNetworkDown, 3, 0, 503, "The network cannot be reached. Check this computer's connection, then run chive doctor."},
+	{reasonStarting, 3, 0, 503, "chive is still starting. Try again shortly; its terminal shows the progress and what holds it up."},
+	{reasonNetworkDown, 3, 0, 503, "The network cannot be reached. Check this computer's connection; chive's terminal says what fails."},
 	{reasonNameNotFound, 4, 0, 502, "The name does not exist. Check its spelling."},
 	{reasonHostUnreachable, 4, 0, 502, "The target cannot be reached from the exit. Try again later or another address of it."},
 	{reasonRefusedByTarget, 5, 0, 502, "The target refused or dropped the connection. Check the port, and that the target is running."},
@@ -60,10 +60,10 @@ var outcomes = [...]outcome{
 	{reasonIntroductionFailed, 4, 0xF2, 502, "The service did not take the introduction. Try again in a minute."},
 	{reasonRendezvousFailed, 4, 0xF3, 502, "The meeting with the service failed. Try again in a minute."},
 	{reasonIntroductionTimeout, 6, 0xF7, 504, "The service did not answer the introduction in time. Try again in a minute."},
-	{reasonAuthMissing, 4, 0xF4, 403, "The service admits only clients it knows. Add a key with chive auth new and send its public part to the operator."},
-	{reasonAuthWrong, 4, 0xF5, 403, "The service does not accept this client's key. Ask its operator to authorise the key that chive auth list shows."},
+	{reasonAuthMissing, 4, 0xF4, 403, "The service admits only clients it knows. Ask its operator for access."},
+	{reasonAuthWrong, 4, 0xF5, 403, "The service does not accept this client's key. Ask its operator to authorise it."},
 	{reasonServiceAddressBad, 4, 0xF6, 502, "The service address is malformed. Copy it again, all 56 characters."},
-	{reasonCircuitFailed, 1, 0, 502, "No path to the target could be built, or it broke. Try again; if it stays, run chive doctor."},
+	{reasonCircuitFailed, 1, 0, 502, "No path to the target could be built, or it broke. Try again; if it stays, chive's terminal says more."},
 
 	{reasonBadRequest, 1, 0, 400, "The request is malformed. The program sent something that is not valid HTTP for a proxy."},
 	{reasonUnknownCommand, 7, 0, 501, "The request is of a kind that this proxy does not carry. Use CONNECT, or absolute http:// addresses."},
@@ -100,9 +100,30 @@ type refusal string
 func (r refusal) Error() string  { return "proxy: " + string(r) }
 func (r refusal) Reason() string { return string(r) }
 
+// told is a refusal with a sentence of its own, for a kind of name or address
+// that the reason's sentence does not help with.
+type told struct {
+	refusal
+	sentence string
+}
+
+const (
+	sayOnion     = ".onion names belong to Tor; chive does not reach them. Use Tor for them."
+	sayAlt       = "Names under .alt are in no public name system, and chive knows only those under chive.alt. Check the name."
+	sayService   = "This version of chive has no hidden services yet: names under chive.alt lead nowhere."
+	sayLocalhost = "localhost is this machine and is not reached through the network. Exclude it from proxying (NO_PROXY)."
+
+	sayLocalhostHere = "localhost is this machine, and the exit does not look it up. In a testnet write 127.0.0.1; else exclude it from proxying (NO_PROXY)."
+)
+
 // outcomeFor classifies an error, ours or a Dialer's.
 func outcomeFor(err error) *outcome {
 	var r interface{ Reason() string }
+	if t, ok := errors.AsType[told](err); ok {
+		o := *outcomeOf(t.Reason())
+		o.sentence = t.sentence
+		return &o
+	}
 	if errors.As(err, &r) {
 		return outcomeOf(r.Reason())
 	}

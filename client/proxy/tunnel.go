@@ -31,7 +31,7 @@ func (c *session) dial(iso Isolation, t Target, early []byte) (Conn, error) {
 	defer cancel()
 	up, err := c.s.cfg.Dialer.Dial(ctx, iso, t, early)
 	if err != nil {
-		return nil, err
+		return nil, explain(t, err)
 	}
 	if !c.attach(up) {
 		return nil, refusal(reasonCircuitFailed)

@@ -47,6 +47,7 @@ func (a *app) clientCommand() *cobra.Command {
 			if c.Flags().Changed("hops") && o.Hops == 0 {
 				o.Hops = -1 // out of bounds, as it was said
 			}
+			o.Socks.Answers = answers
 			o.State, o.Wait, o.Log = a.global.state, wait, a.log("info")
 			o.Progress = a.newProgress().step
 			o.Ready = a.clientReady

@@ -32,6 +32,8 @@ func (a *app) fail(err error) int {
 	}
 	if a.global.json {
 		printObject(a.err, errorObject{"chive.error/1", f.Code, f.Text, f.Fix})
+	} else if strings.Contains(f.Text, "\n") {
+		fmt.Fprintf(a.err, "Error: %s\nFix: %s\n", f.Text, f.Fix)
 	} else {
 		fmt.Fprintf(a.err, "Error: %s. Fix: %s\n", strings.TrimSuffix(f.Text, "."), f.Fix)
 	}

@@ -14,14 +14,15 @@ import (
 	"chive/internal/node"
 )
 
-// TestProgressTranscript: steps once each and rising, causes after 20 s of
-// standstill and then every 20 s (CLI-7).
+// TestProgressTranscript: steps once each and rising, a cause of a standstill at
+// once and then every 20 s (CLI-7).
 func TestProgressTranscript(t *testing.T) {
 	var out bytes.Buffer
 	clock := time.Date(2026, 11, 24, 0, 0, 0, 0, time.UTC)
 	p := (&app{err: &out}).newProgress()
-	p.now, p.since = func() time.Time { return clock }, clock
+	p.now = func() time.Time { return clock }
 	down := client.Progress{Percent: 5, Tag: "connecting", Cause: "refused", Text: "the guard does not accept connections."}
+	silent := client.Progress{Percent: 5, Tag: "connecting", Cause: "filtered", Text: "the guard does not answer."}
 	for _, s := range []struct {
 		after time.Duration
 		step  client.Progress
@@ -31,9 +32,11 @@ func TestProgressTranscript(t *testing.T) {
 		{time.Second, client.Progress{Percent: 10, Tag: "handshake"}},
 		{time.Second, down},
 		{time.Second, client.Progress{Percent: 5, Tag: "connecting"}},
-		{20 * time.Second, down},
 		{10 * time.Second, down},
-		{10 * time.Second, down},
+		{time.Second, silent},
+		{8 * time.Second, down},
+		{time.Second, silent},
+		{time.Second, down},
 		{time.Second, client.Progress{Percent: 45, Tag: "loading_directory", Text: "3.1 of 6.0 MB"}},
 		{time.Second, client.Progress{Percent: 100, Tag: "done"}},
 	} {
@@ -44,6 +47,7 @@ func TestProgressTranscript(t *testing.T) {
 Bootstrapped 5% (connecting): connecting to a guard
 Bootstrapped 10% (handshake): agreeing on keys with the guard
 Stuck at 10% (handshake): the guard does not accept connections.
+Stuck at 10% (handshake): the guard does not answer.
 Stuck at 10% (handshake): the guard does not accept connections.
 Bootstrapped 45% (loading_directory): 3.1 of 6.0 MB
 Bootstrapped 100% (done): connected
@@ -87,6 +91,8 @@ func TestEveryFailureHasItsCode(t *testing.T) {
 			"Error: <T>. Fix: F\n", `{"schema":"chive.error/1","code":"c","text":"<T>","fix":"F"}`},
 		{&node.Fault{Kind: node.Denied, Code: "d", Text: "No", Fix: "F"}, true, 4,
 			"Error: No. Fix: F\n", `{"schema":"chive.error/1","code":"d","text":"No","fix":"F"}`},
+		{&node.Fault{Kind: node.Usage, Code: "e", Text: "Rules:\n  One.\n  Two.", Fix: "F."}, true, 2,
+			"Error: Rules:\n  One.\n  Two.\nFix: F.\n", `{"schema":"chive.error/1","code":"e","text":"Rules:\n  One.\n  Two.","fix":"F."}`},
 		{errors.New("odd"), true, 1,
 			"Error: odd. Fix: Report this as a fault of chive.\n", `{"schema":"chive.error/1","code":"failed","text":"odd","fix":"Report this as a fault of chive."}`},
 		{errors.New("odd"), false, 2,

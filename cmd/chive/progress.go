@@ -10,8 +10,8 @@ import (
 	"chive/client"
 )
 
-// patience is how long a bootstrap may stand still before its cause is shown, and
-// the pause between two such lines. Spec: product CLI-7.
+// patience is the pause between two lines about the same cause of a standstill.
+// Spec: product CLI-7.
 const patience = 20 * time.Second
 
 // progress prints how a client's bootstrap goes.
@@ -23,7 +23,7 @@ type progress struct {
 	shown   bool
 	percent int
 	tag     string
-	since   time.Time // of the last step, or of the last line about a standstill
+	told    map[string]time.Time // when each cause of a standstill was last shown; a closed list
 }
 
 // progressObject is a step for programs; it goes to standard error.
@@ -36,7 +36,9 @@ type progressObject struct {
 	Text    string `json:"text"`
 }
 
-func (a *app) newProgress() *progress { return &progress{a: a, now: time.Now, since: time.Now()} }
+func (a *app) newProgress() *progress {
+	return &progress{a: a, now: time.Now, told: make(map[string]time.Time)}
+}
 
 // step takes one step; the percentage shown only rises.
 func (p *progress) step(s client.Progress) {
@@ -44,8 +46,8 @@ func (p *progress) step(s client.Progress) {
 	defer p.mu.Unlock()
 	now := p.now()
 	if s.Cause != "" {
-		if now.Sub(p.since) >= patience {
-			p.since = now
+		if last, ok := p.told[s.Cause]; !ok || now.Sub(last) >= patience {
+			p.told[s.Cause] = now
 			p.print("stuck", s.Cause, fmt.Sprintf("Stuck at %d%% (%s): %s", p.percent, p.tag, s.Text), s.Text)
 		}
 		return
@@ -53,7 +55,7 @@ func (p *progress) step(s client.Progress) {
 	if p.shown && s.Percent <= p.percent {
 		return
 	}
-	p.shown, p.percent, p.tag, p.since = true, s.Percent, s.Tag, now
+	p.shown, p.percent, p.tag = true, s.Percent, s.Tag
 	text := s.Text
 	if text == "" {
 		text = stepText(s.Tag)

@@ -91,9 +91,13 @@ func TestReadmeNetworkByHand(t *testing.T) {
 	if err := cmd.Run(); err != nil {
 		t.Fatalf("%v\n%s\n%s\n%s", err, script, out.String(), errs.String())
 	}
-	policy, err := os.ReadFile(filepath.Join(dir, "net", "exit.policy"))
-	if err != nil || !strings.Contains(out.String(), string(policy)) {
+	page, err := os.ReadFile(filepath.Join(dir, "net", "www", "index.html"))
+	if err != nil || !strings.Contains(out.String(), string(page)) {
 		t.Errorf("the page was not fetched: %v\n%s", err, out.String())
+	}
+	served, err := os.ReadDir(filepath.Join(dir, "net", "www"))
+	if err != nil || len(served) != 1 || strings.Count(script, "--directory net/www ") != 1 {
+		t.Errorf("more than the page is served: %v, %v", served, err)
 	}
 	for _, line := range []string{"ready client ", "good: network demo "} {
 		if strings.Count(out.String(), line) != 1 {

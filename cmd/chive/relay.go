@@ -51,12 +51,16 @@ func (a *app) relayCommand() *cobra.Command {
 				a.note("Draining: no new circuits, and up to 30 s for those that are open. Interrupt again to stop at once.")
 			})
 			defer stop()
-			return node.RunRelay(ctx, o)
+			err := node.RunRelay(ctx, o)
+			if err == nil {
+				a.note("Stopped.")
+			}
+			return err
 		},
 	}
 	f := run.Flags()
 	f.StringVar(&o.Genesis, "genesis", "", "the network's genesis document is in `FILE`")
-	f.StringVar(&o.Listen, "listen", node.DefaultListen, "accept links at `ADDR`, IP:PORT")
+	f.StringVar(&o.Listen, "listen", node.DefaultListen, "accept links at `ADDR`, IP:PORT; [::]:9240 is IPv4 and IPv6")
 	f.StringVar(&o.Exit, "exit", "off", "connect to destinations as `POLICY` permits: off, web, reduced, or a file of rules")
 	f.StringVar(&o.About.Nickname, "nickname", "", "call the relay `NAME`; kept for later runs")
 	f.StringVar(&o.About.Contact, "contact", "", "its operator can be reached at `TEXT`; kept for later runs, exits need one")

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -43,10 +44,17 @@ Start with a whole network on this machine:
 
 // root builds the tree of commands.
 func (a *app) root() *cobra.Command {
+	var showVersion bool
 	c := &cobra.Command{
 		Use: "chive", Short: "an onion-routed anonymity network", Long: rootHelp,
 		SilenceErrors: true, SilenceUsage: true,
-		Args: noCommand, RunE: showHelp,
+		Args: noCommand,
+		RunE: func(c *cobra.Command, args []string) error {
+			if showVersion {
+				return a.printVersion()
+			}
+			return showHelp(c, args)
+		},
 		PersistentPreRunE: func(*cobra.Command, []string) error {
 			a.running = true
 			return a.checkGlobal()
@@ -54,7 +62,9 @@ func (a *app) root() *cobra.Command {
 	}
 	c.SetOut(a.out)
 	c.SetErr(a.err)
-	c.SetFlagErrorFunc(func(c *cobra.Command, err error) error { return usage(c, err.Error()) })
+	c.SetFlagErrorFunc(func(c *cobra.Command, err error) error { return flagFault(c, err) })
+	c.SetHelpCommand(helpCommand())
+	c.Flags().BoolVar(&showVersion, "version", false, "print what this binary is")
 	f := c.PersistentFlags()
 	f.StringVar(&a.global.state, "state", a.env.StateDir, "keep keys, guards and other state in `DIR`")
 	f.BoolVar(&a.global.json, "json", false, "print objects for programs instead of text")
@@ -116,6 +126,53 @@ func parent(use, short, long string, children ...*cobra.Command) *cobra.Command 
 
 func showHelp(c *cobra.Command, _ []string) error { return c.Help() }
 
+// helpCommand shows the help of the command that its arguments name.
+func helpCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "help [COMMAND]", Short: "show the help of a command",
+		Long: "Shows the help of a command, as --help behind it does.", Example: "  chive help testnet up",
+		RunE: func(c *cobra.Command, args []string) error {
+			found, rest, err := c.Root().Find(args)
+			if err != nil || len(rest) > 0 {
+				if found == nil {
+					found, rest = c.Root(), args
+				}
+				return noCommand(found, rest)
+			}
+			found.InitDefaultHelpFlag()
+			return found.Help()
+		},
+	}
+}
+
+// flagFault says in our words what the flag library says in Go's.
+func flagFault(c *cobra.Command, err error) error {
+	var bad interface{ GetValue() string } // as an invalid value has
+	if !errors.As(err, &bad) {
+		return usage(c, err.Error())
+	}
+	// invalid argument "x" for "-n, --relays" flag: what Go says
+	text := strings.TrimPrefix(err.Error(), fmt.Sprintf("invalid argument %q for ", bad.GetValue()))
+	text, _, _ = strings.Cut(text, `" flag: `)
+	_, name, _ := strings.Cut(text, "--")
+	flag := c.Flags().Lookup(name)
+	if flag == nil {
+		return usage(c, err.Error())
+	}
+	takes := "another kind of value"
+	switch flag.Value.Type() {
+	case "int":
+		takes = "a whole number"
+	case "duration":
+		takes = "a duration with its unit, such as 30s or 2m"
+	case "bool":
+		takes = "true or false"
+	case "stringSlice":
+		takes = "values with commas between them, and no lone quotes"
+	}
+	return usage(c, fmt.Sprintf("--%s takes %s, not %q", name, takes, bad.GetValue()))
+}
+
 // noCommand refuses what is no command of a group, and says which is near.
 func noCommand(c *cobra.Command, args []string) error {
 	if len(args) == 0 {
@@ -147,6 +204,8 @@ func exactly(names ...string) cobra.PositionalArgs {
 
 // usage is the fault of a command line that cannot be understood.
 func usage(c *cobra.Command, text string) *node.Fault {
-	text = strings.ToUpper(text[:1]) + text[1:]
+	if text[0] != '-' {
+		text = strings.ToUpper(text[:1]) + text[1:]
+	}
 	return &node.Fault{Kind: node.Usage, Code: "usage", Text: text, Fix: "See: " + c.CommandPath() + " --help"}
 }

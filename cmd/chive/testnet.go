@@ -72,9 +72,11 @@ func (a *app) testnetUp() *cobra.Command {
 	c := &cobra.Command{
 		Use: "up", Short: "start a network and use it until it is interrupted", Long: testnetUpHelp, Args: exactly(),
 		Example: "  chive testnet up\n  chive testnet up -n 50 --exits 10 --clients 3\n" +
-			"  chive testnet up --keep net      then: chive client --genesis net/genesis.chive --socks 127.0.0.1:9350",
+			"  chive testnet up --keep shared\n\n" +
+			"With --keep another client joins from another terminal:\n\n" +
+			"  chive client --genesis shared/genesis.chive --state shared/client --socks 127.0.0.1:9350",
 		RunE: func(c *cobra.Command, _ []string) error {
-			if err := o.check(); err != nil {
+			if err := o.check(c.Flags().Changed("keep")); err != nil {
 				return err
 			}
 			harden()
@@ -94,7 +96,8 @@ func (a *app) testnetUp() *cobra.Command {
 	return c
 }
 
-func (o *testnetOptions) check() error {
+// check refuses what cannot work, before anything is started or written.
+func (o *testnetOptions) check(keep bool) error {
 	bad := func(code, text, fix string) error {
 		return &node.Fault{Kind: node.Usage, Code: code, Text: text, Fix: fix}
 	}
@@ -109,8 +112,10 @@ func (o *testnetOptions) check() error {
 		return bad("clients", fmt.Sprintf("--clients takes 1 to %d", testnet.MaxClients), "Leave it out for 1.")
 	case len(o.socks) > o.clients:
 		return bad("socks", fmt.Sprintf("--socks names %d addresses for %d clients", len(o.socks), o.clients), "Name at most one for each client.")
+	case keep && o.keep == "":
+		return bad("keep", "--keep takes the name of a folder", "Name one, such as --keep shared, or leave it out.")
 	}
-	return nil
+	return node.SocksOptions{Addrs: o.socks}.Check()
 }
 
 // runTestnet starts the network, says that it is ready, and serves until ctx ends.
@@ -119,6 +124,21 @@ func (a *app) runTestnet(ctx context.Context, o testnetOptions, named bool) erro
 	log, err := a.log("warn").Logger(true)
 	if err != nil {
 		return err
+	}
+	proxies, err := o.listen(named)
+	if err != nil {
+		return err
+	}
+	defer proxies.close()
+	for i, moved := range proxies.moved {
+		if moved {
+			a.note("Note: %s is taken, using %s.", o.socks[i], proxies.names[i])
+		}
+	}
+	if o.keep != "" {
+		if err := node.MakeGenesisFolder(o.keep); err != nil {
+			return err
+		}
 	}
 	bounded, cancel := context.WithTimeout(ctx, startTime)
 	defer cancel()
@@ -133,10 +153,11 @@ func (a *app) runTestnet(ctx context.Context, o testnetOptions, named bool) erro
 			Fix: "Try fewer relays with -n; if it stays, look at the log with --log-level debug."}
 	}
 	defer net.Close()
-	socks, err := o.serve(net, named)
-	if err != nil {
-		return err
-	}
+	proxies.serve(func(ctx context.Context, client int, ls []node.Listener) {
+		_ = node.ServeProxy(ctx, net.Clients[client].Client, ls, true, log)
+	})
+	defer proxies.close() // before the network
+	socks := proxies.names
 	err = fetch(ctx, socks[0])
 	if ctx.Err() != nil {
 		return nil
@@ -151,24 +172,6 @@ func (a *app) runTestnet(ctx context.Context, o testnetOptions, named bool) erro
 	a.testnetReady(o, net, socks, genesis, time.Since(began))
 	<-ctx.Done()
 	return nil
-}
-
-// serve opens a proxy for each client and returns their addresses. Ports that
-// nobody named move to free ones when they are taken. Spec: product CLI-8.
-func (o *testnetOptions) serve(net *testnet.Network, named bool) ([]string, error) {
-	var out []string
-	for i := range net.Clients {
-		opts := node.SocksOptions{Addrs: []string{"127.0.0.1:0"}}
-		if i < len(o.socks) {
-			opts = node.SocksOptions{Addrs: o.socks[i : i+1], MoveToFree: !named}
-		}
-		names, err := net.ServeSocks(i, opts)
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, names...)
-	}
-	return out, nil
 }
 
 // keepGenesis writes the network's document where --keep says.

@@ -28,29 +28,31 @@ func (a *app) versionCommand() *cobra.Command {
 		Use: "version", Short: "print what this binary is", Args: exactly(),
 		Long:    "Prints the version, the commit it was built from, the Go version and the system.",
 		Example: "  chive version\n  chive version --json",
-		RunE: func(*cobra.Command, []string) error {
-			v := versionObject{Schema: "chive.version/1", Version: version, Go: runtime.Version(), System: runtime.GOOS + "/" + runtime.GOARCH}
-			if info, ok := debug.ReadBuildInfo(); ok {
-				for _, s := range info.Settings {
-					switch s.Key {
-					case "vcs.revision":
-						v.Commit = s.Value
-					case "vcs.modified":
-						v.Changed = s.Value == "true"
-					}
-				}
-			}
-			a.answer(v, func(w io.Writer) {
-				commit := ""
-				if v.Commit != "" {
-					commit = " " + v.Commit[:min(12, len(v.Commit))]
-					if v.Changed {
-						commit += "+changes"
-					}
-				}
-				fmt.Fprintf(w, "chive %s%s %s %s\n", v.Version, commit, v.Go, v.System)
-			})
-			return nil
-		},
+		RunE:    func(*cobra.Command, []string) error { return a.printVersion() },
 	}
+}
+
+func (a *app) printVersion() error {
+	v := versionObject{Schema: "chive.version/1", Version: version, Go: runtime.Version(), System: runtime.GOOS + "/" + runtime.GOARCH}
+	if info, ok := debug.ReadBuildInfo(); ok {
+		for _, s := range info.Settings {
+			switch s.Key {
+			case "vcs.revision":
+				v.Commit = s.Value
+			case "vcs.modified":
+				v.Changed = s.Value == "true"
+			}
+		}
+	}
+	a.answer(v, func(w io.Writer) {
+		commit := ""
+		if v.Commit != "" {
+			commit = " " + v.Commit[:min(12, len(v.Commit))]
+			if v.Changed {
+				commit += "+changes"
+			}
+		}
+		fmt.Fprintf(w, "chive %s%s %s %s\n", v.Version, commit, v.Go, v.System)
+	})
+	return nil
 }

@@ -47,6 +47,7 @@ var networkRows = []networkRow{
 	{"internal/node", listens, "opens the listeners that roles are given"},
 	{"testnet", dials | resolves | listens, "targets and load of a network on loopback"},
 	{"cmd/chive", dials | listens, "clients of our own sockets"},
+	{"bench", dials | listens, "target, load and control of two networks on loopback"},
 }
 
 // networkNames lists what reaches the network in the standard library, and the

@@ -177,6 +177,23 @@ var layers = slices.Concat([]layer{
 		"internal/node", "internal/config", "internal/control", "relay", "client", "service", "directory/genesis",
 	}, testnets), []string{modCobra, modTerm, modQR, modAge},
 		"flags, files, signals; it names the roles only for their Config"},
+
+	{"bench/report", pure, nil, nil,
+		"tables and charts depend on the figures alone"},
+	{"bench/measure", inout, nil, []string{modSys},
+		"reads other processes; it knows neither network under test"},
+	{"bench/load", inout, nil, nil,
+		"the load is the same for both networks, so it knows neither"},
+	{"bench/lab", inout, nil, nil,
+		"starts and ends processes, whatever they are"},
+	{"bench/torlab", inout, []string{"bench/lab", "bench/load"}, nil,
+		"drives Debian's tor"},
+	{"bench/chivelab", inout, []string{"bench/lab", "bench/load"}, nil,
+		"drives the binary and imports nothing of the network: what is measured is what is shipped"},
+	{"bench", composition, []string{
+		"bench/report", "bench/measure", "bench/load", "bench/lab", "bench/torlab", "bench/chivelab",
+	}, nil,
+		"measures both networks side by side, from outside"},
 })
 
 // directoryLayers lets each package of the directory import those to its left.

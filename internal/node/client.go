@@ -11,6 +11,7 @@ import (
 	"io/fs"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -52,6 +53,9 @@ func RunClient(ctx context.Context, o ClientOptions) error {
 	if o.Hops != 0 && (o.Hops < client.MinHops || o.Hops > client.MaxHops) {
 		return fault(Usage, "hops", "Leave --hops out for circuits of 3 relays.", "--hops takes %d to %d", client.MinHops, client.MaxHops)
 	}
+	if err := o.Socks.Check(); err != nil {
+		return err
+	}
 	doc, err := loadGenesis(o.Genesis)
 	if err != nil {
 		return err
@@ -72,8 +76,18 @@ func RunClient(ctx context.Context, o ClientOptions) error {
 	if err := state.Lock(); err != nil {
 		return err
 	}
-	if err := state.bindNetwork(doc); err != nil {
+	if err := state.checkNetwork(doc); err != nil {
 		return err
+	}
+	var trouble atomic.Pointer[string]
+	tell := o.Progress
+	o.Progress = func(p client.Progress) {
+		if p.Cause != "" && (p.Cause != "no_peers" || trouble.Load() == nil) { // what the guards did says more than that none is left
+			trouble.Store(&p.Text)
+		}
+		if tell != nil {
+			tell(p)
+		}
 	}
 	role, err := client.New(client.Config{
 		Genesis: doc, View: snapshot.Genesis(doc), Transport: link.TCP{}, Hops: o.Hops,
@@ -82,23 +96,20 @@ func RunClient(ctx context.Context, o ClientOptions) error {
 	if err != nil {
 		return fault(Failed, "client_failed", "Report this as a fault of chive.", "The client cannot be set up")
 	}
-	if err := state.dropSockets(o.Socks.Addrs); err != nil {
-		return err
-	}
 	listeners, err := ListenSocks(o.Socks)
 	if err != nil {
 		return err
 	}
-	if err := state.keepSockets(o.Socks.Addrs); err != nil {
+	if err := state.bindNetwork(doc); err != nil {
 		closeAll(listeners)
 		return err
 	}
-	return runClient(ctx, role, listeners, log, doc, state, o, began)
+	return runClient(ctx, role, listeners, log, doc, state, o, began, &trouble)
 }
 
 // runClient runs the role and its proxy, and ends both whichever ends first.
 func runClient(ctx context.Context, role *client.Client, listeners []Listener, log zerolog.Logger,
-	doc *genesis.Document, state *State, o ClientOptions, began time.Time) error {
+	doc *genesis.Document, state *State, o ClientOptions, began time.Time, trouble *atomic.Pointer[string]) error {
 	ctx, end := context.WithCancelCause(ctx)
 	var tasks sync.WaitGroup
 	defer tasks.Wait()
@@ -111,7 +122,7 @@ func runClient(ctx context.Context, role *client.Client, listeners []Listener, l
 			end(err)
 		}
 	})
-	if err := awaitClient(ctx, role, o.Wait); err != nil {
+	if err := awaitClient(ctx, role, o.Wait, trouble); err != nil {
 		return err
 	}
 	select {
@@ -130,8 +141,8 @@ func runClient(ctx context.Context, role *client.Client, listeners []Listener, l
 }
 
 // awaitClient waits for the first circuit. It returns nil if ctx ended without a
-// fault, too.
-func awaitClient(ctx context.Context, role *client.Client, patience time.Duration) error {
+// fault, too. trouble says what last held the bootstrap up.
+func awaitClient(ctx context.Context, role *client.Client, patience time.Duration, trouble *atomic.Pointer[string]) error {
 	var expired <-chan time.Time
 	if patience > 0 {
 		t := time.NewTimer(patience)
@@ -142,7 +153,11 @@ func awaitClient(ctx context.Context, role *client.Client, patience time.Duratio
 	case <-role.Ready():
 		return nil
 	case <-expired:
-		return fault(Unreachable, "not_ready", "Look at the progress above, or give it longer: --wait D.", "The network was not reached within %v", patience)
+		why := ""
+		if text := trouble.Load(); text != nil {
+			why = ": " + *text
+		}
+		return fault(Unreachable, "not_ready", "Check that the network's relays run, or give it longer: --wait D.", "The network was not reached within %v%s", patience, why)
 	case <-ctx.Done():
 		return stopped(ctx)
 	}
@@ -201,37 +216,56 @@ func ServeProxy(ctx context.Context, c *client.Client, listeners []Listener, tes
 	return stopped(ctx)
 }
 
-// bindNetwork keeps one network's guards from being used in another. The first
-// run notes the network.
+// bindNetwork notes the network of a client's first run for checkNetwork.
 func (s *State) bindNetwork(doc *genesis.Document) error {
 	if _, err := s.folder(clientFolder); err != nil {
 		return err
 	}
-	nid := doc.NetworkID()
-	line := hex.EncodeToString(nid[:]) + " " + doc.Name
 	path := s.path(networkFile)
-	data, err := store.ReadFile(path, maxSmallSize)
-	switch kept := strings.TrimSpace(string(data)); {
-	case errors.Is(err, fs.ErrNotExist):
-		if err := store.WriteFile(path, []byte(line+"\n")); err != nil {
-			return fileFault(path, "file", err)
-		}
-		return nil
-	case err != nil:
+	if there, err := exists(path, "file"); err != nil || there {
+		return err
+	}
+	if err := store.WriteFile(path, []byte(networkLine(doc)+"\n")); err != nil {
 		return fileFault(path, "file", err)
-	case kept != line:
-		_, name, _ := strings.Cut(kept, " ")
-		return fault(Usage, "other_network", "Give this network a folder of its own: --state DIR. Or, if the old network is gone for good: rm -r "+quote(s.path(clientFolder)),
-			"The state folder %s holds the guards of another network (%s), not of this one (%s)", s.dir, orUnnamed(name), doc.Name)
 	}
 	return nil
 }
 
-func orUnnamed(name string) string {
+// networkLine is what the file says about the network.
+func networkLine(doc *genesis.Document) string {
+	nid := doc.NetworkID()
+	return hex.EncodeToString(nid[:]) + " " + doc.Name
+}
+
+// checkNetwork keeps one network's guards from being used in another.
+func (s *State) checkNetwork(doc *genesis.Document) error {
+	path := s.path(networkFile)
+	data, err := store.ReadFile(path, maxSmallSize)
+	line := networkLine(doc)
+	switch kept := strings.TrimSpace(string(data)); {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case err != nil:
+		return fileFault(path, "file", err)
+	case kept != line:
+		return fault(Usage, "other_network", "Give this network a folder of its own: --state DIR. Or, if the old network is gone for good: rm -r "+quote(s.path(clientFolder)),
+			"The state folder %s holds the guards of another network (%s), not of this one (%s)", s.dir, shortNetwork(kept), shortNetwork(line))
+	}
+	return nil
+}
+
+// shortIDSize is how many digits of a network id tell two networks apart for a
+// person.
+const shortIDSize = 8
+
+// shortNetwork shows a line of networkLine: the name, which says little, and the
+// id's beginning.
+func shortNetwork(line string) string {
+	id, name, _ := strings.Cut(line, " ")
 	if name == "" || len(name) > genesis.MaxNameSize {
 		return "unnamed"
 	}
-	return fmt.Sprintf("%q", name)
+	return fmt.Sprintf("%q, id %.*s...", name, shortIDSize, id)
 }
 
 // guardStore keeps the guards in a file.

@@ -94,6 +94,11 @@ func (s *State) foundKeys(o FounderOptions, f *record.Founder, done *Founding, r
 		return err
 	}
 	if !there {
+		if o.Family != "" { // a bad one is found out before there are keys
+			if err := checkFamily(o.Family); err != nil {
+				return err
+			}
+		}
 		if err := s.Lock(); err != nil {
 			return err
 		}
@@ -143,6 +148,18 @@ func (s *State) foundKeys(o FounderOptions, f *record.Founder, done *Founding, r
 		return fault(Usage, "founder", "Check --address, --exit and --rate.", "These values do not make a founder's record")
 	}
 	return writePublic(o.Out, data)
+}
+
+// checkFamily refuses a file that is there and is not a family's key.
+func checkFamily(path string) error {
+	if there, err := exists(path, "family key"); err != nil || !there {
+		return err
+	}
+	k, err := readKey(path, useFamily)
+	if err == nil {
+		clear(k.seed[:])
+	}
+	return err
 }
 
 // familyKey reads the family's key, or makes it, and returns the public half.

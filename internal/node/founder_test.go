@@ -149,6 +149,12 @@ func TestFounderMistakes(t *testing.T) {
 	if err := os.WriteFile(rules, []byte("# mine\naccept tcp *:99999\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	nothing, narrow := filepath.Join(dir, "nothing"), filepath.Join(dir, "narrow")
+	for path, text := range map[string]string{nothing: "# all of it later\nreject *:*\n", narrow: "accept tcp 203.0.113.7:443\n"} {
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
 	good := FounderOptions{Addresses: []string{"127.0.0.1:9240"}, Rate: "1 MiB/s", Out: filepath.Join(dir, "out")}
 	for _, c := range []struct {
 		name, code string
@@ -166,6 +172,8 @@ func TestFounderMistakes(t *testing.T) {
 		{"rate beyond the record", "rate", func(o *FounderOptions) { o.Rate = "100000 GB/s" }},
 		{"unknown exit", "exit_unknown", func(o *FounderOptions) { o.Exit = "everything" }},
 		{"bad rule", "exit_policy", func(o *FounderOptions) { o.Exit = rules }},
+		{"rules that permit nothing", "exit_policy", func(o *FounderOptions) { o.Exit = nothing }},
+		{"rules that clients do not see", "exit_policy", func(o *FounderOptions) { o.Exit = narrow }},
 		{"exit without contact", "contact_missing", func(o *FounderOptions) { o.Exit = "web" }},
 		{"blank contact", "contact_missing", func(o *FounderOptions) { o.Exit, o.About.Contact = "web", " " }},
 		{"long contact", "contact", func(o *FounderOptions) { o.About.Contact = strings.Repeat("x", record.MaxContactSize+1) }},
@@ -187,6 +195,11 @@ func TestFounderMistakes(t *testing.T) {
 			}
 		})
 	}
+	for path, want := range map[string]string{nothing: "permits nothing", narrow: "permits nothing that clients could see: line 1"} {
+		if f := wantFault(t, errOf(exitPolicy(path)), "exit_policy"); !strings.Contains(f.Text, want) {
+			t.Errorf("%q, want %q", f.Text, want)
+		}
+	}
 	f := wantFault(t, errOf(exitPolicy(rules)), "exit_policy")
 	if !strings.Contains(f.Text, "line 2") || !strings.Contains(f.Text, "*:99999") {
 		t.Errorf("%q does not name line and rule", f.Text)
@@ -206,8 +219,11 @@ func TestNetworkMistakes(t *testing.T) {
 	wantFault(t, errOf(NewNetwork("De mo", w.files, true, now, fresh)), "genesis_refused")
 	wantFault(t, errOf(NewNetwork("demo", append(w.files, w.files[0]), true, now, fresh)), "genesis_refused")
 	f := wantFault(t, errOf(NewNetwork("demo", w.files, false, now, fresh)), "genesis_refused")
-	if !strings.Contains(f.Text, "7 founders") {
-		t.Errorf("%q does not say how many founders a public network needs", f.Text)
+	if lines := strings.Split(f.Text, "\n"); len(lines) < 3 || !strings.Contains(f.Text, "\n  A public network needs at least 7 founders") {
+		t.Errorf("%q does not say how many founders a public network needs, on a line of its own", f.Text)
+	}
+	if !strings.Contains(f.Fix, "--testnet") {
+		t.Errorf("fix %q", f.Fix)
 	}
 
 	changed, err := os.ReadFile(w.files[0])
@@ -227,7 +243,7 @@ func TestNetworkMistakes(t *testing.T) {
 		t.Fatal(err)
 	}
 	wantFault(t, errOf(other.SignNetwork(w.doc)), "not_founder")
-	wantFault(t, errOf(other.SignNetwork(w.files[0])), "genesis_damaged")
+	wantFault(t, errOf(other.SignNetwork(w.files[0])), "genesis_is_founder")
 	wantFault(t, errOf(loadGenesis(w.dir+"/none")), "file_missing")
 	if f := wantFault(t, errOf(loadGenesis("")), "no_network"); f.Kind != Unreachable {
 		t.Errorf("kind %d, want unreachable (NET-1)", f.Kind)
@@ -269,10 +285,19 @@ func TestTamperedGenesisIsRefused(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	path, err := WriteGenesis(filepath.Join(w.dir, "kept"), doc)
+	folder := filepath.Join(w.dir, "a", "kept")
+	if err := MakeGenesisFolder(folder); err != nil {
+		t.Fatal(err)
+	}
+	path, err := WriteGenesis(folder, doc)
 	if err != nil {
 		t.Fatal(err)
 	}
+	wantFault(t, MakeGenesisFolder(folder), "file_exists")
+	wantFault(t, errOf(WriteGenesis(folder, doc)), "file_exists")
+	wantFault(t, MakeGenesisFolder(bad), "folder_is_file")
+	wantFault(t, MakeGenesisFolder(bad+"/below"), "file_missing")
+	wantFault(t, MakeGenesisFolder(""), "folder_missing")
 	if kept, err := os.ReadFile(path); err != nil || !bytes.Equal(kept, good) {
 		t.Error("WriteGenesis writes another document")
 	}

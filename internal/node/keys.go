@@ -6,8 +6,10 @@ import (
 	"cmp"
 	"crypto/ed25519"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -113,6 +115,11 @@ func writeKey(path string, k *secretKey, rand io.Reader) error {
 // readKey reads a key file.
 func readKey(path string, want use) (*secretKey, error) {
 	data, err := store.ReadKey(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fault(Usage, "key_missing",
+			"Restore it from a backup. Without one this relay is lost: make another with chive keys founder and --state of an empty folder.",
+			"The key file %s is missing", path)
+	}
 	if err != nil {
 		return nil, fileFault(path, "key file", err)
 	}
@@ -124,6 +131,25 @@ func readKey(path string, want use) (*secretKey, error) {
 	return k, nil
 }
 
+// needKeys refuses a folder without a relay's keys, before anything is written.
+func (s *State) needKeys() error {
+	there, err := s.hasKeys()
+	if err == nil && !there {
+		err = s.noKeys()
+	}
+	return err
+}
+
+func (s *State) noKeys() *Fault {
+	f := fault(Usage, "keys_missing",
+		"Check --state. New keys are made with: chive keys founder --state "+quote(s.dir)+" --address IP:PORT --out FILE",
+		"The state folder %s holds no keys of a relay", s.dir)
+	if there, err := exists(s.dir, "state folder"); err == nil && !there {
+		f.Text = "There is no state folder " + s.dir + ", and so no keys of a relay"
+	}
+	return f
+}
+
 // loadKeys reads a relay's keys. The caller wipes them.
 func (s *State) loadKeys() (*relayKeys, error) {
 	folder := s.path(keysFolder)
@@ -132,9 +158,7 @@ func (s *State) loadKeys() (*relayKeys, error) {
 		return nil, err
 	}
 	if !there {
-		return nil, fault(Usage, "keys_missing",
-			"Make them with: chive keys founder --state "+quote(s.dir)+" --address IP:PORT --out FILE",
-			"The state folder %s holds no keys of a relay", s.dir)
+		return nil, s.noKeys()
 	}
 	if err := s.checkFolders(folder); err != nil {
 		return nil, err

@@ -3,7 +3,6 @@
 package node
 
 import (
-	"errors"
 	"io/fs"
 	"net"
 	"net/netip"
@@ -37,6 +36,10 @@ type SocksOptions struct {
 	// MoveToFree takes another port of the same host when the port is taken:
 	// only for a testnet whose ports nobody has named (CLI-8).
 	MoveToFree bool
+	// Answers reports whether a program accepts connections at the unix socket of
+	// that path. One where none does was left behind by a run that was killed, and
+	// is replaced. Nil: none is replaced.
+	Answers func(path string) bool
 }
 
 // ListenSocks opens the proxy's listeners: loopback or unix sockets only, unless
@@ -49,13 +52,13 @@ func ListenSocks(o SocksOptions) (out []Listener, err error) {
 			out = nil
 		}
 	}()
-	if len(o.Addrs) == 0 {
-		return nil, fault(Usage, "socks_missing", "Leave --socks out for "+DefaultSocks+".", "--socks names no address")
+	if err := o.Check(); err != nil {
+		return nil, err
 	}
 	for _, addr := range o.Addrs {
 		var l Listener
 		if path, ok := strings.CutPrefix(addr, unixPrefix); ok {
-			l, err = listenUnix(path)
+			l, err = listenUnix(path, o.Answers)
 		} else {
 			l, err = listenTCP(addr, o)
 		}
@@ -67,6 +70,54 @@ func ListenSocks(o SocksOptions) (out []Listener, err error) {
 	return out, nil
 }
 
+// Check refuses addresses that cannot be right, without opening or writing
+// anything.
+func (o SocksOptions) Check() error {
+	if len(o.Addrs) == 0 {
+		return fault(Usage, "socks_missing", "Leave --socks out for "+DefaultSocks+".", "--socks names no address")
+	}
+	for _, addr := range o.Addrs {
+		var err error
+		if path, ok := strings.CutPrefix(addr, unixPrefix); ok {
+			err = checkSocket(path)
+		} else {
+			_, err = o.parse(addr)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// parse reads an address and refuses one that other machines reach.
+func (o SocksOptions) parse(text string) (netip.AddrPort, error) {
+	addr, err := parseListen("--socks", text)
+	if err == nil && !addr.Addr().IsLoopback() && !o.AllowRemote {
+		err = fault(Usage, "socks_remote", "Use a loopback address such as "+DefaultSocks+", or unix:/PATH; an SSH tunnel brings other machines to it.",
+			"--socks %s would let other machines use this proxy", text)
+	}
+	return addr, err
+}
+
+// checkSocket refuses a path where no socket can be made.
+func checkSocket(path string) error {
+	if !filepath.IsAbs(path) || len(path) > maxSocketPath {
+		return fault(Usage, "socks_path", "Write unix: and an absolute path of at most 100 characters.", "--socks unix:%s is not the path of a socket", path)
+	}
+	info, err := os.Lstat(path)
+	switch {
+	case err == nil && info.Mode().Type() != fs.ModeSocket:
+		return fault(Usage, "socks_path", "Choose another path: --socks unix:/PATH.", "What is at %s is not a socket", path)
+	case err == nil:
+		return nil
+	}
+	if _, err := os.Stat(filepath.Dir(path)); err != nil {
+		return listenFault("--socks", unixPrefix+path, err)
+	}
+	return nil
+}
+
 func closeAll(ls []Listener) {
 	for _, l := range ls {
 		_ = l.Close()
@@ -74,13 +125,9 @@ func closeAll(ls []Listener) {
 }
 
 func listenTCP(text string, o SocksOptions) (Listener, error) {
-	addr, err := parseListen("--socks", text)
+	addr, err := o.parse(text)
 	if err != nil {
 		return Listener{}, err
-	}
-	if !addr.Addr().IsLoopback() && !o.AllowRemote {
-		return Listener{}, fault(Usage, "socks_remote", "Use a loopback address such as "+DefaultSocks+", or unix:/PATH; an SSH tunnel brings other machines to it.",
-			"--socks %s would let other machines use this proxy", text)
 	}
 	l, err := net.Listen("tcp", addr.String())
 	if o.MoveToFree && redact.Classify(err) == redact.AddressInUse {
@@ -99,16 +146,28 @@ func parseListen(flag, text string) (netip.AddrPort, error) {
 	}
 	addr, err := netip.ParseAddrPort(text)
 	if err != nil {
-		return netip.AddrPort{}, fault(Usage, "listen_address", "Write an IP address and a port, such as 127.0.0.1:9250.", "%s %s is not an address", flag, text)
+		return netip.AddrPort{}, fault(Usage, "listen_address", "Write an IP address and a port, such as "+usual(flag)+".", "%s %s is not an address", flag, text)
 	}
 	return addr, nil
 }
 
-func listenUnix(path string) (Listener, error) {
-	if !filepath.IsAbs(path) || len(path) > maxSocketPath {
-		return Listener{}, fault(Usage, "socks_path", "Write unix: and an absolute path of at most 100 characters.", "--socks unix:%s is not the path of a socket", path)
+// usual is the address that a flag has when it is not given.
+func usual(flag string) string {
+	if flag == "--listen" {
+		return DefaultListen
+	}
+	return DefaultSocks
+}
+
+func listenUnix(path string, answers func(path string) bool) (Listener, error) {
+	if err := checkSocket(path); err != nil {
+		return Listener{}, err
 	}
 	l, err := net.Listen("unix", path)
+	if redact.Classify(err) == redact.AddressInUse && answers != nil && !answers(path) {
+		_ = os.Remove(path) // if it stays, listening says so
+		l, err = net.Listen("unix", path)
+	}
 	if err == nil {
 		err = os.Chmod(path, store.FileMode)
 		if err != nil {
@@ -124,7 +183,8 @@ func listenUnix(path string) (Listener, error) {
 // listenFault says why a listener could not be opened.
 func listenFault(flag, addr string, err error) *Fault {
 	path, isPath := strings.CutPrefix(addr, unixPrefix)
-	switch redact.Classify(err) {
+	reason := redact.Classify(err)
+	switch reason {
 	case redact.AddressInUse:
 		if isPath {
 			return fault(Usage, "socket_in_use", "Stop the program that uses it; if none does, remove it: rm "+quote(path), "There is a socket at %s already", path)
@@ -137,7 +197,7 @@ func listenFault(flag, addr string, err error) *Fault {
 	case redact.FileNotFound:
 		return fault(Usage, "listen_folder", "Make the folder first: mkdir -p "+quote(filepath.Dir(path)), "The folder of %s does not exist", path)
 	}
-	return fault(Failed, "listen_failed", "Name another address: "+flag+" IP:PORT.", "%s cannot be listened at (%s)", addr, redact.Classify(err))
+	return fault(Failed, "listen_failed", "Name another address: "+flag+" IP:PORT.", "%s cannot be listened at (%s)", addr, strings.ReplaceAll(reason.String(), "_", " "))
 }
 
 // otherPort suggests a port near the one that is taken.
@@ -147,49 +207,6 @@ func otherPort(addr string) string {
 		return "IP:PORT"
 	}
 	return netip.AddrPortFrom(a.Addr(), a.Port()+10).String()
-}
-
-// dropSockets removes the unix sockets of addrs that an earlier run with the same
-// state folder left behind when it was killed. The caller holds the folder's
-// lock, so that run is over.
-func (s *State) dropSockets(addrs []string) error {
-	list := s.path(socketsFile)
-	data, err := store.ReadFile(list, maxSmallSize)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return fileFault(list, "file", err)
-	}
-	for path := range strings.Lines(string(data)) {
-		path = strings.TrimSuffix(path, "\n")
-		for _, a := range addrs {
-			info, err := os.Lstat(path)
-			if a == unixPrefix+path && err == nil && info.Mode().Type() == fs.ModeSocket {
-				_ = os.Remove(path) // if it stays, listening says so
-			}
-		}
-	}
-	return nil
-}
-
-// keepSockets remembers the unix sockets of this run for dropSockets.
-func (s *State) keepSockets(addrs []string) error {
-	var list strings.Builder
-	for _, a := range addrs {
-		if path, ok := strings.CutPrefix(a, unixPrefix); ok {
-			list.WriteString(path + "\n")
-		}
-	}
-	path := s.path(socketsFile)
-	err := store.Remove(path)
-	if list.Len() > 0 {
-		err = store.WriteFile(path, []byte(list.String()))
-	}
-	if err != nil {
-		return fileFault(path, "file", err)
-	}
-	return nil
 }
 
 // listenPacket opens the socket of a UDP association towards a program.

@@ -79,44 +79,41 @@ func TestUnixSocketIsTheOwnersAlone(t *testing.T) {
 	}
 }
 
-// TestSocketOfAKilledRunIsReplaced: only one that a run with this very state
-// folder made.
-func TestSocketOfAKilledRunIsReplaced(t *testing.T) {
+// TestSocketThatNobodyAnswersIsReplaced: what a killed run left, and nothing else.
+func TestSocketThatNobodyAnswersIsReplaced(t *testing.T) {
 	onUnix(t)
-	dir := t.TempDir()
-	s := stateOf(t, dir+"/state")
-	if _, err := s.folder(clientFolder); err != nil {
+	path := filepath.Join(t.TempDir(), "s")
+	l, err := net.Listen("unix", path)
+	if err != nil {
 		t.Fatal(err)
 	}
-	ours, others := []string{"unix:" + dir + "/ours", "127.0.0.1:0"}, "unix:"+dir+"/others"
-	for _, addr := range []string{ours[0], others} {
-		l, err := net.Listen("unix", strings.TrimPrefix(addr, "unix:"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		l.(*net.UnixListener).SetUnlinkOnClose(false) // as after a kill
-		l.Close()
-	}
-	if err := s.dropSockets(ours); err != nil {
-		t.Fatal(err)
-	}
-	wantFault(t, errOf(ListenSocks(SocksOptions{Addrs: ours})), "socket_in_use")
-	if err := s.keepSockets(ours); err != nil {
-		t.Fatal(err)
-	}
-	if err := s.dropSockets(append(ours, others)); err != nil {
-		t.Fatal(err)
-	}
-	ls, err := ListenSocks(SocksOptions{Addrs: ours})
+	l.(*net.UnixListener).SetUnlinkOnClose(false) // as after a kill
+	l.Close()
+	o := SocksOptions{Addrs: []string{"unix:" + path}}
+	wantFault(t, errOf(ListenSocks(o)), "socket_in_use")
+	answers := true
+	o.Answers = func(asked string) bool { return answers && asked == path }
+	wantFault(t, errOf(ListenSocks(o)), "socket_in_use")
+	answers = false
+	ls, err := ListenSocks(o)
 	if err != nil {
 		t.Fatal(err)
 	}
 	closeAll(ls)
-	wantFault(t, errOf(ListenSocks(SocksOptions{Addrs: []string{others}})), "socket_in_use")
-	if err := s.keepSockets(ours[1:]); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := os.Stat(s.path(socketsFile)); !os.IsNotExist(err) {
-		t.Error("a list without sockets is kept")
+
+	for _, make := range []func() error{
+		func() error { return os.WriteFile(path, []byte("mine"), 0o600) },
+		func() error { return os.Mkdir(path, 0o700) },
+		func() error { return os.Symlink(path+"/target", path) },
+	} {
+		if err := make(); err != nil {
+			t.Fatal(err)
+		}
+		if f := wantFault(t, errOf(ListenSocks(o)), "socks_path"); !strings.Contains(f.Text, "not a socket") || !strings.Contains(f.Fix, "another path") {
+			t.Errorf("%+v", f)
+		}
+		if err := os.Remove(path); err != nil {
+			t.Errorf("what was there is gone: %v", err)
+		}
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"net/netip"
+	"os"
 	"path/filepath"
 	"strings"
 	"time"
@@ -38,7 +39,11 @@ func NewNetwork(name string, founderFiles []string, testnet bool, now time.Time,
 	}
 	doc, err := genesis.New(name, founders, testnet, now)
 	if err != nil {
-		return nil, refusedFault("This network", err)
+		f := refusedFault("This network", err)
+		if !testnet {
+			f.Fix += " For a network of your own, to try things out: --testnet."
+		}
+		return nil, f
 	}
 	if err := writeGenesis(out, doc); err != nil {
 		return nil, err
@@ -177,6 +182,10 @@ func readDraft(path string) (*genesis.Document, error) {
 		return nil, fileFault(path, "genesis document", err)
 	}
 	doc, err := genesis.ParseDraft(data)
+	if _, notFounder := record.ParseFounderFile(data); err != nil && notFounder == nil {
+		return nil, fault(Usage, "genesis_is_founder", "Make the document of all founders' files: chive network new NAME --founder FILE ... --out FILE",
+			"%s is a founder's file, not a genesis document", path)
+	}
 	if err != nil {
 		return doc, genesisFault(path, doc, err)
 	}
@@ -221,30 +230,44 @@ func refusedFault(what string, err error) *Fault {
 	if !errors.As(err, &refused) {
 		return fault(Usage, "genesis_refused", "Leave out founders, or make a testnet: --testnet.", "%s cannot be made a genesis document (%s)", what, oneLine(err))
 	}
-	var texts []string
-	for _, f := range refused.Findings {
-		texts = append(texts, f.Text)
+	if len(refused.Findings) > 1 {
+		text := what + " breaks rules of networks:"
+		for _, f := range refused.Findings {
+			text += "\n  " + f.Text
+		}
+		return fault(Usage, "genesis_refused", "Put each of them right.", "%s", text)
 	}
-	first, fix, _ := strings.Cut(texts[0], ": ")
+	first, fix, _ := strings.Cut(refused.Findings[0].Text, ": ")
 	if fix == "" {
 		fix = "Make the document anew."
 	}
-	more := ""
-	if len(texts) > 1 {
-		more = " (and more: " + strings.Join(texts[1:], " ") + ")"
-	}
-	return fault(Usage, "genesis_refused", sentence(strings.TrimSuffix(fix, ".")), "%s breaks a rule of networks: %s%s", what, first, more)
+	return fault(Usage, "genesis_refused", sentence(strings.TrimSuffix(fix, ".")), "%s breaks a rule of networks: %s", what, first)
 }
 
 // genesisName is the file that WriteGenesis writes.
 const genesisName = "genesis.chive"
 
-// WriteGenesis writes a network's document into a folder, which is made if it is
-// not there, and returns the file's path. An older file is replaced.
-func WriteGenesis(folder string, doc *genesis.Document) (string, error) {
-	if err := store.MakeFolder(folder); err != nil {
-		return "", fileFault(folder, "folder", err)
+// MakeGenesisFolder makes the folder for WriteGenesis, and refuses one that holds
+// a network's document.
+func MakeGenesisFolder(folder string) error {
+	if folder == "" {
+		return fault(Usage, "folder_missing", "Name the folder to write to: --keep DIR.", "There is no folder for the genesis document")
 	}
+	if info, err := os.Stat(folder); err == nil && !info.IsDir() {
+		return fault(Usage, "folder_is_file", "Name a folder: --keep DIR.", "%s is a file, not a folder", folder)
+	}
+	if err := store.MakeFolder(folder); err != nil {
+		return fileFault(folder, "folder", err)
+	}
+	return fresh(filepath.Join(folder, genesisName))
+}
+
+// WriteGenesis writes a network's document into a folder of MakeGenesisFolder and
+// returns the file's path.
+func WriteGenesis(folder string, doc *genesis.Document) (string, error) {
 	path := filepath.Join(folder, genesisName)
+	if err := fresh(path); err != nil {
+		return "", err
+	}
 	return path, writeGenesis(path, doc)
 }

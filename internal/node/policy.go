@@ -38,7 +38,19 @@ func exitPolicy(name string) (*exit.Policy, error) {
 	if err != nil {
 		return nil, fault(Usage, "exit_policy", "Write rules such as: accept tcp *:443", "The exit policy %s cannot be read", name)
 	}
+	if len(p.Summary()) == 0 {
+		return nil, emptyPolicy(name, p)
+	}
 	return p, nil
+}
+
+// emptyPolicy refuses a file of rules that makes no exit: who wants none says off.
+func emptyPolicy(name string, p *exit.Policy) *Fault {
+	f := fault(Usage, "exit_policy", "Write rules such as: accept tcp *:443. For no exit at all: --exit off.", "The exit policy %s permits nothing", name)
+	if hidden := p.Hidden(); len(hidden) > 0 {
+		f.Text += fmt.Sprintf(" that clients could see: line %d, %q, %s", hidden[0].Line, hidden[0].Rule, hidden[0].Why)
+	}
+	return f
 }
 
 // checkExit refuses a policy that is not the one that the table declares: clients

@@ -72,6 +72,9 @@ func RunRelay(ctx context.Context, o RelayOptions) error {
 		return err
 	}
 	defer state.Close()
+	if err := state.needKeys(); err != nil {
+		return err
+	}
 	if err := state.Lock(); err != nil {
 		return err
 	}
@@ -126,7 +129,7 @@ func RunRelay(ctx context.Context, o RelayOptions) error {
 		if o.Ready != nil {
 			o.Ready(RelayReady{
 				Network: doc.Name, Testnet: doc.Testnet, Listen: role.Addr(), Published: self.Addresses,
-				Exit: exitName(o.Exit), Took: time.Since(began), Notes: portNotes(role.Addr(), self.Addresses),
+				Exit: exitName(o.Exit), Took: time.Since(began), Notes: listenNotes(role.Addr(), self.Addresses),
 			})
 		}
 		err = <-ended
@@ -187,20 +190,24 @@ func exitName(name string) string {
 	return "custom"
 }
 
-// portNotes says what does not fit between where a relay listens and what the
+// listenNotes says what does not fit between where a relay listens and what the
 // network knows.
-func portNotes(listen netip.AddrPort, published []netip.AddrPort) []string {
+func listenNotes(listen netip.AddrPort, published []netip.AddrPort) (notes []string) {
+	var known []string
+	samePort, allHere := false, true
 	for _, p := range published {
-		if p.Port() == listen.Port() {
-			return nil
-		}
+		known = append(known, p.String())
+		samePort = samePort || p.Port() == listen.Port()
+		allHere = allHere && p.Addr().IsLoopback()
 	}
-	var ports []string
-	for _, p := range published {
-		ports = append(ports, p.String())
+	but := "The network knows this relay at " + strings.Join(known, " and ") + ", but it listens at " + listen.String()
+	if listen.Addr().IsLoopback() && !allHere {
+		notes = append(notes, but+", which only this machine reaches. Use --listen "+netip.AddrPortFrom(netip.IPv4Unspecified(), listen.Port()).String()+".")
 	}
-	return []string{"The network knows this relay at " + strings.Join(ports, " and ") + ", but it listens at port " +
-		listen.String() + ": unless a router forwards that port, nobody reaches it. Check --listen."}
+	if !samePort {
+		notes = append(notes, but+": unless a router forwards to that port, nobody reaches it. Check --listen.")
+	}
+	return notes
 }
 
 // relayFault puts what ended a relay into words; nil stays nil.

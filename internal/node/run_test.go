@@ -339,6 +339,9 @@ func TestClientMistakes(t *testing.T) {
 	if err := s.bindNetwork(doc); err != nil {
 		t.Fatal(err)
 	}
+	if err := s.checkNetwork(doc); err != nil {
+		t.Fatal(err)
+	}
 	spoilt := filepath.Join(w.dir, "spoilt")
 	if _, err := stateOf(t, spoilt).folder(clientFolder); err != nil {
 		t.Fatal(err)
@@ -393,13 +396,27 @@ func TestStoppedClientIsNoFault(t *testing.T) {
 	}
 }
 
-func TestPortsThatDoNotFitAreNoted(t *testing.T) {
-	published := []netip.AddrPort{netip.MustParseAddrPort("192.0.2.1:9240")}
-	if n := portNotes(netip.MustParseAddrPort("0.0.0.0:9240"), published); n != nil {
-		t.Errorf("the same port is noted: %v", n)
-	}
-	if n := portNotes(netip.MustParseAddrPort("0.0.0.0:9241"), published); len(n) != 1 || !strings.Contains(n[0], "192.0.2.1:9240") {
-		t.Errorf("another port is not noted: %v", n)
+func TestListenersThatDoNotFitAreNoted(t *testing.T) {
+	for _, c := range []struct {
+		listen, published string
+		notes             []string // what each holds
+	}{
+		{"0.0.0.0:9240", "192.0.2.1:9240", nil},
+		{"127.0.0.1:9240", "127.0.0.1:9240", nil},
+		{"0.0.0.0:9241", "192.0.2.1:9240", []string{"at 192.0.2.1:9240, but it listens at 0.0.0.0:9241: unless a router"}},
+		{"127.0.0.1:9240", "192.0.2.1:9240", []string{"which only this machine reaches. Use --listen 0.0.0.0:9240."}},
+		{"127.0.0.1:9241", "192.0.2.1:9240", []string{"only this machine", "router"}},
+	} {
+		got := listenNotes(netip.MustParseAddrPort(c.listen), []netip.AddrPort{netip.MustParseAddrPort(c.published)})
+		if len(got) != len(c.notes) {
+			t.Errorf("%+v: %q", c, got)
+			continue
+		}
+		for i, want := range c.notes {
+			if !strings.Contains(got[i], want) || strings.Contains(got[i], "listens at port") {
+				t.Errorf("%+v: %q", c, got[i])
+			}
+		}
 	}
 }
 

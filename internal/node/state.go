@@ -7,8 +7,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
+	"syscall"
 
 	"chive/internal/redact"
 	"chive/internal/store"
@@ -21,7 +21,6 @@ const (
 	clientFolder = "client"
 	guardsFile   = "client/state"
 	networkFile  = "client/network"
-	socketsFile  = "client/sockets" // unix sockets of the last run
 )
 
 // State is an open state folder: what one node keeps on disk. Close it.
@@ -30,9 +29,9 @@ type State struct {
 	lock *store.Lock // nil: not locked
 }
 
-// OpenState opens the folder dir, and creates it for its owner alone if it is not
-// there. An existing one that others can write to is refused, as whoever can
-// write there can exchange the keys. Spec: product §3; security KEY-4.
+// OpenState names the folder dir as a node's. One that is not there is created,
+// for its owner alone, when something is first written; one that others can look
+// into is refused. Spec: product §3; security KEY-4.
 func OpenState(dir string) (*State, error) {
 	if dir == "" {
 		return nil, fault(Usage, "state_unknown", "Name a folder: --state DIR.", "There is no home directory to keep the state in")
@@ -41,27 +40,31 @@ func OpenState(dir string) (*State, error) {
 	if info, err := os.Stat(dir); err == nil && !info.IsDir() {
 		return nil, fault(Usage, "state_not_folder", "Name a folder: --state DIR.", "The state folder %s is a file", dir)
 	}
-	if err := store.MakeFolder(dir); err != nil {
+	if err := store.CheckFolder(dir); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, fileFault(dir, "state folder", err)
-	}
-	info, err := os.Stat(dir)
-	if err != nil {
-		return nil, fileFault(dir, "state folder", err)
-	}
-	if runtime.GOOS != "windows" && info.Mode().Perm()&0o022 != 0 {
-		return nil, fault(Usage, "permissions", "Run: chmod 700 "+quote(dir), "Other users can change the state folder %s", dir)
 	}
 	return &State{dir: dir}, nil
+}
+
+// create makes the state folder, if it is not there.
+func (s *State) create() error {
+	if err := store.MakeFolder(s.dir); err != nil {
+		return fileFault(s.dir, "state folder", err)
+	}
+	return nil
 }
 
 // Dir returns the folder's path.
 func (s *State) Dir() string { return s.dir }
 
-// Lock keeps other daemons out until Close. The fault state_locked names the
+// Lock keeps other daemons out until Close, and creates the folder. The fault state_locked names the
 // process that holds the folder.
 func (s *State) Lock() error {
 	if s.lock != nil {
 		return nil
+	}
+	if err := s.create(); err != nil {
+		return err
 	}
 	lock, err := store.TakeLock(s.dir)
 	if err != nil {
@@ -133,6 +136,12 @@ func fileFault(path, what string, err error) *Fault {
 	var exposed *store.ExposedError
 	if errors.As(err, &exposed) {
 		return fault(Usage, "permissions", "Run: "+exposed.Fix(), "Other users have access to %s, which holds secrets", exposed.Path())
+	}
+	if info, statErr := os.Stat(path); statErr == nil && info.IsDir() && errors.Is(err, fs.ErrInvalid) {
+		return fault(Usage, "file_is_folder", "Name the file itself.", "The %s %s is a folder", what, path)
+	}
+	if errors.Is(err, syscall.ENOTDIR) {
+		return fault(Usage, "file_missing", "Check the path.", "The %s %s cannot be there: a part of its path is a file, not a folder", what, path)
 	}
 	if errors.Is(err, store.ErrSize) {
 		return fault(Usage, "file_too_large", "Name the right file.", "The %s %s is larger than any such file", what, path)

@@ -92,11 +92,42 @@ func TestExposedStateIsRefusedWithTheCommand(t *testing.T) {
 	if _, err := s.Keys(); err != nil {
 		t.Errorf("after the repair: %v", err)
 	}
-	if err := os.Chmod(dir, 0o770); err != nil {
-		t.Fatal(err)
+	for _, mode := range []fs.FileMode{0o770, 0o755, 0o711, 0o704} {
+		if err := os.Chmod(dir, mode); err != nil {
+			t.Fatal(err)
+		}
+		_, err := OpenState(dir)
+		if f := wantFault(t, err, "permissions"); f.Fix != "Run: chmod 700 '"+dir+"'" {
+			t.Errorf("mode %o: fix %q", mode, f.Fix)
+		}
 	}
-	_, err := OpenState(dir)
-	wantFault(t, err, "permissions")
+}
+
+// TestReadingCreatesNoState: a mistyped --state leaves nothing behind.
+func TestReadingCreatesNoState(t *testing.T) {
+	w := found(t, 3, nil)
+	dir := filepath.Join(w.dir, "mistyped")
+	s := stateOf(t, dir)
+	for what, err := range map[string]error{
+		"list": errOf(s.Keys()), "sign": errOf(s.SignNetwork(w.doc)),
+	} {
+		if f := wantFault(t, err, "keys_missing"); !strings.Contains(f.Text, "no state folder") {
+			t.Errorf("%s: %q does not say that the folder is not there", what, f.Text)
+		}
+	}
+	_, err := s.Found(FounderOptions{Addresses: []string{"127.0.0.1:1"}, Rate: "fast", Out: filepath.Join(w.dir, "out")}, rand.Reader, time.Now())
+	wantFault(t, err, "rate")
+	w.sign(t)
+	wantFault(t, RunRelay(t.Context(), RelayOptions{State: dir, Genesis: w.doc, Listen: "127.0.0.1:0"}), "keys_missing")
+	for _, addr := range []string{"9250", "0.0.0.0:0", "unix:relative"} {
+		o := ClientOptions{State: dir, Genesis: w.doc, Socks: SocksOptions{Addrs: []string{addr}}}
+		if err := RunClient(t.Context(), o); err == nil {
+			t.Errorf("--socks %s is taken", addr)
+		}
+	}
+	if _, err := os.Stat(dir); !os.IsNotExist(err) {
+		t.Errorf("the folder was created: %v", err)
+	}
 }
 
 func TestStateFolderMistakes(t *testing.T) {
@@ -191,7 +222,9 @@ func TestKeyMistakes(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err = s.Keys()
-	wantFault(t, err, "file_missing")
+	if f := wantFault(t, err, "key_missing"); !strings.Contains(f.Fix, "backup") || !strings.Contains(f.Fix, "keys founder") {
+		t.Errorf("fix %q", f.Fix)
+	}
 	for i := range maxKeyFiles + 1 {
 		if err := os.WriteFile(filepath.Join(folder, "x"+strings.Repeat("x", i)), nil, 0o600); err != nil {
 			t.Fatal(err)
@@ -212,11 +245,25 @@ func TestEveryFileErrorHasWords(t *testing.T) {
 		{&fs.PathError{Op: "write", Path: "p", Err: syscall.ENOSPC}, "disk_full"},
 		{&fs.PathError{Op: "write", Path: "p", Err: syscall.EROFS}, "disk_read_only"},
 		{&fs.PathError{Op: "write", Path: "p", Err: syscall.EIO}, "file_failed"},
+		{&fs.PathError{Op: "open", Path: "p", Err: syscall.ENOTDIR}, "file_missing"},
 		{store.ErrSize, "file_too_large"},
 	} {
 		f := wantFault(t, fileFault("/p", "file", c.err), c.code)
 		if !strings.Contains(f.Text, "/p") {
 			t.Errorf("%s does not name the file", c.code)
+		}
+	}
+}
+
+// TestFoldersInPlaceOfFilesAreNamed: each command that reads a file says so.
+func TestFoldersInPlaceOfFilesAreNamed(t *testing.T) {
+	dir := t.TempDir()
+	for what, err := range map[string]error{
+		"genesis": errOf(loadGenesis(dir)), "policy": errOf(exitPolicy(dir)),
+		"founder": errOf(NewNetwork("demo", []string{dir}, true, time.Now(), filepath.Join(dir, "out"))),
+	} {
+		if f := wantFault(t, err, "file_is_folder"); !strings.Contains(f.Text, "is a folder") {
+			t.Errorf("%s: %q", what, f.Text)
 		}
 	}
 }
