@@ -29,7 +29,7 @@ func (s *Stream) Read(p []byte) (int, error) {
 		s.c.mu.Lock()
 		n, err := s.s.Read(p)
 		if n == 0 {
-			err = s.ended()
+			err = s.readEnd()
 		}
 		more := s.s.Buffered() > 0
 		s.c.kick()
@@ -58,7 +58,7 @@ func (s *Stream) WriteTo(w io.Writer) (total int64, err error) {
 		s.c.mu.Lock()
 		b := s.s.Swap(spare)
 		if len(b) == 0 {
-			err = s.ended()
+			err = s.readEnd()
 		}
 		s.c.mu.Unlock()
 		spare = b

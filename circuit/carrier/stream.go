@@ -23,6 +23,7 @@ type Stream struct {
 
 	canRead, canWrite chan struct{}
 	onEnd             func() // under the circuit's lock; nil: nobody asked, or told
+	drained           bool   // the same; Read or WriteTo has returned the end
 
 	mu            sync.Mutex
 	readBy, wrtBy time.Time // deadlines
@@ -39,25 +40,37 @@ func (c *Carrier) Wrap(s *circuit.Stream) *Stream {
 		if writable {
 			token(st.canWrite)
 		}
-		if st.onEnd != nil && s.Err() != nil {
-			go st.onEnd()
-			st.onEnd = nil
-		}
+		st.tell()
 	}
 	return st
 }
 
 // OnEnd has f called, in a goroutine of its own and once, when the stream ends
-// before its time, or at once if it has. It is for whoever waits elsewhere on the
-// stream's behalf.
+// before its time, or at once if it has. A stream whose other side has sent all
+// it wanted ends for this purpose when Read or WriteTo has returned that, so that
+// f cuts nothing short. It is for whoever waits elsewhere on the stream's behalf.
 func (s *Stream) OnEnd(f func()) {
 	s.c.mu.Lock()
 	defer s.c.mu.Unlock()
-	if s.s.Err() != nil {
-		go f()
+	s.onEnd = f
+	s.tell()
+}
+
+// tell calls what OnEnd was given if its time has come. Under the circuit's lock.
+func (s *Stream) tell() {
+	if s.onEnd == nil || s.s.Err() == nil || s.s.EOF() && !s.drained {
 		return
 	}
-	s.onEnd = f
+	go s.onEnd()
+	s.onEnd = nil
+}
+
+// Complete reports whether the other side has sent all it wanted, whatever became
+// of the stream since: who passes it on must still deliver all of it.
+func (s *Stream) Complete() bool {
+	s.c.mu.Lock()
+	defer s.c.mu.Unlock()
+	return s.s.EOF()
 }
 
 // Machine returns the stream's state machine, for use inside Do only.
@@ -96,6 +109,16 @@ func (s *Stream) ended() error {
 		return ErrClosed
 	}
 	return nil
+}
+
+// readEnd is ended for those who have taken every byte. Under the circuit's lock.
+func (s *Stream) readEnd() error {
+	err := s.ended()
+	if err == io.EOF {
+		s.drained = true
+		s.tell()
+	}
+	return err
 }
 
 // Over reports whether both directions have ended: the other side takes no more

@@ -287,6 +287,61 @@ func TestWaitOver(t *testing.T) {
 	}
 }
 
+func TestOnEnd(t *testing.T) {
+	for name, c := range map[string]struct {
+		end      func(w *path, c, r *Stream) error
+		complete bool
+	}{
+		"reset by the other side":     {func(_ *path, c, _ *Stream) error { return c.Reset(circuit.EndTimeout) }, false},
+		"closed by the other side":    {func(_ *path, c, _ *Stream) error { return c.Close() }, true},
+		"given up by this side":       {func(_ *path, _, r *Stream) error { return r.Close() }, false},
+		"the circuit gone":            {func(w *path, _, _ *Stream) error { w.relays[0].Fail(circuit.EndReset); return nil }, false},
+		"half-closed, then a failure": {func(w *path, c, _ *Stream) error { return errors.Join(c.CloseWrite(), c.Reset(circuit.EndInternal)) }, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for _, before := range []bool{true, false} {
+				bubble(t, 1, func(t *testing.T, w *path) {
+					client, r := w.open()
+					if _, err := client.Write([]byte("last words")); err != nil {
+						t.Fatal(err)
+					}
+					synctest.Wait()
+					told := make(chan struct{})
+					if before {
+						r.OnEnd(func() { close(told) })
+						waits(t, "OnEnd", told)
+					}
+					must(t, c.end(w, client, r))
+					synctest.Wait()
+					if !before {
+						r.OnEnd(func() { close(told) })
+					}
+					if r.Complete() != c.complete {
+						t.Fatalf("complete %v", !c.complete)
+					}
+					if c.complete { // only once everything is delivered
+						waits(t, "OnEnd", told)
+						if b, err := io.ReadAll(r); string(b) != "last words" || err != nil {
+							t.Fatalf("%q, %v", b, err)
+						}
+					}
+					returned(t, "OnEnd", told)
+					must(t, r.Close()) // once only: a second close of told would panic
+				})
+			}
+		})
+	}
+	bubble(t, 1, func(t *testing.T, w *path) { // an end in order is none of its business
+		c, r := w.open()
+		r.OnEnd(func() { t.Error("called") })
+		must(t, errors.Join(c.CloseWrite(), r.CloseWrite()))
+		if _, err := r.WriteTo(io.Discard); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+	})
+}
+
 func TestResetCarriesItsReason(t *testing.T) {
 	bubble(t, 1, func(t *testing.T, w *path) {
 		c, r := w.open()
