@@ -80,7 +80,13 @@ func (c *circ) connect(s *carrier.Stream, b cell.Begin) {
 	}
 	// Both goroutines below may wait for the destination when the client's side
 	// breaks.
-	s.OnEnd(func() { abort(conn) })
+	s.OnEnd(func() {
+		if s.Complete() {
+			_ = conn.Close() // what the client sent in full still arrives
+			return
+		}
+		abort(conn)
+	})
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -93,7 +99,8 @@ func (c *circ) connect(s *carrier.Stream, b cell.Begin) {
 // toDestination writes what the client sends, and its end.
 func (c *circ) toDestination(s *carrier.Stream, conn net.Conn) {
 	_, err := s.WriteTo(conn)
-	if err == nil {
+	if err == nil || fromCircuit(err) && s.Complete() {
+		err = nil
 		if h, ok := conn.(interface{ CloseWrite() error }); ok {
 			err = h.CloseWrite()
 		}

@@ -516,3 +516,10 @@ func relayCells(n int) []byte {
 	}
 	return b
 }
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Error(err)
+	}
+}
