@@ -124,6 +124,8 @@ func (c *circ) fromDestination(s *carrier.Stream, conn net.Conn) {
 	switch {
 	case err == nil:
 		_ = s.CloseWrite()
+	case fromCircuit(err) && s.Complete():
+		// toDestination still delivers what the client sent.
 	case fromCircuit(err):
 		abort(conn)
 	default:

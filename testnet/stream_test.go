@@ -267,3 +267,32 @@ func TestAnAbandonedHalfClosedStreamReachesTheDestination(t *testing.T) {
 		}
 	})
 }
+
+// TestWhatWasWrittenArrivesAfterClose closes streams at once behind their data, while
+// the destination talks and is slow to read: not a byte is lost. (STR-2)
+func TestWhatWasWrittenArrivesAfterClose(t *testing.T) {
+	inMemory(t, oneExit, 10*time.Millisecond, func(t *testing.T, n *Network, m *memnet.Network, fab *Memory) {
+		got := make(chan int, 1)
+		atExit(t, m, fab, 7006, func(c net.Conn) {
+			for range 20 {
+				_, _ = c.Write([]byte("220 hello\r\n"))
+				time.Sleep(100 * time.Millisecond)
+			}
+			all, _ := io.ReadAll(c)
+			got <- len(all)
+		})
+		for _, size := range []int{1000, 100_000, 3_000_000} {
+			conn, err := n.Clients[0].Dial(t.Context(), "h", "127.0.0.1", 7006, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := conn.Write(make([]byte, size)); err != nil {
+				t.Fatal(err)
+			}
+			_ = conn.Close()
+			if k := <-got; k != size {
+				t.Errorf("%d bytes of %d arrived", k, size)
+			}
+		}
+	})
+}
