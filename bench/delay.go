@@ -92,7 +92,7 @@ func (t *trial) roundTrips(ctx context.Context) error {
 		return err
 	}
 	defer e.Close()
-	ms, err := several(t.sizes.RoundTrips, func(int) (time.Duration, error) { return e.RoundTrip() })
+	ms, err := several(ctx, t.sizes.RoundTrips, gap, func(int) (time.Duration, error) { return e.RoundTrip() })
 	if err != nil {
 		return err
 	}
@@ -123,7 +123,7 @@ func (t *trial) loadedRoundTrips(ctx context.Context) error {
 		return err
 	case <-time.After(warmUp):
 	}
-	ms, err := several(t.sizes.RoundTrips/2, func(int) (time.Duration, error) { return e.RoundTrip() })
+	ms, err := several(ctx, t.sizes.RoundTrips/2, 0, func(int) (time.Duration, error) { return e.RoundTrip() })
 	select {
 	case broken := <-over:
 		return fmt.Errorf("the download ended: %w", broken)
@@ -142,7 +142,7 @@ func (t *trial) builtFirstBytes(ctx context.Context) error {
 	if t.client == nil {
 		return errClient
 	}
-	ms, err := several(t.sizes.FirstBytes, func(int) (time.Duration, error) { return t.load.FirstByte(ctx, "bulk0") })
+	ms, err := several(ctx, t.sizes.FirstBytes, gap, func(int) (time.Duration, error) { return t.load.FirstByte(ctx, "bulk0") })
 	if err != nil {
 		return err
 	}
@@ -150,11 +150,13 @@ func (t *trial) builtFirstBytes(ctx context.Context) error {
 	return nil
 }
 
+// freshFirstBytes does not pause: what a client has built ahead is soon used up, and
+// what is timed is new circuits.
 func (t *trial) freshFirstBytes(ctx context.Context) error {
 	if t.client == nil {
 		return errClient
 	}
-	ms, err := several(t.sizes.FirstBytes, func(i int) (time.Duration, error) {
+	ms, err := several(ctx, t.sizes.FirstBytes, 0, func(i int) (time.Duration, error) {
 		return t.load.FirstByte(ctx, fmt.Sprint("fresh", i))
 	})
 	if err != nil {

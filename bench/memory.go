@@ -12,7 +12,14 @@ import (
 )
 
 // freshMemory is what the largest relay holds before there is any load.
-func (t *trial) freshMemory(ctx context.Context) error { return t.largest(ctx, report.RSSFresh) }
+func (t *trial) freshMemory(ctx context.Context) error {
+	if !t.o.quick { // tor's relays fetch and compress the consensus first
+		if err := pause(ctx, 5*settle); err != nil {
+			return err
+		}
+	}
+	return t.largest(ctx, report.RSSFresh)
+}
 
 // loadedMemory is what the largest relay holds after the load.
 func (t *trial) loadedMemory(ctx context.Context) error { return t.largest(ctx, report.RSSLoaded) }

@@ -14,10 +14,11 @@ import (
 
 // Bounds of a run.
 const (
-	phaseTime = 4 * time.Minute // for each thing that is measured
-	bulkTime  = 3 * time.Minute // for each stream
-	joinTime  = time.Minute     // for each new client
-	settle    = time.Second     // before memory is read
+	phaseTime = 4 * time.Minute       // for each thing that is measured
+	bulkTime  = 3 * time.Minute       // for each stream
+	joinTime  = time.Minute           // for each new client
+	settle    = time.Second           // before memory is read
+	gap       = 20 * time.Millisecond // between samples on an idle circuit, so that none meets the end of the last
 )
 
 // trial is one run of one system.
@@ -121,10 +122,16 @@ func (t *trial) start(ctx context.Context) error {
 
 func milliseconds(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
 
-// several calls f n times and returns the times in milliseconds.
-func several(n int, f func(i int) (time.Duration, error)) ([]float64, error) {
+// several calls f n times, with a pause before each, and returns the times in
+// milliseconds.
+func several(ctx context.Context, n int, wait time.Duration, f func(i int) (time.Duration, error)) ([]float64, error) {
 	var out []float64
 	for i := range n {
+		if wait > 0 {
+			if err := pause(ctx, wait); err != nil {
+				return out, err
+			}
+		}
 		d, err := f(i)
 		if err != nil {
 			return out, err
