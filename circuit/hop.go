@@ -216,6 +216,13 @@ func (h *Hop) extend(m cell.Message) error {
 	return h.event(Event{Kind: EventExtend, Extend: e})
 }
 
+// Shrink gives back what an idle circuit can do without: the layers' expanded keys
+// are made again with the next cell.
+func (h *Hop) Shrink() {
+	h.forward.Shrink()
+	h.backward.Shrink()
+}
+
 // Wipe clears the layers' keys as far as Go allows. The circuit is over, and what
 // is queued is dropped.
 func (h *Hop) Wipe() {

@@ -5,6 +5,7 @@ package relay
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/time/rate"
@@ -31,6 +32,8 @@ type circ struct {
 	hop  *circuit.Hop
 	exit *exit.Circuit // nil: no exit here
 
+	busy atomic.Bool // cells have passed since the last sweep
+
 	ctx    context.Context // ends with the circuit
 	cancel context.CancelFunc
 	tasks  sync.WaitGroup
@@ -49,11 +52,6 @@ func (r *Relay) serveCircuit(ctx context.Context, l *link.Link, st *link.Stream,
 	if !ok {
 		return
 	}
-	if !r.circuitBegun() {
-		r.refuse(st, circuit.ReasonBusy)
-		return
-	}
-	defer r.circuitEnded()
 	c := &circ{
 		r: r, from: r.peerRID(l), prev: st, hop: hop,
 		car:  carrier.New(&hop.End, st),
@@ -63,6 +61,11 @@ func (r *Relay) serveCircuit(ctx context.Context, l *link.Link, st *link.Stream,
 		c.exit = r.cfg.Exit.NewCircuit()
 	}
 	c.ctx, c.cancel = context.WithCancel(ctx)
+	if !r.circuitBegun(c) {
+		c.end(circuit.ReasonBusy)
+		return
+	}
+	defer r.circuitEnded(c)
 	code := c.forward()
 	c.end(code)
 }
@@ -117,6 +120,21 @@ func (c *circ) awaitTasks() {
 // their destinations.
 const deliverGrace = 5 * time.Second
 
+// shrink gives back what an idle circuit can do without.
+func (c *circ) shrink() {
+	_ = c.car.Do(func() error {
+		c.hop.Shrink()
+		return nil
+	})
+	c.prev.Shrink()
+	c.mu.Lock()
+	next := c.next
+	c.mu.Unlock()
+	if next != nil {
+		next.Shrink()
+	}
+}
+
 // forward reads the client's side until it ends and returns the reason to give
 // back: ReasonNone if the client's side is gone or said DESTROY itself.
 func (c *circ) forward() circuit.Reason {
@@ -135,6 +153,7 @@ func (c *circ) forward() circuit.Reason {
 
 // forwardBatch takes what has arrived from the client's side.
 func (c *circ) forwardBatch(buf []byte) (code circuit.Reason, done bool) {
+	c.busy.Store(true)
 	cells, err := c.prev.ReadCells(buf)
 	if err != nil {
 		return circuit.ReasonNone, true
@@ -207,6 +226,7 @@ func (c *circ) backward(next *link.Stream) {
 }
 
 func (c *circ) backwardBatch(next *link.Stream, buf []byte) (done bool) {
+	c.busy.Store(true)
 	cells, err := next.ReadCells(buf)
 	if err != nil {
 		c.loseNext(next, circuit.ReasonLinkLost)

@@ -41,7 +41,7 @@ type Status struct {
 // Status returns the totals.
 func (r *Relay) Status() Status {
 	r.mu.Lock()
-	open := r.circuits
+	open := len(r.circuits)
 	r.mu.Unlock()
 	return Status{
 		OpenCircuits:    open,

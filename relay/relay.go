@@ -106,7 +106,7 @@ type Relay struct {
 	seen     *handshake.Filter
 	listen   netip.AddrPort
 	identity *link.Identity
-	circuits int
+	circuits map[*circ]struct{}
 	waiting  int           // handshakes
 	empty    chan struct{} // closed when the last circuit ends; nil: nobody waits
 }
@@ -136,11 +136,12 @@ func New(c Config) (*Relay, error) {
 	r := &Relay{
 		seen: seen, serve: dirsync.NewServer(c.View),
 		cfg: c, genesis: doc, nid: doc.NetworkID(),
-		params: circuitParams(&doc.Params),
-		work:   make(chan struct{}, workers()),
-		dials:  make(chan struct{}, maxOnwardDials),
-		ready:  make(chan struct{}),
-		drain:  make(chan struct{}),
+		params:   circuitParams(&doc.Params),
+		work:     make(chan struct{}, workers()),
+		dials:    make(chan struct{}, maxOnwardDials),
+		ready:    make(chan struct{}),
+		circuits: make(map[*circ]struct{}),
+		drain:    make(chan struct{}),
 	}
 	r.rid = record.NewRID(r.nid, c.Identity.Public().(ed25519.PublicKey))
 	r.cells.New = func() any { b := make([]byte, readBuffer); return &b }

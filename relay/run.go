@@ -58,7 +58,11 @@ func (r *Relay) Run(ctx context.Context) error {
 	r.listen = listener.AddrPort()
 	r.mu.Unlock()
 
-	r.tasks.Add(2)
+	r.tasks.Add(3)
+	go func() {
+		defer r.tasks.Done()
+		r.sweep(life)
+	}()
 	go func() {
 		defer r.tasks.Done()
 		r.acceptLinks(life, listener)
@@ -119,7 +123,7 @@ func (r *Relay) awaitCircuits() {
 		return
 	}
 	r.mu.Lock()
-	if r.circuits == 0 {
+	if len(r.circuits) == 0 {
 		r.mu.Unlock()
 		return
 	}
@@ -134,23 +138,51 @@ func (r *Relay) awaitCircuits() {
 	}
 }
 
-func (r *Relay) circuitBegun() bool {
+func (r *Relay) circuitBegun(c *circ) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.circuits >= maxCircuits {
+	if len(r.circuits) >= maxCircuits {
 		return false
 	}
-	r.circuits++
+	r.circuits[c] = struct{}{}
 	return true
 }
 
-func (r *Relay) circuitEnded() {
+func (r *Relay) circuitEnded(c *circ) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.circuits--
-	if r.circuits == 0 && r.empty != nil {
+	delete(r.circuits, c)
+	if len(r.circuits) == 0 && r.empty != nil {
 		close(r.empty)
 		r.empty = nil
+	}
+}
+
+// sweepEvery is how long a circuit keeps, after its last cell, what it could do
+// without; at most twice that.
+const sweepEvery = 30 * time.Second
+
+// sweep takes from idle circuits the memory that only busy ones need.
+func (r *Relay) sweep(ctx context.Context) {
+	t := time.NewTicker(sweepEvery)
+	defer t.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-t.C:
+		}
+		r.mu.Lock()
+		idle := make([]*circ, 0, len(r.circuits))
+		for c := range r.circuits {
+			if !c.busy.Swap(false) {
+				idle = append(idle, c)
+			}
+		}
+		r.mu.Unlock()
+		for _, c := range idle {
+			c.shrink()
+		}
 	}
 }
 

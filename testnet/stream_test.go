@@ -296,3 +296,26 @@ func TestWhatWasWrittenArrivesAfterClose(t *testing.T) {
 		}
 	})
 }
+
+// TestAStreamGoesOnAfterAnIdleHour: relays take memory from idle circuits, and links
+// stay up by themselves.
+func TestAStreamGoesOnAfterAnIdleHour(t *testing.T) {
+	inMemory(t, oneExit, 10*time.Millisecond, func(t *testing.T, n *Network, m *memnet.Network, fab *Memory) {
+		atExit(t, m, fab, 7007, func(c net.Conn) { _, _ = io.Copy(c, c) })
+		conn, err := n.Clients[0].Dial(t.Context(), "idle", "127.0.0.1", 7007, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		for range 3 {
+			if _, err := conn.Write([]byte("still there?")); err != nil {
+				t.Fatal(err)
+			}
+			got := make([]byte, 12)
+			if _, err := io.ReadFull(conn, got); err != nil || string(got) != "still there?" {
+				t.Fatalf("%q, %v", got, err)
+			}
+			time.Sleep(time.Hour)
+		}
+	})
+}
