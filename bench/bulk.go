@@ -13,15 +13,27 @@ import (
 
 // down moves one large object.
 func (t *trial) down(ctx context.Context) error {
+	if t.client == nil {
+		return errClient
+	}
+	if err := t.load.Warm(ctx, "down", 1); err != nil {
+		return err
+	}
 	return t.bulk(report.Down, report.CPU, t.sizes.BulkBytes, func() (time.Duration, error) {
-		return t.load.Download(ctx, "bulk0", t.sizes.BulkBytes, bulkTime)
+		return t.load.Download(ctx, "down0", t.sizes.BulkBytes, bulkTime)
 	})
 }
 
 // up moves one large object the other way.
 func (t *trial) up(ctx context.Context) error {
+	if t.client == nil {
+		return errClient
+	}
+	if err := t.load.Warm(ctx, "up", 1); err != nil {
+		return err
+	}
 	return t.bulk(report.Up, report.CPUUp, t.sizes.BulkBytes, func() (time.Duration, error) {
-		return t.load.Upload(ctx, "bulk0", t.sizes.BulkBytes, bulkTime)
+		return t.load.Upload(ctx, "up0", t.sizes.BulkBytes, bulkTime)
 	})
 }
 
@@ -41,9 +53,6 @@ func (t *trial) parallel(ctx context.Context) error {
 
 // bulk times move, which moves size bytes, and counts the processor time meanwhile.
 func (t *trial) bulk(speed, cpu string, size int64, move func() (time.Duration, error)) error {
-	if t.client == nil {
-		return errClient
-	}
 	before := t.used()
 	took, err := move()
 	if err != nil {

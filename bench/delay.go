@@ -87,7 +87,7 @@ func (t *trial) roundTrips(ctx context.Context) error {
 	if t.client == nil {
 		return errClient
 	}
-	e, err := t.load.OpenEcho(ctx, "bulk0")
+	e, err := t.load.OpenEcho(ctx, "main0")
 	if err != nil {
 		return err
 	}
@@ -106,7 +106,7 @@ func (t *trial) loadedRoundTrips(ctx context.Context) error {
 		return errClient
 	}
 	const warmUp = 500 * time.Millisecond
-	e, err := t.load.OpenEcho(ctx, "bulk0")
+	e, err := t.load.OpenEcho(ctx, "main0")
 	if err != nil {
 		return err
 	}
@@ -115,7 +115,7 @@ func (t *trial) loadedRoundTrips(ctx context.Context) error {
 	defer stop()
 	over := make(chan error, 1)
 	go func() {
-		_, err := t.load.Download(ctx, "bulk0", 100*t.sizes.BulkBytes, bulkTime) // until it is stopped
+		_, err := t.load.Download(ctx, "main0", 100*t.sizes.BulkBytes, bulkTime) // until it is stopped
 		over <- err
 	}()
 	select {
@@ -142,7 +142,7 @@ func (t *trial) builtFirstBytes(ctx context.Context) error {
 	if t.client == nil {
 		return errClient
 	}
-	ms, err := several(ctx, t.sizes.FirstBytes, gap, func(int) (time.Duration, error) { return t.load.FirstByte(ctx, "bulk0") })
+	ms, err := several(ctx, t.sizes.FirstBytes, gap, func(int) (time.Duration, error) { return t.load.FirstByte(ctx, "main0") })
 	if err != nil {
 		return err
 	}

@@ -23,7 +23,7 @@ import (
 var (
 	fullSizes = report.Sizes{
 		BulkBytes: 200e6, StreamBytes: 50e6, SmallBytes: 10 << 10, SmallSeconds: 8, SmallClients: 50,
-		FirstBytes: 50, RoundTrips: 200, Builds: 50, Joins: 3, IdleCircuits: 400, IdleClients: 4, ParallelCount: 8,
+		FirstBytes: 50, RoundTrips: 200, Builds: 50, Joins: 3, IdleCircuits: 300, IdleClients: 4, ParallelCount: 8,
 	}
 	quickSizes = report.Sizes{
 		BulkBytes: 20e6, StreamBytes: 5e6, SmallBytes: 10 << 10, SmallSeconds: 1.5, SmallClients: 50,
@@ -152,9 +152,6 @@ func (s *session) run(ctx context.Context) (*report.Report, error) {
 			Kernel: measure.Kernel(), Go: runtime.Version(), Load: busy,
 		},
 	}
-	if s.o.quick {
-		defer s.startAhead(ctx)()
-	}
 	for n := range s.o.runs {
 		for i := range s.systems {
 			sys := &s.systems[i]
@@ -174,41 +171,4 @@ func (s *session) run(ctx context.Context) (*report.Report, error) {
 	r.Summarize()
 	r.Seconds = time.Since(began).Round(time.Second).Seconds()
 	return r, nil
-}
-
-// startAhead begins to start every network now, to save time: a trial need not
-// care that they wait side by side. It returns what closes those that were not
-// used.
-func (s *session) startAhead(ctx context.Context) (closeRest func()) {
-	type started struct {
-		net lab.Network
-		err error
-	}
-	var all []chan started
-	for i := range s.systems {
-		start := s.systems[i].start
-		c := make(chan started, 1)
-		all = append(all, c)
-		go func() {
-			defer close(c)
-			net, err := start(ctx)
-			c <- started{net, err}
-		}()
-		s.systems[i].start = func(context.Context) (lab.Network, error) {
-			one, ok := <-c
-			if !ok {
-				return nil, errors.New("a trial starts each network once")
-			}
-			return one.net, one.err
-		}
-	}
-	return func() {
-		for _, c := range all {
-			for one := range c {
-				if one.err == nil {
-					one.net.Close()
-				}
-			}
-		}
-	}
 }

@@ -117,7 +117,7 @@ func (t *trial) start(ctx context.Context) error {
 	if err := t.client.WaitReady(ctx); err != nil {
 		return err
 	}
-	return t.load.Warm(ctx, "bulk", 1)
+	return t.load.Warm(ctx, "main", 1)
 }
 
 func milliseconds(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }

@@ -7,9 +7,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
-	"sync"
-	"time"
 
 	"chive/bench/lab"
 )
@@ -37,13 +34,7 @@ func (n *Network) newClient() (*client, error) {
 		n: n, folder: folder, ready: make(chan struct{}),
 		proxy: fmt.Sprintf("127.0.0.1:%d", socks), control: filepath.Join(folder, "control"),
 	}
-	var once sync.Once
-	line := func(_ time.Time, text string) {
-		if strings.Contains(text, "Bootstrapped 100%") {
-			once.Do(func() { close(c.ready) })
-		}
-	}
-	if c.Process, err = n.run("client", folder, n.keys.clientTorrc(n.mode, folder, socks, c.control), line); err != nil {
+	if c.Process, err = n.run("client", folder, n.keys.clientTorrc(n.mode, folder, socks, c.control), whenBootstrapped(c.ready)); err != nil {
 		return nil, err
 	}
 	n.mu.Lock()

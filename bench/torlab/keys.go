@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 
 	"chive/bench/lab"
 	"chive/bench/load"
@@ -37,6 +38,9 @@ type Keys struct {
 	version     string
 	ports       *lab.Ports
 	relay       [members]relayKeys
+
+	mu      sync.Mutex
+	origins map[string]*origin // by the mode's name
 }
 
 // relayKeys are what the torrc files say about one relay.
@@ -48,7 +52,8 @@ type relayKeys struct {
 	folder, nick string
 }
 
-// MakeKeys finds the programs and makes the keys in a folder. It takes seconds.
+// MakeKeys finds the programs and makes the keys in a folder, and has the members
+// introduce themselves to the authorities. It takes seconds.
 func MakeKeys(ctx context.Context, folder string, ports *lab.Ports) (*Keys, error) {
 	tor, err := exec.LookPath("tor")
 	if err != nil {
@@ -58,7 +63,7 @@ func MakeKeys(ctx context.Context, folder string, ports *lab.Ports) (*Keys, erro
 	if err != nil {
 		return nil, ErrMissing
 	}
-	k := &Keys{tor: tor, folder: folder, ports: ports}
+	k := &Keys{tor: tor, folder: folder, ports: ports, origins: make(map[string]*origin)}
 	version, err := lab.Run(ctx, "", tor, "--version")
 	if err != nil {
 		return nil, err
@@ -75,8 +80,10 @@ func MakeKeys(ctx context.Context, folder string, ports *lab.Ports) (*Keys, erro
 			return nil, err
 		}
 	}
-	err = load.Each(ctx, members, 2, func(ctx context.Context, i int) error { return k.make(ctx, gencert, i) })
-	return k, err
+	if err := load.Each(ctx, members, 2, func(ctx context.Context, i int) error { return k.make(ctx, gencert, i) }); err != nil {
+		return nil, err
+	}
+	return k, k.introduce(ctx)
 }
 
 // Version is tor's own name for itself, such as 0.4.9.11.

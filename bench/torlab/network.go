@@ -7,13 +7,14 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
 	"chive/bench/lab"
 )
 
-// startTime bounds one try to start a network.
+// startTime bounds the start of a network.
 const startTime = time.Minute
 
 // Network is a running network.
@@ -30,74 +31,96 @@ type Network struct {
 
 var _ lab.Network = (*Network)(nil)
 
-// Start starts a network in a folder of its own below folder. It returns once the
-// authorities have agreed on all members and a client has had a circuit. The
-// authorities vote soon, and if a member was too slow for that, all is tried again
-// with more time.
-func (k *Keys) Start(ctx context.Context, folder string, m Mode) (n *Network, err error) {
-	for _, interval := range []int{5, 10, 30} { // each divides half an hour, as tor wants it
-		if n, err = k.try(ctx, folder, m, interval); err == nil || ctx.Err() != nil {
-			break
-		}
+// Start starts a network in a folder of its own below folder. It returns once a
+// client has had a circuit. A mode's first network takes longer: its authorities
+// have to agree first.
+func (k *Keys) Start(ctx context.Context, folder string, m Mode) (_ *Network, err error) {
+	agreed, err := k.agreed(ctx, m)
+	if err != nil {
+		return nil, err
 	}
-	return n, err
+	ctx, cancel := context.WithTimeout(ctx, startTime)
+	defer cancel()
+	n, err := k.newNetwork(folder, agreed, m)
+	if err != nil {
+		return nil, err
+	}
+	if err = n.startMembers(0, members); err == nil {
+		err = n.awaitClient(ctx)
+	}
+	if err != nil {
+		n.Close()
+		return nil, err
+	}
+	return n, nil
 }
 
-func (k *Keys) try(ctx context.Context, folder string, m Mode, interval int) (_ *Network, err error) {
-	ctx, cancel := context.WithTimeout(ctx, startTime+2*time.Duration(interval)*time.Second)
-	defer cancel()
+// newNetwork makes a network that does not run yet. What its members know already
+// is copied from the folder origin.
+func (k *Keys) newNetwork(folder, origin string, m Mode) (*Network, error) {
 	n := &Network{keys: k, mode: m}
+	var err error
 	if n.folder, err = os.MkdirTemp(folder, "tor-"+m.Name+"-"); err != nil {
 		return nil, err
 	}
-	defer func() {
-		if err != nil {
-			n.Close()
-		}
-	}()
-	if err := sleepUntil(ctx, afterVote(time.Now(), interval)); err != nil {
-		return nil, err
-	}
 	for i := range k.relay {
-		if i == authorities { // the others report to them when they start, and then not for long
-			if err := n.awaitAuthorities(ctx); err != nil {
-				return nil, err
-			}
-		}
-		if err := n.startMember(i, interval); err != nil {
-			return nil, err
+		nick := k.relay[i].nick
+		if err = os.CopyFS(filepath.Join(n.folder, nick), os.DirFS(filepath.Join(origin, nick))); err != nil {
+			break
 		}
 	}
-	if err := n.awaitConsensus(ctx); err != nil {
-		return nil, err
+	if err == nil {
+		err = tighten(n.folder)
 	}
-	c, err := n.newClient()
 	if err != nil {
+		n.Close()
 		return nil, err
 	}
-	defer c.Close()
-	return n, c.WaitReady(ctx)
+	return n, nil
 }
 
-func (n *Network) startMember(i, interval int) error {
-	r := &n.keys.relay[i]
-	folder := filepath.Join(n.folder, r.nick)
-	if err := os.CopyFS(filepath.Join(folder, "keys"), os.DirFS(filepath.Join(r.folder, "keys"))); err != nil {
-		return err
+// startMembers starts the members from first to before end. Each will close its
+// channel in ready, where it has one, once it can build circuits.
+func (n *Network) startMembers(first, end int, ready ...chan struct{}) error {
+	for i := first; i < end; i++ {
+		r := &n.keys.relay[i]
+		folder := filepath.Join(n.folder, r.nick)
+		var line func(time.Time, string)
+		if i-first < len(ready) {
+			line = whenBootstrapped(ready[i-first])
+		}
+		p, err := n.run(r.nick, folder, n.keys.relayTorrc(n.mode, i, folder), line)
+		if err != nil {
+			return err
+		}
+		if i < authorities {
+			n.authorities = append(n.authorities, p)
+		} else {
+			n.relays = append(n.relays, lab.Relay{Process: p, Port: r.orPort, Role: role[i]})
+		}
 	}
-	if err := tighten(folder); err != nil {
-		return err
+	return nil
+}
+
+// whenBootstrapped returns what hears a tor's output and closes ready when tor can
+// build circuits.
+func whenBootstrapped(ready chan struct{}) func(time.Time, string) {
+	var once sync.Once
+	return func(_ time.Time, text string) {
+		if strings.Contains(text, "Bootstrapped 100%") {
+			once.Do(func() { close(ready) })
+		}
 	}
-	p, err := n.run(r.nick, folder, n.keys.relayTorrc(n.mode, i, folder, interval), nil)
+}
+
+// awaitClient returns once a client has had a circuit.
+func (n *Network) awaitClient(ctx context.Context) error {
+	c, err := n.newClient()
 	if err != nil {
 		return err
 	}
-	if i < authorities {
-		n.authorities = append(n.authorities, p)
-	} else {
-		n.relays = append(n.relays, lab.Relay{Process: p, Port: r.orPort, Role: role[i]})
-	}
-	return nil
+	defer c.Close()
+	return c.WaitReady(ctx)
 }
 
 // tighten takes others' rights from copied keys: tor refuses them otherwise.
@@ -154,6 +177,12 @@ func (n *Network) NewClient(context.Context) (lab.Client, error) { return n.newC
 
 // Close implements lab.Network.
 func (n *Network) Close() {
+	n.stop()
+	_ = os.RemoveAll(n.folder)
+}
+
+// stop ends every process and leaves what they wrote.
+func (n *Network) stop() {
 	n.mu.Lock()
 	clients := n.clients
 	n.clients = nil
@@ -163,7 +192,7 @@ func (n *Network) Close() {
 		all = append(all, c.Process)
 	}
 	lab.StopAll(all)
-	_ = os.RemoveAll(n.folder)
+	n.authorities, n.relays = nil, nil
 }
 
 // BuildTimes implements lab.Network with tor's own EXTENDCIRCUIT. The circuits stay

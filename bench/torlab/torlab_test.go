@@ -61,20 +61,8 @@ func TestUsableRelaysAreCounted(t *testing.T) {
 	if got := countUsable(text); got != 2 {
 		t.Errorf("counted %d", got)
 	}
-}
-
-func TestStartIsRightAfterAVote(t *testing.T) {
-	midnight := time.Date(2026, 1, 2, 0, 0, 0, 0, time.UTC)
-	for _, test := range []struct{ at, want time.Duration }{
-		{0, time.Second},                                   // the vote for second 5 is at second 1
-		{time.Second, time.Second},                         // right then
-		{1400 * time.Millisecond, 1400 * time.Millisecond}, // still
-		{1600 * time.Millisecond, 6 * time.Second},
-		{13*time.Hour + 5*time.Second, 13*time.Hour + 6*time.Second},
-	} {
-		if got := afterVote(midnight.Add(test.at), 5).Sub(midnight); got != test.want {
-			t.Errorf("at %v: %v, want %v", test.at, got, test.want)
-		}
+	if got := countDescriptors("router a 127.0.0.1\nrouter-signature\nplatform router\nrouter b\n"); got != 2 {
+		t.Errorf("counted %d descriptors", got)
 	}
 }
 
@@ -90,7 +78,7 @@ func TestNothingLeavesLoopback(t *testing.T) {
 	for _, m := range Modes() {
 		files := []string{k.clientTorrc(m, "folder", 23000, "folder/control")}
 		for i := range k.relay {
-			files = append(files, k.relayTorrc(m, i, "folder", 5))
+			files = append(files, k.relayTorrc(m, i, "folder"))
 		}
 		for i, text := range files {
 			for line := range strings.Lines(text) {

@@ -35,10 +35,10 @@ func (k *Keys) commonLines(m Mode, folder string) []string {
 	return append(lines, m.options...)
 }
 
-// relayTorrc is the configuration of member i. The authorities vote for the first
-// time at a multiple of interval seconds, and then not for half an hour: what the
-// network agreed on serves for a whole run.
-func (k *Keys) relayTorrc(m Mode, i int, folder string, interval int) string {
+// relayTorrc is the configuration of member i. The authorities vote every five
+// seconds until they have agreed once, and then not for an hour: what they agreed
+// on serves for every run.
+func (k *Keys) relayTorrc(m Mode, i int, folder string) string {
 	r := &k.relay[i]
 	lines := append(k.commonLines(m, folder),
 		"Nickname "+r.nick,
@@ -58,10 +58,11 @@ func (k *Keys) relayTorrc(m Mode, i int, folder string, interval int) string {
 			"AuthoritativeDirectory 1",
 			"V3AuthoritativeDirectory 1",
 			fmt.Sprintf("DirPort 127.0.0.1:%d IPv4Only", r.dirPort),
-			fmt.Sprintf("TestingV3AuthInitialVotingInterval %d", interval),
-			fmt.Sprintf("TestingV3AuthInitialVoteDelay %d", voteDelay/2),
-			fmt.Sprintf("TestingV3AuthInitialDistDelay %d", voteDelay/2),
-			"V3AuthVotingInterval 1800",
+			"TestingV3AuthInitialVotingInterval 5", // the shortest, as are the delays
+			"TestingV3AuthInitialVoteDelay 2",
+			"TestingV3AuthInitialDistDelay 2",
+			"V3AuthVotingInterval 3600",
+			"AuthDirTestReachability 0", // and take every member for running
 			"TestingDirAuthVoteGuard *",
 			"TestingDirAuthVoteHSDir *",
 			"TestingDirAuthVoteExit "+k.having(lab.Exit),
