@@ -102,8 +102,9 @@ func LoadGuards(data []byte, p genesis.Params, now time.Time) (*Guards, error) {
 		}
 		return latest
 	}
+	first := uint64(g.grain() / time.Second) // an earlier time would be written as none
 	for _, x := range w.Guards {
-		if len(x.RID) != record.RIDSize || x.Expires == 0 || g.find(record.RID(x.RID)) != nil {
+		if len(x.RID) != record.RIDSize || x.Expires < first || g.find(record.RID(x.RID)) != nil {
 			return nil, ErrGuardState
 		}
 		g.list = append(g.list, &guard{

@@ -96,11 +96,11 @@ func TestDamagedGuardStateIsRefused(t *testing.T) {
 			t.Errorf("trailing byte: %v", err)
 		}
 	}
-	one := wireGuard{RID: make([]byte, 16), Expires: 1}
+	one := wireGuard{RID: make([]byte, 16), Expires: 1 << 20}
 	many := func(n int) (out []wireGuard) {
 		for i := range n {
 			r := rid(i)
-			out = append(out, wireGuard{RID: r[:], Expires: 1})
+			out = append(out, wireGuard{RID: r[:], Expires: 1 << 20})
 		}
 		return out
 	}
@@ -112,7 +112,8 @@ func TestDamagedGuardStateIsRefused(t *testing.T) {
 		"version 0":          {wireGuards{Version: 0}, false},
 		"version 2":          {wireGuards{Version: 2}, false},
 		"guard twice":        {wireGuards{Version: 1, Guards: []wireGuard{one, one}}, false},
-		"short rid":          {wireGuards{Version: 1, Guards: []wireGuard{{RID: make([]byte, 15), Expires: 1}}}, false},
+		"short rid":          {wireGuards{Version: 1, Guards: []wireGuard{{RID: make([]byte, 15), Expires: 1 << 20}}}, false},
+		"end on day 0":       {wireGuards{Version: 1, Guards: []wireGuard{{RID: make([]byte, 16), Expires: 1}}}, false},
 		"no end":             {wireGuards{Version: 1, Guards: []wireGuard{{RID: make([]byte, 16)}}}, false},
 		"after 9999":         {wireGuards{Version: 1, Guards: []wireGuard{{RID: make([]byte, 16), Expires: maxUnix + 1}}}, false},
 		"as many as fit":     {wireGuards{Version: 1, Guards: many(maxGuards), Additions: make([]uint64, maxAdditions)}, true},
