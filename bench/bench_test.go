@@ -25,7 +25,10 @@ func TestCommandLineIsChecked(t *testing.T) {
 	if err != nil || o.runs != 5 || o.only != "tor" || o.torMode != "tuned" || o.out != "x" {
 		t.Errorf("%+v, %v", o, err)
 	}
-	if o, err := parse([]string{"--quick", "--runs", "7"}, io.Discard); err != nil || o.runs != 1 {
+	if o, err := parse([]string{"--quick", "--runs", "7"}, io.Discard); err != nil || o.runs != 1 || o.torMode != "tuned" {
+		t.Errorf("%+v, %v", o, err)
+	}
+	if o, err := parse(nil, io.Discard); err != nil || o.runs != 3 || o.torMode != "both" {
 		t.Errorf("%+v, %v", o, err)
 	}
 	if _, err := parse([]string{"--help"}, io.Discard); !errors.Is(err, flag.ErrHelp) {

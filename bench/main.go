@@ -54,8 +54,12 @@ func main() {
 	}
 }
 
-// errUsage says that the command line cannot be understood.
-var errUsage = errors.New("usage")
+var (
+	// errUsage says that the command line cannot be understood.
+	errUsage = errors.New("usage")
+	// errInterrupted says that somebody ended the bench.
+	errInterrupted = errors.New("interrupted; everything has been stopped")
+)
 
 func parse(args []string, errs io.Writer) (options, error) {
 	var o options
@@ -64,11 +68,11 @@ func parse(args []string, errs io.Writer) (options, error) {
 	f.IntVar(&o.runs, "runs", 3, "run each network `N` times, in turn")
 	f.BoolVar(&o.quick, "quick", false, "one run with small sizes, under a minute: a trial of the bench itself")
 	f.StringVar(&o.only, "only", "", "measure `NAME` only: tor or chive")
-	f.StringVar(&o.torMode, "tor-mode", "both", "tor's settings, `NAME,...`: live, tuned, noconflux; both is live,tuned")
+	f.StringVar(&o.torMode, "tor-mode", "", "tor's settings, `NAME,...`: live, tuned, noconflux; both is live,tuned (default both, of a trial tuned)")
 	f.StringVar(&o.out, "out", filepath.Join("runs", "bench"), "write bench.json, bench.svg and bench.md into `DIR`")
 	f.StringVar(&o.chive, "chive", "", "measure this `BINARY`; without it, it is built from the source")
 	f.Usage = func() {
-		fmt.Fprint(errs, "Measures chive and Debian's tor side by side, on loopback. About 15 minutes; nothing else\nshould run meanwhile.\n\n  go run ./bench [flags]\n\n")
+		fmt.Fprint(errs, "Measures chive and Debian's tor side by side, on loopback. About half an hour; nothing else\nshould run meanwhile.\n\n  go run ./bench [flags]\n\n")
 		f.PrintDefaults()
 	}
 	if err := f.Parse(args); err != nil {
@@ -84,6 +88,12 @@ func parse(args []string, errs io.Writer) (options, error) {
 		return o, fmt.Errorf("%w: --runs takes 1 to %d", errUsage, maxRuns)
 	case o.only != "" && o.only != "tor" && o.only != "chive":
 		return o, fmt.Errorf("%w: --only takes tor or chive", errUsage)
+	}
+	if o.torMode == "" {
+		o.torMode = "both"
+		if o.quick {
+			o.torMode = "tuned"
+		}
 	}
 	if _, err := torlab.ParseModes(o.torMode); err != nil {
 		return o, fmt.Errorf("%w: --tor-mode takes live, tuned, noconflux or both", errUsage)
@@ -101,6 +111,9 @@ func run(ctx context.Context, args []string, out, errs io.Writer) error {
 	}
 	s, err := newSession(ctx, o, errs)
 	if err != nil {
+		if ctx.Err() != nil {
+			return errInterrupted
+		}
 		return err
 	}
 	r, err := s.run(ctx)

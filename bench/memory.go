@@ -54,8 +54,9 @@ func (t *trial) resident() ([]float64, error) {
 }
 
 // idleCircuits is by how much guards and middles grow for each circuit that passes
-// them and carries nothing. Exits are left out: chive's circuits each hold an open
-// stream there.
+// them and carries nothing: just after it was built, and a while later, when both
+// programs have given back what they hold for work. Exits are left out: chive's
+// circuits each hold an open stream there.
 func (t *trial) idleCircuits(ctx context.Context) error {
 	if err := pause(ctx, settle); err != nil {
 		return err
@@ -80,21 +81,29 @@ func (t *trial) idleCircuits(ctx context.Context) error {
 		}
 		count += n
 	}
-	if err := pause(ctx, 2*settle); err != nil {
+	if err := t.grown(ctx, report.Circuit, settle, before, count); err != nil {
+		return err
+	}
+	return t.grown(ctx, report.Settled, time.Duration(t.sizes.IdleSeconds*float64(time.Second)), before, count)
+}
+
+// grown records, after a while, by how much relays have grown for each circuit.
+func (t *trial) grown(ctx context.Context, id string, wait time.Duration, before []float64, circuits int) error {
+	if err := pause(ctx, wait); err != nil {
 		return err
 	}
 	after, err := t.resident()
 	if err != nil {
 		return err
 	}
-	var grown float64
+	var sum float64
 	for i, r := range t.net.Relays() {
 		if r.Role != lab.Exit {
-			grown += after[i] - before[i]
+			sum += after[i] - before[i]
 		}
 	}
 	const passed = 2 // guard and middle
-	t.set(report.Circuit, grown/float64(passed*count)/1e3)
+	t.set(id, sum/float64(passed*circuits)/1e3)
 	return nil
 }
 

@@ -23,11 +23,11 @@ import (
 var (
 	fullSizes = report.Sizes{
 		BulkBytes: 200e6, StreamBytes: 50e6, SmallBytes: 10 << 10, SmallSeconds: 8, SmallClients: 50,
-		FirstBytes: 50, RoundTrips: 200, Builds: 50, Joins: 3, IdleCircuits: 300, IdleClients: 4, ParallelCount: 8,
+		FirstBytes: 50, RoundTrips: 200, Builds: 50, Joins: 3, IdleCircuits: 300, IdleClients: 4, IdleSeconds: 75, ParallelCount: 8,
 	}
 	quickSizes = report.Sizes{
 		BulkBytes: 20e6, StreamBytes: 5e6, SmallBytes: 10 << 10, SmallSeconds: 1.5, SmallClients: 50,
-		FirstBytes: 20, RoundTrips: 50, Builds: 10, Joins: 1, IdleCircuits: 100, IdleClients: 1, ParallelCount: 8,
+		FirstBytes: 20, RoundTrips: 50, Builds: 10, Joins: 1, IdleCircuits: 100, IdleClients: 1, IdleSeconds: 1, ParallelCount: 8,
 	}
 )
 
@@ -158,7 +158,7 @@ func (s *session) run(ctx context.Context) (*report.Report, error) {
 			s.say("run %d of %d: %s", n+1, s.o.runs, sys.Name)
 			one := s.one(ctx, sys)
 			if ctx.Err() != nil {
-				return nil, errors.New("interrupted; everything has been stopped")
+				return nil, errInterrupted
 			}
 			sys.Runs = append(sys.Runs, one)
 		}

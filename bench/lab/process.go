@@ -88,18 +88,24 @@ func (p *Process) Name() string { return p.name }
 // Done is closed when the process has ended.
 func (p *Process) Done() <-chan struct{} { return p.done }
 
+// shownLines is how many lines of a process's output an error shows.
+const shownLines = 3
+
 // Failure is ErrEnded with the last lines that the process printed.
 func (p *Process) Failure() error {
-	return fmt.Errorf("%w: %s: %s", ErrEnded, p.name, p.out.last())
+	lines := strings.Split(p.out.last(), "\n")
+	lines = lines[max(0, len(lines)-shownLines):]
+	return fmt.Errorf("%w: %s: %s", ErrEnded, p.name, strings.Join(lines, " / "))
 }
 
 // Stop asks the process to end, waits, and kills it if it does not.
 func (p *Process) Stop() {
-	_ = interrupt(p.cmd.Process)
-	select {
-	case <-p.done:
-		return
-	case <-time.After(stopGrace):
+	if interrupt(p.cmd.Process) == nil {
+		select {
+		case <-p.done:
+			return
+		case <-time.After(stopGrace):
+		}
 	}
 	_ = p.cmd.Process.Kill()
 	<-p.done

@@ -5,6 +5,7 @@ package lab
 import (
 	"context"
 	"errors"
+	"math/rand/v2"
 	"net"
 	"net/netip"
 	"sync"
@@ -52,7 +53,10 @@ func (p *Ports) Next() (uint16, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for range lastPort - firstPort {
-		if p.next < firstPort || p.next >= lastPort {
+		switch {
+		case p.next == 0: // anywhere: other programs begin at round numbers
+			p.next = firstPort + rand.N[uint16](lastPort-firstPort)
+		case p.next >= lastPort:
 			p.next = firstPort
 		}
 		port := p.next

@@ -46,6 +46,7 @@ type Sizes struct {
 	Joins         int     `json:"joins"`
 	IdleCircuits  int     `json:"idle_circuits"` // of each client
 	IdleClients   int     `json:"idle_clients"`
+	IdleSeconds   float64 `json:"idle_seconds"` // until they are looked at again
 	ParallelCount int     `json:"parallel_streams"`
 }
 
@@ -69,8 +70,11 @@ type System struct {
 
 // Run is one network from its start to its end.
 type Run struct {
-	Values map[string]float64 `json:"values"`          // by ID of the figure
-	Notes  []string           `json:"notes,omitempty"` // what failed or is missing, and why
+	// Processor is what one processor encrypted with AES-GCM right before, in
+	// MB/s: where it differs between runs, the machine did.
+	Processor float64            `json:"processor_megabytes_per_second"`
+	Values    map[string]float64 `json:"values"`          // by ID of the figure
+	Notes     []string           `json:"notes,omitempty"` // what failed or is missing, and why
 }
 
 // Summarize fills in every system's Figures.

@@ -27,15 +27,15 @@ func sample() *Report {
 		Limits:  []Limit{{"one direct download, without relays", 2667.4, "MB/s"}},
 		Systems: []System{
 			{Name: "tor live", Version: "tor 0.4.9", About: "defaults", Runs: []Run{
-				{Values: map[string]float64{Down: 8.7, CPU: 31, Idle: 3, Circuit: 4.3}},
+				{Values: map[string]float64{Down: 8.7, CPU: 31, Idle: 3, Settled: 4.3}},
 				{Values: map[string]float64{Down: 8.1, CPU: 32, Idle: 3.2}},
 				{Values: map[string]float64{Down: 9.0, CPU: 30, Idle: 2.9}, Notes: []string{"circuits: refused"}},
 			}},
 			{Name: "tor tuned", Version: "tor 0.4.9", About: "fast", Runs: []Run{
-				{Values: map[string]float64{Down: 95, CPU: 17.9, Idle: 0.9}},
+				{Processor: 3000, Values: map[string]float64{Down: 95, CPU: 17.9, Idle: 0.9}},
 			}},
 			{Name: "chive", Chive: true, Version: "chive 1", About: "testnet", Runs: []Run{
-				{Values: map[string]float64{Down: 300, CPU: 5, Idle: 0.5, Circuit: 12}},
+				{Processor: 5000, Values: map[string]float64{Down: 300, CPU: 5, Idle: 0.5, Settled: 12}},
 			}},
 		},
 	}
@@ -116,7 +116,7 @@ func TestVerdictIsAgainstTheBestOfTor(t *testing.T) {
 		{Down, "met"},    // 3.2 times the better one's
 		{CPU, "met"},     // a third or less
 		{Idle, "missed"}, // 1.8 times as good as the better one, six times as good as the other
-		{Circuit, "met"}, // at most 15
+		{Settled, "met"}, // at most 15
 		{Up, ""},         // not measured
 		{Loaded, ""},     // no goal
 	} {

@@ -61,6 +61,13 @@ func (r *Report) legend(b *strings.Builder) {
 	}
 	m := r.Machine
 	fmt.Fprintf(b, "machine: %d x %s, %s %s, %s, load %.2f when the bench began\n", m.Processors, m.Processor, m.System, m.Kernel, m.Go, m.Load)
+	if s := r.processor(); s.Count > 1 {
+		fmt.Fprintf(b, "processor before each run: AES-GCM %s MB/s (%s - %s)", number(s.Median, 0), number(s.Min, 0), number(s.Max, 0))
+		if s.Max > steady*s.Min {
+			b.WriteString("; the machine was not steady, and all figures share that")
+		}
+		b.WriteString("\n")
+	}
 	for _, l := range r.Limits {
 		fmt.Fprintf(b, "limit: %s %s %s\n", l.Title, number(l.Value, 0), l.Unit)
 	}
@@ -75,6 +82,22 @@ func (r *Report) legend(b *strings.Builder) {
 	for _, n := range notes {
 		b.WriteString(n + "\n")
 	}
+}
+
+// steady is by how much the processor's speed may differ between runs.
+const steady = 1.15
+
+// processor is how fast the processor was before the runs.
+func (r *Report) processor() Summary {
+	var values []float64
+	for i := range r.Systems {
+		for _, run := range r.Systems[i].Runs {
+			if run.Processor > 0 {
+				values = append(values, run.Processor)
+			}
+		}
+	}
+	return Summarize(values)
 }
 
 func cell(f Figure, figures map[string]Summary) string {

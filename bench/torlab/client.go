@@ -68,7 +68,7 @@ func (c *client) Idle(ctx context.Context, count int) (int, error) {
 	if _, err := ctl.command(ctx, "SETEVENTS CIRC"); err != nil {
 		return c.idle, err
 	}
-	const width = 4 // under way at once
+	const width = 16 // under way at once
 	var ids []string
 	for begun := 0; begun < count || len(ids) > 0; {
 		if begun < count && len(ids) < width {
