@@ -50,11 +50,15 @@ func (a *app) clientCommand() *cobra.Command {
 			o.Socks.Answers = answers
 			o.State, o.Wait, o.Log = a.global.state, wait, a.log("info")
 			o.Progress = a.newProgress().step
-			o.Ready = a.clientReady
+			coarseTimers() // first: it may start the program again
 			harden()
 			node.TuneMemory()
 			ctx, stop := untilSignal(c.Context(), func() { a.note("Stopping.") })
 			defer stop()
+			o.Ready = func(r node.ClientReady) {
+				node.TuneProcessors(ctx)
+				a.clientReady(r)
+			}
 			return node.RunClient(ctx, o)
 		},
 	}

@@ -44,13 +44,18 @@ func (a *app) relayCommand() *cobra.Command {
 		Use: "run", Short: "run a relay", Long: relayRunHelp, Args: exactly(),
 		Example: "  chive relay run --state relay1 --genesis genesis.chive --listen 0.0.0.0:9240",
 		RunE: func(c *cobra.Command, _ []string) error {
-			o.State, o.Log, o.Ready = a.global.state, a.log("info"), a.relayReady
+			o.State, o.Log = a.global.state, a.log("info")
+			coarseTimers() // first: it may start the program again
 			harden()
 			node.TuneMemory()
 			ctx, stop := untilSignal(c.Context(), func() {
 				a.note("Draining: no new circuits, and up to 30 s for those that are open. Interrupt again to stop at once.")
 			})
 			defer stop()
+			o.Ready = func(r node.RelayReady) {
+				node.TuneProcessors(ctx)
+				a.relayReady(r)
+			}
 			err := node.RunRelay(ctx, o)
 			if err == nil {
 				a.note("Stopped.")

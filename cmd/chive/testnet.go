@@ -79,6 +79,7 @@ func (a *app) testnetUp() *cobra.Command {
 			if err := o.check(c.Flags().Changed("keep")); err != nil {
 				return err
 			}
+			coarseTimers() // first: it may start the program again
 			harden()
 			node.TuneMemory()
 			ctx, stop := untilSignal(c.Context(), func() { a.note("Stopping.") })
@@ -169,6 +170,7 @@ func (a *app) runTestnet(ctx context.Context, o testnetOptions, named bool) erro
 	if err != nil {
 		return err
 	}
+	node.TuneProcessors(ctx)
 	a.testnetReady(o, net, socks, genesis, time.Since(began))
 	<-ctx.Done()
 	return nil
