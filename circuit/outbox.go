@@ -8,9 +8,9 @@ import (
 	"chive/circuit/cell"
 )
 
-// chunkCells is the number of cells the owner writes at once; it equals what
-// the link's gate lets through in two turns.
-const chunkCells = 8
+// chunkCells is the number of cells the owner writes at once: what the link lets
+// through in one turn where nobody else waits.
+const chunkCells = 16
 
 // Chunk is a run of cells ready to be written. It comes from Take, belongs to
 // the caller until it goes back through Recycle, and must go back.

@@ -48,7 +48,7 @@ const (
 	maxStreams = 256
 	// dataCells bounds the cells of stream data and passed cells that wait
 	// to be written; a writer then waits.
-	dataCells = 16
+	dataCells = 32
 	// datagramCells is the share of dataCells that datagrams may fill, so that
 	// a flood of them leaves room for the other streams.
 	datagramCells = dataCells / 2

@@ -35,7 +35,7 @@ func (s *Stream) wait() error {
 
 // ReadCells reads at least one whole cell, and as many more as have arrived and
 // fit into buf, whose capacity must be at least one cell and should be
-// CellsPerWrite or more. The result is a part of buf. It waits if there is
+// MaxCellsPerWrite or more. The result is a part of buf. It waits if there is
 // nothing; see WaitCells. Errors as Read; a stream that ends inside a cell
 // fails with ErrProtocol.
 func (s *Stream) ReadCells(buf []byte) ([]byte, error) {
@@ -71,7 +71,8 @@ func (s *Stream) ReadCells(buf []byte) ([]byte, error) {
 	}
 }
 
-// WriteCells sends whole cells, in order, CellsPerWrite at a time, each time
+// WriteCells sends whole cells, in order, CellsPerWrite at a time (MaxCellsPerWrite
+// while no other stream has anything to send), each time
 // when it is this stream's turn on the link. It waits for the link and the
 // peer's window; Close ends it. cells is not kept.
 func (s *Stream) WriteCells(cells []byte) error { return s.writeCells(cells, false) }

@@ -37,6 +37,7 @@ type turn struct {
 	count   float64 // decayed bytes, in the weights of epoch
 	epoch   int
 	granted bool
+	alone   bool       // nobody waited when it was let in
 	cond    *sync.Cond // of gate.mu, made when first needed
 }
 
@@ -53,6 +54,7 @@ func (g *gate) enter(t *turn, control bool) bool {
 	}
 	if g.busy < MaxOutstandingWrites {
 		g.busy++
+		t.alone = true
 		return true
 	}
 	if t.cond == nil {
@@ -102,7 +104,7 @@ func (g *gate) admitLocked() {
 			return
 		}
 		g.busy++
-		t.granted = true
+		t.granted, t.alone = true, len(g.waiting) == 0
 		t.cond.Signal()
 	}
 }

@@ -27,7 +27,7 @@ const (
 	MaxCertificateLife = 48 * time.Hour
 
 	frameHeaderSize = 12
-	maxFrameData    = 16 << 10  // data of one multiplexer frame
+	maxFrameData    = 64 << 10  // data of one multiplexer frame
 	streamWindow    = 256 << 10 // of a stream and direction
 )
 
@@ -56,8 +56,10 @@ const (
 	ControlFrameBurst      = 20000
 	// MaxOutstandingWrites bounds writes inside the multiplexer (B14).
 	MaxOutstandingWrites = 8
-	// CellsPerWrite bounds the cells of one write.
-	CellsPerWrite = 4
+	// CellsPerWrite bounds the cells that a stream writes at once while others
+	// wait for their turn, MaxCellsPerWrite those it writes while nobody does.
+	CellsPerWrite    = 4
+	MaxCellsPerWrite = 16
 
 	// muxWriteTimeout is the multiplexer's own safety valve. It is longer than
 	// WriteTimeout because it counts from when a write was queued: behind a
@@ -87,9 +89,9 @@ const (
 	// maxPadding bounds padding records that wait; more are not made.
 	maxPadding = 1024
 	// smallBuffer is the read buffer of an idle link, which one record does not
-	// fill; largeBuffer is that of a busy one.
+	// fill; largeBuffer is that of a busy one, and holds the largest frame.
 	smallBuffer = RecordSize + RecordSize/8
-	largeBuffer = 64 << 10
+	largeBuffer = 128 << 10
 	// closeFlush is how long Close may take to send what is queued.
 	closeFlush = time.Second
 )

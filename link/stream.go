@@ -26,8 +26,12 @@ const (
 
 func (t StreamType) known() bool { return t >= StreamCircuit && t <= StreamMailbox }
 
-// maxWrite is the most that goes through the gate at once.
-const maxWrite = CellsPerWrite * cell.Size
+// maxWrite is the most that goes through the gate at once, fairWrite the most
+// while other streams wait there.
+const (
+	maxWrite  = MaxCellsPerWrite * cell.Size
+	fairWrite = CellsPerWrite * cell.Size
+)
 
 // Stream is one stream of a link, opened by either side. Reads, of any kind,
 // take their turn, and so do writes; both may go on at once. A circuit's stream
@@ -311,10 +315,13 @@ func (s *Stream) withType(b []byte) []byte {
 	return append(append(make([]byte, 0, 1+len(b)), byte(s.typ)), b...)
 }
 
-// sendOnce passes the gate once and writes what the window permits.
+// sendOnce passes the gate once and writes what its turn and the window permit.
 func (s *Stream) sendOnce(b []byte, control bool) (int, error) {
 	if !s.link.gate.enter(&s.turn, control) {
 		return 0, ErrClosed
+	}
+	if !s.turn.alone {
+		b = b[:min(len(b), fairWrite)]
 	}
 	n, err := s.mux.Write(b)
 	s.link.gate.leave(&s.turn, n, time.Now())

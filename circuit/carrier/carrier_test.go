@@ -354,7 +354,7 @@ func TestPassGoesOnWhenTheWriterMakesRoom(t *testing.T) {
 		done := later(func() { must(t, c.Pass(relayCells(60), hops[0].Backward)) })
 		waits(t, "Pass", done)
 		g.leave <- struct{}{}
-		g.through(60/8 + 1)
+		g.through(60/16 + 1) // chunks of 16 cells
 		returned(t, "Pass", done)
 		if g.cells != 61 {
 			t.Fatalf("%d cells written", g.cells)

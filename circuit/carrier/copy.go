@@ -12,7 +12,7 @@ import (
 
 // readChunk is what one read from a program is good for: the data of a chunk of
 // cells.
-const readChunk = 8 * cell.MaxBody
+const readChunk = 16 * cell.MaxBody
 
 // Read takes received bytes. After the other side's END it returns io.EOF, or
 // the *circuit.StreamError that ended the stream; bytes received before come
