@@ -3,7 +3,7 @@
 
 PHASE = bash .ci/phases
 
-.PHONY: help build check check-all ci install format vet staticcheck test race cross twice e2e fuzz clean
+.PHONY: help build check check-all ci install format vet staticcheck test race cross twice e2e fuzz regress clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -27,6 +27,9 @@ format vet staticcheck test race cross twice e2e: ## one phase of the checks
 
 fuzz: ## every fuzz target; FUZZTIME=20 seconds each, FUZZ_ONLY=regexp for some
 	$(PHASE)/fuzz.sh
+
+regress: ## benchmarks of this tree against COMMIT (default: HEAD) in turns, with benchstat
+	bash bench/regress.sh $(or $(COMMIT),HEAD)
 
 clean: ## remove what build leaves
 	rm -f chive chive.exe

@@ -115,7 +115,12 @@ func cell(f Figure, figures map[string]Summary) string {
 func goal(f Figure) string {
 	switch {
 	case f.Most > 0:
+		if f.Most < 1 {
+			return "at most " + number(f.Most, 1)
+		}
 		return "at most " + number(f.Most, 0)
+	case f.Aim > 0:
+		return number(f.Goal, 0) + "x, aim " + number(f.Aim, 0) + "x"
 	case f.Goal > 0:
 		return number(f.Goal, 0) + "x"
 	}
