@@ -6,7 +6,19 @@ import "testing"
 
 // BenchmarkLayer measures each move on one cell of 2049 bytes. Seal and the
 // client's Open work on three layers.
-func BenchmarkLayer(b *testing.B) {
+func BenchmarkLayer(b *testing.B) { benchmarkMoves(b) }
+
+// BenchmarkImplementation is BenchmarkLayer with each implementation.
+func BenchmarkImplementation(b *testing.B) {
+	for _, i := range implementations() {
+		b.Run(i.name, func(b *testing.B) {
+			use(b, i)
+			benchmarkMoves(b)
+		})
+	}
+}
+
+func benchmarkMoves(b *testing.B) {
 	const last = 2
 	run := func(name string, move func(c *testCircuit, cell []byte)) {
 		b.Run(name, func(b *testing.B) {

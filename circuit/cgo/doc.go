@@ -8,9 +8,7 @@
 //
 // The package knows cells as bytes only. It does not know streams, messages or
 // circuits, does not check commands, and does no I/O. A machine belongs to one
-// goroutine at a time. Key erasure is best effort: Wipe clears what this
-// package holds, but Go may have copied it and the standard library's expanded
-// keys cannot be cleared.
+// goroutine at a time.
 //
 // # The cell
 //
@@ -69,13 +67,40 @@
 // recognised. ClientBackward therefore clears the first cell that it does not
 // recognise and refuses every one after it.
 //
+// # Implementations
+//
+// What a layer computes from KB | KU | K | B before its first cell, its expanded
+// keys, is behind one seam with these implementations. Production takes the
+// first that the processor can run. All give the same results, in time that
+// does not depend on keys or data: the assembly always, the standard library
+// where it has instructions for AES.
+//
+//	AVX-512           amd64 with VAES, VPCLMULQDQ, AVX-512 F, BW, DQ
+//	VAES              amd64 with VAES, VPCLMULQDQ, AVX2
+//	AES-NI            amd64 with AES-NI, PCLMULQDQ, SSSE3
+//	standard library  everywhere; the only one under the build tag purego, which
+//	                  takes its own assembly away, too; and the reference that
+//	                  tests hold the others to
+//
+// The assembly replaces expanded keys in place and allocates nothing after a
+// layer's first cell. Decision 0005 says why it exists.
+//
+// # Key erasure
+//
+// UPDATE overwrites the keys that it replaces, and Wipe clears all that a
+// machine holds. With the assembly this includes the expanded keys, which are
+// one block of memory without pointers, and Shrink clears them before it drops
+// them. Expanded keys in the standard library's hands cannot be cleared, only
+// dropped, by each of the three. Registers are not cleared, and Go may have
+// copied a seed on its way here.
+//
 // # Limits
 //
 // At most [CellLimit] cells travel in one direction of one circuit. The
 // machines count (Cells) and leave it to the circuit to end in time. Keys
-// are expanded at the first cell after they changed, to about 3 KB a direction
-// with the standard library's schedules; Shrink leaves 300 bytes of it to an
-// idle circuit.
+// are expanded at the first cell, to 0.8 KB a direction with the assembly and
+// about 3 KB with the standard library's schedules, and from then on by each
+// UPDATE; Shrink leaves 300 bytes of it to an idle circuit.
 //
 // Spec: protocol §3
 package cgo

@@ -7,6 +7,12 @@ import (
 	"crypto/cipher"
 )
 
+// universalHash is almost-xor-universal over inputs of equal length. It does
+// not keep x and is not safe for concurrent use.
+type universalHash interface {
+	sum(x []byte) block
+}
+
 // ghash is GHASH as the standard library's GCM computes it over additional
 // data: with a fixed nonce and no plaintext the tag is GHASH xor a constant of
 // the key, which is as universal as GHASH. It is constant time and in assembly
@@ -14,10 +20,11 @@ import (
 type ghash struct {
 	aead  cipher.AEAD
 	nonce [12]byte // always zero
-	out   [TagSize]byte
+	out   block
 }
 
-func newGHASH(key []byte) *ghash {
+// newGHASH does not keep key.
+func newGHASH(key []byte) universalHash {
 	aead, err := cipher.NewGCM(newAES(key))
 	if err != nil {
 		panic("cgo: GCM refuses AES")
@@ -25,7 +32,7 @@ func newGHASH(key []byte) *ghash {
 	return &ghash{aead: aead}
 }
 
-func (g *ghash) sum(x []byte) [TagSize]byte {
+func (g *ghash) sum(x []byte) block {
 	g.aead.Seal(g.out[:0], g.nonce[:], nil, x)
 	return g.out
 }

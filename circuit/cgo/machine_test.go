@@ -173,7 +173,8 @@ func TestPrintingShowsNoKey(t *testing.T) {
 }
 
 // TestForwardingAllocatesOnce covers the moves of a relay that passes cells on
-// and of a client's outer layers: the counter mode's state is the one.
+// and of a client's outer layers, at most once with any implementation: the
+// standard library's counter mode has a state.
 func TestForwardingAllocatesOnce(t *testing.T) {
 	c := newTestCircuit(1, "")
 	cell := testCell(3, "")

@@ -28,23 +28,16 @@ type params interface {
 	// firstCounter makes the last byte of the key stream's first counter block
 	// for PRF(T, t) from the last byte of UH(B, T).
 	firstCounter(last, t byte) byte
-	// newHash returns the universal hash under key, keySize bytes, which stays
-	// the caller's.
-	newHash(key []byte) universalHash
-}
-
-// universalHash is almost-xor-universal over inputs of equal length. It does
-// not keep x and is not safe for concurrent use.
-type universalHash interface {
-	sum(x []byte) [TagSize]byte
+	// newKeys returns keys that are still to be expanded.
+	newKeys() expanded
 }
 
 // production is what version 1 speaks.
 type production struct{}
 
-func (production) keySize() int                     { return productionKeySize }
-func (production) payloadSize() int                 { return productionPayloadSize }
-func (production) newHash(key []byte) universalHash { return newGHASH(key) }
+func (production) keySize() int      { return productionKeySize }
+func (production) payloadSize() int  { return productionPayloadSize }
+func (production) newKeys() expanded { return selected.empty() }
 
 // firstCounter ignores the hash's last byte: the payload takes 127 blocks and
 // UPDATE the 9 behind them, so one byte counts them all without a carry.

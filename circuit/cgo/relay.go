@@ -36,8 +36,8 @@ func (r *RelayForward) Open(c []byte) (recognised bool) {
 // Cells is the number of cells opened. Spec: protocol §3.
 func (r *RelayForward) Cells() uint64 { return r.layer.cells }
 
-// Shrink drops the expanded keys, nine tenths of the machine's memory. The
-// next cell makes them again, for about a microsecond. For idle circuits.
+// Shrink drops the expanded keys, most of the machine's memory. The next cell
+// makes them again, in a microsecond or less. For idle circuits.
 func (r *RelayForward) Shrink() { r.layer.shrink() }
 
 // Wipe clears keys and tags, as far as Go allows. Spec: protocol §3.
@@ -75,8 +75,8 @@ func (r *RelayBackward) Pass(c []byte) { r.layer.encrypt(c) }
 // Cells is the number of cells originated and passed. Spec: protocol §3.
 func (r *RelayBackward) Cells() uint64 { return r.layer.cells }
 
-// Shrink drops the expanded keys, nine tenths of the machine's memory. The
-// next cell makes them again, for about a microsecond. For idle circuits.
+// Shrink drops the expanded keys, most of the machine's memory. The next cell
+// makes them again, in a microsecond or less. For idle circuits.
 func (r *RelayBackward) Shrink() { r.layer.shrink() }
 
 // Wipe clears keys and tags, as far as Go allows. Spec: protocol §3.

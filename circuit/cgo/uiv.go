@@ -3,7 +3,6 @@
 package cgo
 
 import (
-	"crypto/cipher"
 	"crypto/subtle"
 	"fmt"
 	"io"
@@ -14,19 +13,13 @@ import (
 //
 // The expanded keys are made by the first cell that needs them, because
 // circuits are created in floods and idle for hours: a layer without them
-// holds a tenth of the memory. Spec: protocol §3.
+// holds a third of the memory or less. Spec: protocol §3.
 type layer struct {
 	p     params         // nil after wipe
 	seed  [SeedSize]byte // KB | KU | K | B | N, as long as p's keys need
-	chain [TagSize]byte  // T'
-	iv    [TagSize]byte  // scratch: a local one would move to the heap
+	chain block          // T'
 	cells uint64
-
-	// Expanded from seed: all of them or none. Dropped by update, shrink, wipe.
-	kb cipher.Block  // block cipher of the tag
-	u  universalHash // of the tweak, under KU
-	k  cipher.Block  // key stream
-	b  universalHash // of the key stream's start, under B
+	keys  expanded // from seed; nil until the first cell, and after shrink
 }
 
 // newLayer copies seed, KB | KU | K | B | N in p's sizes.
@@ -61,29 +54,21 @@ func (l *layer) encrypt(c []byte) {
 	l.check(c)
 	l.expand()
 	l.cells++
-	h := l.tweak(c)
-	tag := c[1:headerSize]
-	subtle.XORBytes(tag, tag, h[:])
-	l.kb.Encrypt(tag, tag)
-	subtle.XORBytes(tag, tag, h[:])
+	l.keys.encryptTag(&l.chain, c)
 	l.mask(c)
-	copy(l.chain[:], tag)
+	copy(l.chain[:], c[1:headerSize])
 }
 
 // decrypt is what clients do: the inverse of encrypt in place. T' becomes the
 // tag as it was before, which is also the result: the tag that this hop's
 // relay sees on the side away from the client.
-func (l *layer) decrypt(c []byte) (wire [TagSize]byte) {
+func (l *layer) decrypt(c []byte) (wire block) {
 	l.check(c)
 	l.expand()
 	l.cells++
-	tag := c[1:headerSize]
-	copy(wire[:], tag)
+	copy(wire[:], c[1:headerSize])
 	l.mask(c)
-	h := l.tweak(c)
-	subtle.XORBytes(tag, tag, h[:])
-	l.kb.Decrypt(tag, tag)
-	subtle.XORBytes(tag, tag, h[:])
+	l.keys.decryptTag(&l.chain, c)
 	l.chain = wire
 	return wire
 }
@@ -98,49 +83,39 @@ func (l *layer) check(c []byte) {
 	}
 }
 
-// tweak hashes T' | command | payload. The 17 bytes before the payload are
-// just as long as T' | command, so they hold these meanwhile and the payload
-// need not be copied.
-func (l *layer) tweak(c []byte) [TagSize]byte {
-	header := [headerSize]byte(c)
-	copy(c, l.chain[:])
-	c[headerSize-1] = header[0]
-	h := l.u.sum(c)
-	copy(c, header[:])
-	return h
-}
-
 // mask xors PRF(tag, 0) into the payload of c.
 func (l *layer) mask(c []byte) {
-	payload := c[headerSize:]
-	l.prf(c[1:headerSize], 0).XORKeyStream(payload, payload)
+	l.keys.xorKeyStream(c[headerSize:], l.counter(c[1:headerSize], 0))
 }
 
-// prf returns PRF(tag, t) as a stream. tag is 16 bytes.
-func (l *layer) prf(tag []byte, t byte) cipher.Stream {
-	l.iv = l.b.sum(tag)
-	last := &l.iv[TagSize-1]
-	*last = l.p.firstCounter(*last, t)
-	return cipher.NewCTR(l.k, l.iv[:])
+// counter returns the first counter block of PRF(tag, t). tag is 16 bytes.
+func (l *layer) counter(tag []byte, t byte) counter {
+	first := l.keys.start(tag)
+	first.low = first.low&^0xff | uint64(l.p.firstCounter(byte(first.low), t))
+	return first
 }
 
-// expand makes the four key schedules unless they are there.
+// expand makes the expanded keys unless they are there.
 func (l *layer) expand() {
-	if l.kb != nil {
-		return
+	if l.keys == nil {
+		l.keys = l.p.newKeys()
+		l.keys.expand(l.seed[:4*l.p.keySize()])
 	}
-	n := l.p.keySize()
-	l.kb = newAES(l.seed[:n])
-	l.u = l.p.newHash(l.seed[n : 2*n])
-	l.k = newAES(l.seed[2*n : 3*n])
-	l.b = l.p.newHash(l.seed[3*n : 4*n])
 }
 
-// shrink drops what expand made.
-func (l *layer) shrink() { l.kb, l.u, l.k, l.b = nil, nil, nil, nil }
+// shrink wipes and drops the expanded keys.
+func (l *layer) shrink() {
+	if l.keys != nil {
+		l.keys.wipe()
+		l.keys = nil
+	}
+}
 
 // wipe clears the layer; a later use panics.
-func (l *layer) wipe() { *l = layer{} }
+func (l *layer) wipe() {
+	l.shrink()
+	*l = layer{}
+}
 
 // redact prints a machine's name instead of its keys.
 func redact(s fmt.State, name string) { _, _ = io.WriteString(s, "cgo."+name+"(redacted)") }

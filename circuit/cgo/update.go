@@ -3,12 +3,14 @@
 package cgo
 
 // update is UPDATE: keys and nonce become PRF(N, 1). The old ones cannot be
-// computed from the new ones. Spec: protocol §3.
+// computed from the new ones, which take their place at once, also among the
+// expanded keys. Spec: protocol §3.
 func (l *layer) update() {
 	l.expand()
-	stream := l.prf(l.nonce(), 1)
-	next := l.seed[:4*l.p.keySize()+TagSize]
+	n := 4 * l.p.keySize()
+	next := l.seed[:n+TagSize]
+	first := l.counter(l.nonce(), 1)
 	clear(next)
-	stream.XORKeyStream(next, next)
-	l.shrink()
+	l.keys.xorKeyStream(next, first)
+	l.keys.expand(next[:n])
 }
