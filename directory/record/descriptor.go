@@ -275,9 +275,6 @@ func SealDescriptor(d *Descriptor, nid [NetworkIDSize]byte, key ed25519.PrivateK
 	return b, nil
 }
 
-// descriptorKind labels a descriptor's signature.
-const descriptorKind = "descriptor"
-
 // OpenDescriptor reads and verifies a signed descriptor of at most
 // MaxDescriptorSize bytes: form, bounds, signature, family, time.
 // Errors: those of DecodeSigned, DecodeDescriptor, Signed.Verify, CheckTime.

@@ -19,9 +19,6 @@ func BodyDigest(payload []byte) ([32]byte, error) {
 	return Hash("body", Sized(body)), nil
 }
 
-// Classes of records, as items are named by. Spec: directory §3.
-const ClassDescriptor = 'D'
-
 // ItemDigest names a record: H("item", class, payload). A second signature on the
 // same payload is the same item. Spec: directory §1.
 func ItemDigest(class byte, payload []byte) [32]byte {

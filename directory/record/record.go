@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: BSD-3-Clause
 
-// Package record holds what relays say about themselves: the name of a relay
-// (RID), its addresses, keys and exit policy summary, and the signed descriptor
-// that carries them. Codecs and rules only: who accepts a record, spreads it or
-// votes on it is decided elsewhere. Candidates, vouchers, tombstones and evidence
-// are records too and belong here.
+// Package record holds what relays say about themselves and about each other: the
+// name of a relay (RID), its addresses, keys and exit policy summary, the signed
+// descriptor that carries them; candidates with their vouchers and entry
+// statements; tombstones; evidence. Codecs and rules only: who accepts a record,
+// spreads it or votes on it is decided elsewhere.
 //
 // A signed record is the CBOR array [alg, sig, payload, ?cert]. The signature is
 // over the raw bytes "chive <kind> v1" | network id | payload; nothing is ever
@@ -22,6 +22,17 @@
 //	7 VRF key 32             16 nickname <= 19 B
 //	8 committee keys         17 contact <= 128 B
 //	  [[term, key 32], ...]
+//
+// The others, maps too:
+//
+//	candidate  0 version, 1 descriptor, 2 work [epoch, nonce, stamp], 3 voucher, 4 entry statement
+//	voucher    0 version, 1 sponsor rid 16, 2 identity 32, 3 day
+//	entry      0 version, 1 entry rid 16, 2 candidate rid 16, 3 body digest 32, 4 addresses, 5 epoch
+//	tombstone  0 version, 1 identity 32, 2 signing key 32, 3 until, Unix s
+//	evidence   0 version, 1 kind, 2 signer 32, 3 first, 4 second
+//
+// Candidate and evidence hold signed records as byte strings and have no signature
+// of their own; the other three are payloads of signed records.
 //
 // Nothing here is safe for concurrent change; values that nobody changes may be
 // read by any number of goroutines.

@@ -27,6 +27,8 @@ var panics = map[string]string{
 	"directory/snapshot/header.go":      "a header built here does not encode",
 	"directory/snapshot/table.go":       "a genesis document that was checked makes no table",
 	"directory/sync/server.go":          "a refusal built here does not encode",
+	"directory/vrf/scalar.go":           "the curve library refuses bytes whose size was checked",
+	"directory/vrf/vrf.go":              "a key's own point does not decode, or 256 hashes in a row are no point",
 	"internal/strictcbor/check.go":      "an item that was checked is decoded otherwise",
 	"internal/strictcbor/strictcbor.go": "the module's options in the source are refused",
 }
@@ -34,9 +36,13 @@ var panics = map[string]string{
 // sleepers lists the test files that may call time.Sleep, with the reason. To
 // wait is none: tests wait for an event, or for synctest.Wait.
 var sleepers = map[string]string{
-	"client/pool_test.go":     "in a bubble: virtual time passes so that circuits age",
-	"testnet/stream_test.go":  "in a bubble: destinations are slow and silent for virtual minutes",
-	"testnet/network_test.go": "in a bubble: virtual minutes pass so that circuits age",
+	"client/pool_test.go":      "in a bubble: virtual time passes so that circuits age",
+	"client/ahead_test.go":     "in a bubble: virtual time passes so that handshakes age",
+	"client/attach_test.go":    "in a bubble: virtual time passes so that the start is over",
+	"testnet/join_test.go":     "in a bubble: virtual time passes so that the start is over",
+	"testnet/observer_test.go": "in a bubble: a virtual minute passes so that circuits end",
+	"testnet/stream_test.go":   "in a bubble: destinations are slow and silent for virtual minutes",
+	"testnet/network_test.go":  "in a bubble: virtual minutes pass so that circuits age",
 }
 
 // checkBubbles finds virtual time entered past testutil.Bubble (rule 5): yamux

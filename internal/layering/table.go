@@ -69,9 +69,10 @@ var (
 	basics      = []string{"internal/key", "internal/strictcbor"}
 	circuitPure = []string{"circuit", "circuit/cell", "circuit/cgo", "circuit/handshake"}
 	directories = []string{ // leftwards: each may import those before it
-		"directory/record", "directory/genesis", "directory/snapshot", "directory/vrf",
-		"directory/committee", "directory/gossip", "directory/reconcile", "directory/sybil",
-		"directory/weight", "directory/path", "directory/sync", "directory",
+		"directory/record", "directory/genesis", "directory/vrf", "directory/snapshot",
+		"directory/weight", "directory/sybil", "directory/committee", "directory/transition",
+		"directory/vote", "directory/reconcile", "directory/gossip", "directory/path", "directory/sync",
+		"directory",
 	}
 	roleInternals = []string{
 		"internal/key", "internal/puzzle", "internal/redact", "internal/store", "internal/limit", "internal/metrics",

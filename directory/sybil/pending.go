@@ -1,0 +1,285 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
+package sybil
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+	"time"
+
+	"chive/directory/genesis"
+	"chive/directory/record"
+)
+
+// Bounds of the store of candidates. Spec: directory §3 (class C), §7.
+const (
+	// MinPending is its bound in a small network; in a larger one it is
+	// PendingPerRelay for each relay of the table.
+	MinPending      = 5000
+	PendingPerRelay = 2
+	// waitingPart of it is for candidates whose work nobody has checked here yet:
+	// what cost nothing cannot drive out what did.
+	waitingPart = 8
+	// CheckGap is the shortest time between two checks of work.
+	CheckGap = time.Second / 2
+)
+
+// Candidate is one who waits. What it carries was verified but for the work.
+type Candidate struct {
+	RID       record.RID
+	Digest    [32]byte // of the item
+	Seq       uint64   // of the descriptor
+	Body      [32]byte // body digest of the descriptor
+	Vouched   bool
+	Sponsor   record.RID // when vouched
+	Entry     record.RID // the relay that introduced it
+	Work      record.Work
+	Expires   time.Time // of the descriptor
+	Data      []byte    // the item; kept, not copied, never changed
+	Challenge Challenge // what Work solves
+}
+
+// held is a candidate with what the store knows of it.
+type held struct {
+	Candidate
+	received uint64    // epoch of the first record of this rid
+	changed  time.Time // when this record came
+	place    uint64    // of arrival
+	bits     int       // of work
+	checked  bool
+}
+
+// Outcome says what Put did.
+type Outcome uint8
+
+// Outcomes of Put.
+const (
+	Taken   Outcome = iota // it waits, for its work to be checked or for its turn
+	Known                  // it was there, or a newer one is
+	Refused                // no room, too soon, or too many from that entry relay
+)
+
+// Pending is the store of candidates. Nothing in it reaches clients or counts
+// toward a cap. It is bounded by max(MinPending, PendingPerRelay x relays): when the
+// part for unchecked candidates is full newer ones are refused; when the rest is
+// full the least work goes, among equals the newest.
+type Pending struct {
+	params  genesis.Params
+	bound   int
+	all     map[record.RID]*held
+	digests map[[32]byte]record.RID
+	waiting []*held // unchecked, by arrival
+	arrived uint64
+	checkAt time.Time // when the next check may be
+
+	entries    map[record.RID]int // introductions in the hour that began at entriesAt
+	entriesAt  time.Time
+	maxEntries int
+}
+
+// NewPending returns an empty store for a table of n relays.
+func NewPending(p genesis.Params, n int) *Pending {
+	s := &Pending{
+		params: p, all: make(map[record.RID]*held), digests: make(map[[32]byte]record.RID),
+		entries: make(map[record.RID]int), maxEntries: JoinsPerHour,
+	}
+	if p.AdmitRate == 0 && p.AdmitFloor == 0 {
+		s.maxEntries = Unlimited
+	}
+	s.Resize(n)
+	return s
+}
+
+// Resize fits the bound to a table of n relays, and evicts what is too much.
+func (s *Pending) Resize(n int) {
+	s.bound = max(MinPending, PendingPerRelay*n)
+	for len(s.waiting) > s.maxWaiting() {
+		s.drop(s.waiting[len(s.waiting)-1])
+	}
+	s.evict()
+}
+
+func (s *Pending) maxWaiting() int { return s.bound / waitingPart }
+func (s *Pending) maxChecked() int { return s.bound - s.maxWaiting() }
+
+// Len returns how many candidates are held, and how many of them wait for a check.
+func (s *Pending) Len() (all, waiting int) { return len(s.all), len(s.waiting) }
+
+// Put takes a candidate whose signatures, salt and stamp hold, received at now in an
+// epoch. A rid is there once. A higher seq, no sooner than republish_gap after the
+// last, replaces it, and so does a voucher at the same seq; the time it has waited
+// stays. Of each entry relay JoinsPerHour are taken in an hour.
+// Spec: protocol §7 (ADM-6).
+func (s *Pending) Put(c Candidate, epoch uint64, now time.Time) Outcome {
+	old := s.all[c.RID]
+	if old != nil {
+		better := c.Seq > old.Seq || (c.Seq == old.Seq && c.Vouched && !old.Vouched)
+		switch {
+		case !better:
+			return Known
+		case now.Sub(old.changed) < s.params.RepublishGap:
+			return Refused
+		}
+	}
+	checked := s.params.WorkBits == 0 || (old != nil && old.checked && old.Work == c.Work)
+	if !checked && len(s.waiting) >= s.maxWaiting() && (old == nil || old.checked) {
+		return Refused
+	}
+	if !s.introduced(c.Entry, now) {
+		return Refused
+	}
+	s.arrived++
+	h := &held{Candidate: c, received: epoch, changed: now, place: s.arrived, checked: checked}
+	if old != nil {
+		h.received, h.place, h.bits = old.received, old.place, old.bits
+		s.drop(old)
+	}
+	s.all[c.RID], s.digests[c.Digest] = h, c.RID
+	if !checked {
+		h.bits = 0
+		s.waiting = append(s.waiting, h)
+		return Taken
+	}
+	s.evict()
+	if s.all[c.RID] != h {
+		return Refused
+	}
+	return Taken
+}
+
+// introduced counts one candidate of an entry relay.
+func (s *Pending) introduced(entry record.RID, now time.Time) bool {
+	if now.Sub(s.entriesAt) >= time.Hour {
+		s.entriesAt = now
+		clear(s.entries)
+	}
+	if s.entries[entry] >= s.maxEntries {
+		return false
+	}
+	s.entries[entry]++
+	return true
+}
+
+// NextCheck returns the candidate whose work is to be checked now, at most one each
+// CheckGap; Checked has to follow. It returns false while none waits or it is too
+// soon, and then when to ask again (zero: after the next Put).
+// Spec: directory §7 (work at <= 2 per second).
+func (s *Pending) NextCheck(now time.Time) (c Candidate, again time.Time, ok bool) {
+	if len(s.waiting) == 0 {
+		return Candidate{}, time.Time{}, false
+	}
+	if now.Before(s.checkAt) {
+		return Candidate{}, s.checkAt, false
+	}
+	s.checkAt = now.Add(CheckGap)
+	h := s.waiting[0]
+	s.waiting = append(slices.Delete(s.waiting, 0, 1), h) // to the end, so that one lost answer stops nobody
+	return h.Candidate, s.checkAt, true
+}
+
+// Checked tells how many bits of work a candidate has brought. Too few, and it is
+// dropped; otherwise it takes its place, from which it may drive another out. It
+// reports whether the candidate is held: then it is to be spread.
+func (s *Pending) Checked(digest [32]byte, bits int) bool {
+	rid, ok := s.digests[digest]
+	if !ok || s.all[rid].checked {
+		return ok
+	}
+	h := s.all[rid]
+	if bits < s.params.WorkBits {
+		s.drop(h)
+		return false
+	}
+	s.unqueue(h)
+	h.bits, h.checked = bits, true
+	s.evict()
+	return s.all[rid] == h
+}
+
+// evict drops the least work, among equals the newest, until the bound holds.
+func (s *Pending) evict() {
+	for len(s.all)-len(s.waiting) > s.maxChecked() {
+		var least *held
+		for _, h := range s.all {
+			if h.checked && (least == nil || cmp.Or(cmp.Compare(h.bits, least.bits), cmp.Compare(least.place, h.place)) < 0) {
+				least = h
+			}
+		}
+		s.drop(least)
+	}
+}
+
+func (s *Pending) unqueue(h *held) {
+	if i := slices.Index(s.waiting, h); i >= 0 {
+		s.waiting = slices.Delete(s.waiting, i, i+1)
+	}
+}
+
+func (s *Pending) drop(h *held) {
+	if !h.checked {
+		s.unqueue(h)
+	}
+	delete(s.all, h.RID)
+	delete(s.digests, h.Digest)
+}
+
+// Remove forgets a relay: it was admitted, or revoked.
+func (s *Pending) Remove(rid record.RID) {
+	if h := s.all[rid]; h != nil {
+		s.drop(h)
+	}
+}
+
+// Expire forgets candidates whose descriptor or salt is over.
+// Spec: protocol §7 (ADM-2).
+func (s *Pending) Expire(epoch uint64, now time.Time) {
+	for _, h := range s.all {
+		stale := Needed(s.params) && h.Work.Epoch <= epoch && CheckSalt(s.params, h.Work.Epoch, epoch) != nil
+		if stale || !now.Before(h.Expires) {
+			s.drop(h)
+		}
+	}
+}
+
+// Get returns a candidate's record and reports whether its work was checked.
+func (s *Pending) Get(rid record.RID) (c Candidate, checked, ok bool) {
+	h := s.all[rid]
+	if h == nil {
+		return Candidate{}, false, false
+	}
+	return h.Candidate, h.checked, true
+}
+
+// ByDigest returns the candidate that an item digest names.
+func (s *Pending) ByDigest(digest [32]byte) (record.RID, bool) {
+	rid, ok := s.digests[digest]
+	return rid, ok
+}
+
+// Digests returns the items of checked candidates, by rising rid: what others may
+// have.
+func (s *Pending) Digests() [][32]byte {
+	var out [][32]byte
+	for _, rid := range slices.SortedFunc(maps.Keys(s.all), record.RID.Compare) {
+		if h := s.all[rid]; h.checked {
+			out = append(out, h.Digest)
+		}
+	}
+	return out
+}
+
+// Draw returns the candidates of a lane in the order of a beacon's lottery: checked,
+// and received before the epoch that HeldBefore tells. The vouched lane is for those
+// with a voucher, the open lane for those without.
+// Spec: protocol §7 (ADM-3).
+func (s *Pending) Draw(beacon [32]byte, before uint64, lane Lane) []record.RID {
+	var out []record.RID
+	for rid, h := range s.all {
+		if h.checked && h.received < before && h.Vouched == (lane == LaneVouched) {
+			out = append(out, rid)
+		}
+	}
+	Order(beacon, out)
+	return out
+}

@@ -1,0 +1,270 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
+package sybil
+
+import (
+	"math"
+	"slices"
+	"testing"
+	"time"
+
+	"chive/directory/genesis"
+	"chive/directory/record"
+)
+
+func start() time.Time { return time.Unix(1_800_000_000, 0) }
+
+// waiting returns candidate n; each group of ten came through one entry relay.
+func waiting(n int) Candidate {
+	return Candidate{
+		RID: ridOf(n), Digest: hashOf("digest", n), Seq: 1, Entry: ridOf(1_000_000 + n/10),
+		Work: record.Work{Epoch: 100, Nonce: uint64(n)}, Expires: start().Add(7 * 24 * time.Hour),
+	}
+}
+
+// checkAll answers every check with bits(n) of candidate n, and returns the time
+// that it took.
+func checkAll(s *Pending, now time.Time, bits func(nonce uint64) int) time.Time {
+	for {
+		c, again, ok := s.NextCheck(now)
+		if !ok {
+			if again.IsZero() {
+				return now
+			}
+			now = again
+			continue
+		}
+		s.Checked(c.Digest, bits(c.Work.Nonce))
+	}
+}
+
+// Spec: ADM-6.
+func TestPendingBoundsAndEviction(t *testing.T) {
+	p := genesis.Public()
+	s := NewPending(p, 100)
+	now := start()
+	taken := 0
+	for n := range 2 * MinPending {
+		if s.Put(waiting(n), 100, now) == Taken {
+			taken++
+		}
+		if n == MinPending/waitingPart-1 {
+			if all, unchecked := s.Len(); all != taken || unchecked != MinPending/waitingPart || taken != MinPending/waitingPart {
+				t.Errorf("%d taken, %d held, %d unchecked", taken, all, unchecked)
+			}
+		}
+	}
+	if taken != MinPending/waitingPart {
+		t.Errorf("%d unchecked taken: what costs nothing has driven something out", taken)
+	}
+	// Filled with work of 12 to 15 bits.
+	n := 0
+	for len(s.all)-len(s.waiting) < s.maxChecked() {
+		for ; s.Put(waiting(n), 100, now) != Refused; n++ {
+		}
+		now = checkAll(s, now, func(nonce uint64) int { return 12 + int(nonce%4) })
+	}
+	all, unchecked := s.Len()
+	if all != MinPending-MinPending/waitingPart || unchecked != 0 {
+		t.Fatalf("%d held, %d unchecked", all, unchecked)
+	}
+	one := func(n, bits int) bool {
+		c := waiting(n)
+		if got := s.Put(c, 100, now); got != Taken {
+			t.Fatalf("candidate %d: %d", n, got)
+		}
+		now = now.Add(CheckGap)
+		if _, _, ok := s.NextCheck(now); !ok {
+			t.Fatal("no check")
+		}
+		return s.Checked(c.Digest, bits)
+	}
+	if one(1<<20, 12) {
+		t.Error("the least work, and newest: stayed")
+	}
+	newest := ridOf(0) // the newest with 12 bits
+	for k := range n {
+		if h := s.all[ridOf(k)]; h != nil && h.bits == 12 {
+			newest = h.RID
+		}
+	}
+	if !one(1<<20+100, 13) {
+		t.Error("more work than the least was not taken")
+	}
+	if _, _, held := s.Get(newest); held {
+		t.Error("somebody else than the newest of the least was driven out")
+	}
+	if one(1<<20+200, 11) {
+		t.Error("too little work: stayed")
+	}
+	if all, _ := s.Len(); all != s.maxChecked() {
+		t.Errorf("%d held", all)
+	}
+	s.Resize(MinPending)
+	if s.bound != 2*MinPending {
+		t.Errorf("bound of a larger table: %d", s.bound)
+	}
+	s.Resize(10)
+	if all, _ := s.Len(); all != s.maxChecked() {
+		t.Errorf("%d held after the table shrank", all)
+	}
+}
+
+// Spec: ADM-6.
+func TestPendingReplacesWhatIsNewer(t *testing.T) {
+	p := genesis.Public()
+	s, now := NewPending(p, 10), start()
+	c := waiting(1)
+	put := func(change func(c *Candidate), epoch uint64, now time.Time) Outcome {
+		next := c
+		change(&next)
+		got := s.Put(next, epoch, now)
+		if got == Taken {
+			c = next
+		}
+		return got
+	}
+	if put(func(*Candidate) {}, 100, now) != Taken || put(func(*Candidate) {}, 100, now) != Known {
+		t.Fatal("once, and again")
+	}
+	if !s.Checked(c.Digest, 12) || !s.Checked(c.Digest, 0) {
+		t.Error("checked, and again")
+	}
+	later := now.Add(p.RepublishGap)
+	next := func(c *Candidate) { c.Seq, c.Digest = 2, hashOf("digest", 100) }
+	if got := put(next, 110, later.Add(-1)); got != Refused {
+		t.Errorf("too soon: %d", got)
+	}
+	if got := put(next, 110, later); got != Taken {
+		t.Errorf("a newer descriptor: %d", got)
+	}
+	if _, checked, _ := s.Get(c.RID); !checked {
+		t.Error("the same work has to be checked again")
+	}
+	if got := s.Draw(hashOf("b", 1), 101, LaneOpen); !slices.Equal(got, []record.RID{c.RID}) {
+		t.Errorf("its time began anew: %v", got)
+	}
+	if put(func(c *Candidate) { c.Seq = 1; c.Digest = hashOf("digest", 101) }, 120, later.Add(time.Hour)) != Known {
+		t.Error("an older descriptor")
+	}
+	if put(func(c *Candidate) { c.Vouched, c.Digest = true, hashOf("digest", 102) }, 120, later.Add(time.Hour)) != Taken {
+		t.Error("the same with a voucher")
+	}
+	if len(s.Draw(hashOf("b", 1), math.MaxUint64, LaneOpen)) != 0 || len(s.Draw(hashOf("b", 1), math.MaxUint64, LaneVouched)) != 1 {
+		t.Error("a voucher moves to the other lane")
+	}
+	if put(func(c *Candidate) { c.Seq, c.Work.Nonce, c.Digest = 3, 99, hashOf("digest", 103) }, 130, later.Add(2*time.Hour)) != Taken {
+		t.Error("other work")
+	}
+	if _, checked, _ := s.Get(c.RID); checked || len(s.Digests()) != 0 {
+		t.Error("other work passes unchecked")
+	}
+	if len(s.all) != 1 || len(s.digests) != 1 || len(s.waiting) != 1 {
+		t.Errorf("%d, %d, %d entries for one relay", len(s.all), len(s.digests), len(s.waiting))
+	}
+	if rid, ok := s.ByDigest(c.Digest); !ok || rid != c.RID {
+		t.Error("not found by its digest")
+	}
+	s.Remove(c.RID)
+	s.Remove(c.RID)
+	if all, unchecked := s.Len(); all != 0 || unchecked != 0 || len(s.digests) != 0 {
+		t.Error("something left")
+	}
+	if s.Checked(c.Digest, 60) {
+		t.Error("checked after it was removed")
+	}
+}
+
+// Spec: ADM-7.
+func TestChecksAreTwoASecond(t *testing.T) {
+	s, now := NewPending(genesis.Public(), 10), start()
+	for n := range 10 {
+		s.Put(waiting(n), 100, now)
+	}
+	end := checkAll(s, now, func(uint64) int { return 12 })
+	if got := end.Sub(now); got != 9*CheckGap {
+		t.Errorf("ten checks took %v", got)
+	}
+	if len(s.Digests()) != 10 {
+		t.Error("not all checked")
+	}
+	s.Put(waiting(11), 100, end)
+	s.Put(waiting(12), 100, end)
+	first, _, _ := s.NextCheck(end.Add(CheckGap))
+	second, _, ok := s.NextCheck(end.Add(2 * CheckGap))
+	if !ok || first.RID == second.RID {
+		t.Error("a lost answer stops the others")
+	}
+}
+
+// Spec: ADM-6, ADM-2.
+func TestPendingPerEntryRelayAndExpiry(t *testing.T) {
+	p := genesis.Public()
+	s, now := NewPending(p, 10), start()
+	count := func(from int, now time.Time) (taken int) {
+		for n := range 30 {
+			c := waiting(from + n)
+			c.Entry = ridOf(77)
+			if s.Put(c, 100, now) == Taken {
+				taken++
+			}
+		}
+		return taken
+	}
+	if got := count(0, now); got != JoinsPerHour {
+		t.Errorf("%d of one entry relay", got)
+	}
+	if got := count(100, now.Add(time.Hour)); got != JoinsPerHour {
+		t.Errorf("%d in the next hour", got)
+	}
+	checkAll(s, now, func(uint64) int { return 12 })
+	s.Expire(100+SaltDays*24, now)
+	if all, _ := s.Len(); all != 2*JoinsPerHour {
+		t.Errorf("%d left while salts hold", all)
+	}
+	s.Expire(101+SaltDays*24, now)
+	if all, _ := s.Len(); all != 0 {
+		t.Errorf("%d left after their salts", all)
+	}
+	s.Put(waiting(1), 100, now)
+	s.Expire(100, now.Add(7*24*time.Hour))
+	if all, _ := s.Len(); all != 0 {
+		t.Error("an expired descriptor stays")
+	}
+	free := NewPending(genesis.Testnet(), 10)
+	for n := range 100 {
+		c := waiting(n)
+		c.Entry, c.Work = ridOf(77), record.Work{}
+		if free.Put(c, 0, now) != Taken {
+			t.Fatal("a testnet asks for nothing")
+		}
+	}
+	if len(free.Draw(hashOf("b", 1), HeldBefore(genesis.Testnet(), 0), LaneOpen)) != 100 {
+		t.Error("and nobody waits")
+	}
+}
+
+func TestPendingDependsOnNoMapOrder(t *testing.T) {
+	run := func() (out []record.RID) {
+		s, now := NewPending(genesis.Public(), 10), start()
+		s.bound = 80
+		for n := range 200 {
+			s.Put(waiting(n), 100, now)
+			now = checkAll(s, now.Add(time.Second), func(nonce uint64) int { return 12 + int(nonce*7%5) })
+		}
+		out = s.Draw(hashOf("b", 1), math.MaxUint64, LaneOpen)
+		for _, d := range s.Digests() {
+			out = append(out, record.RID(d[:16]))
+		}
+		return out
+	}
+	want := run()
+	if len(want) != 140 {
+		t.Fatalf("%d", len(want))
+	}
+	for range 5 {
+		if !slices.Equal(run(), want) {
+			t.Fatal("another run, another result")
+		}
+	}
+}
