@@ -54,30 +54,15 @@ func (o *Origin) Hops() int { return o.hops }
 // the others. EventExtended says that it is there. ErrState while another hop
 // is being added, while streams are open, or at MaxHops.
 func (o *Origin) Extend(t Target) error {
-	if o.pending != nil || o.gone || o.hops == MaxHops || len(o.table) > 0 {
+	if !o.extensible() {
 		return ErrState
 	}
-	cm := features.encode()
-	hs, create, err := handshake.Start(o.random, t.RID, t.Onion, &cm)
+	p, err := Prepare(o.random, t)
 	if err != nil {
 		return err
 	}
-	if o.hops == 0 {
-		if err := cell.PutHandshake(o.raw(), cell.Create, create); err != nil {
-			return err
-		}
-	} else {
-		addrs := t.Addrs[:min(len(t.Addrs), cell.MaxLinkSpecifiers)]
-		body, err := cell.Extend{RID: t.RID, Addrs: addrs, Handshake: create}.Append(nil)
-		if err != nil {
-			return ErrState
-		}
-		if err := o.sendEarly(cell.TypeExtend, 0, body); err != nil {
-			return err
-		}
-	}
-	o.pending = hs
-	return nil
+	defer p.Wipe()
+	return o.ExtendPrepared(p)
 }
 
 // Receive takes one cell from the first link, in place. DESTROY is reported as

@@ -28,6 +28,10 @@ type Progress struct {
 const (
 	retryFirst = 250 * time.Millisecond
 	retryMax   = 10 * time.Second
+
+	// startQuiet is how long the first circuit stays the only one, unless more are
+	// asked for: what is built ahead must not hold up the first request.
+	startQuiet = time.Second
 )
 
 // bootstrap brings the client to its first open circuit. It is false when ctx
@@ -39,6 +43,9 @@ func (c *Client) bootstrap(ctx context.Context) bool {
 		err := c.firstCircuit(ctx)
 		if err == nil {
 			c.progress(Progress{Percent: 100, Tag: "done"})
+			c.mu.Lock()
+			c.quietUntil = time.Now().Add(startQuiet)
+			c.mu.Unlock()
 			close(c.ready)
 			return true
 		}
@@ -65,16 +72,15 @@ func (c *Client) firstCircuit(ctx context.Context) error {
 	c.progress(Progress{Percent: 70, Tag: "loading_directory"})
 	c.progress(Progress{Percent: 75, Tag: "choosing_guards"})
 	c.progress(Progress{Percent: 85, Tag: "building_circuit"})
-	_, err := c.construct(ctx, needWeb, nil, nil)
+	_, err := c.construct(ctx, needWeb, nil)
 	if isPathError(err) {
 		// No exit for the web: the network still serves other needs.
-		_, err = c.construct(ctx, needDir, nil, nil)
+		_, err = c.construct(ctx, needDir, nil)
 	}
 	return err
 }
 
-// firstGuard finds a guard that can be reached and holds the same table. One that
-// does not answer the question, or answers it differently, is left for later.
+// firstGuard finds a guard that can be reached.
 func (c *Client) firstGuard(ctx context.Context) error {
 	guards := c.usableGuards()
 	if len(guards) == 0 {
@@ -82,14 +88,12 @@ func (c *Client) firstGuard(ctx context.Context) error {
 	}
 	var last error
 	for _, g := range guards {
-		l, err := c.linkTo(ctx, g)
+		c.tasks.Go(func() { c.beginAhead(g) }) // while the link is being made
+		_, err := c.linkTo(ctx, g)
 		if err == nil {
 			c.progress(Progress{Percent: 10, Tag: "handshake"})
 			c.progress(Progress{Percent: 20, Tag: "loading_checkpoint"})
-			if err = c.checkPeer(ctx, l); err == nil {
-				return nil
-			}
-			c.avoidRelay(g.RID)
+			return nil
 		}
 		if ctx.Err() != nil {
 			return err
@@ -145,8 +149,6 @@ func (c *Client) troubleOf(err error) (cause, text string) {
 		return "filtered", "the guard does not answer. A firewall may drop the connection; another guard is tried."
 	case errors.Is(err, link.ErrHandshake):
 		return "filtered", "the guard did not complete the handshake: it belongs to another network, or something in between interferes."
-	case errors.Is(err, errView):
-		return "directory_stale", "the guard holds another table of relays than this client. Check that both have the same genesis document."
 	case isPathError(err):
 		return "no_peers", err.Error()
 	case errors.As(err, &f):

@@ -22,9 +22,33 @@ const (
 	checkPatience = 10 * time.Second
 	checkEvery    = 24 * time.Hour
 	checkCircuits = 2
+
+	// A question comes so long after the start, or after the one before, at random
+	// in between: none holds up a user, and who sees them does not learn when the
+	// client started.
+	checkSoonest = 5 * time.Second
+	checkLatest  = 15 * time.Second
 )
 
-// checkPeer asks the guard at the other end of l which table it holds.
+// checkGuard asks the first guard which table it holds. One that holds another is
+// left for later.
+func (c *Client) checkGuard(ctx context.Context) error {
+	guards := c.usableGuards()
+	if len(guards) == 0 {
+		return errNoGuard
+	}
+	l, err := c.linkTo(ctx, guards[0])
+	if err != nil {
+		return err
+	}
+	err = c.checkPeer(ctx, l)
+	if errors.Is(err, errView) {
+		c.avoidRelay(guards[0].RID)
+	}
+	return err
+}
+
+// checkPeer asks the relay at the other end of l which table it holds.
 func (c *Client) checkPeer(ctx context.Context, l *link.Link) error {
 	st, err := l.Open(link.StreamDirectory)
 	if err != nil {
@@ -67,21 +91,26 @@ func (c *Client) checkOver(rw io.ReadWriter) error {
 	return errView
 }
 
-// crossCheck asks, through circuits, relays in different places which table they
-// hold: a client that is shown a table of its own would hear of it here. It runs
-// when the client is ready and once a day.
+// crossCheck asks the guard and, through circuits, relays in different places which
+// table they hold: a client that is shown a table of its own would hear of it here. It
+// runs some time after the start and once a day.
 func (c *Client) crossCheck(ctx context.Context) {
+	questions := []func(context.Context) error{c.checkGuard}
+	for range checkCircuits {
+		questions = append(questions, c.checkThrough)
+	}
 	for {
-		for range checkCircuits {
-			if err := c.checkThrough(ctx); errors.Is(err, errView) {
+		for _, ask := range questions {
+			if pause(ctx, checkSoonest+c.random(checkLatest-checkSoonest)) != nil {
+				return
+			}
+			if errors.Is(ask(ctx), errView) {
 				c.cfg.Log.Error().EmbedObject(redact.RoleClient).EmbedObject(redact.Event("table_differs")).
 					Msg("a relay reports another table of relays than this client holds; compare the genesis document with others before relying on this network")
 			}
 		}
-		select {
-		case <-ctx.Done():
+		if pause(ctx, checkEvery) != nil {
 			return
-		case <-time.After(checkEvery):
 		}
 	}
 }

@@ -5,6 +5,7 @@ package client
 import (
 	"context"
 	"errors"
+	"runtime"
 	"sync"
 	"time"
 
@@ -91,25 +92,43 @@ func (c *Client) build(ctx context.Context, path []*snapshot.Relay) (*circ, erro
 		defer close(q.done)
 		q.read()
 	}()
-	for i, r := range path {
-		t := circuit.Target{RID: r.RID, Onion: r.Onion, Addrs: r.Addresses}
-		if err := q.extend(ctx, t); err != nil {
-			var ce *circuitError
-			if !errors.As(err, &ce) {
-				ce = &circuitError{hop: i, timeout: true}
-			}
-			q.close()
-			return nil, ce
-		}
+	if err := q.grow(ctx); err != nil {
+		q.close()
+		return nil, err
 	}
 	return q, nil
 }
 
-// extend adds one hop and waits until it is there.
-func (q *circ) extend(ctx context.Context, t circuit.Target) error {
-	if err := q.car.Do(func() error { return q.o.Extend(t) }); err != nil {
-		return q.failure(err)
+// grow adds the path's hops. While one is awaited, the handshake with the next one is
+// begun, and at last one for another circuit.
+func (q *circ) grow(ctx context.Context) error {
+	p, err := q.c.firstHop(q.path[0])
+	for i := range q.path {
+		if err != nil {
+			return atHop(i, err)
+		}
+		if err := q.car.Do(func() error { return q.o.ExtendPrepared(p) }); err != nil {
+			p.Wipe()
+			return atHop(i, q.failure(err))
+		}
+		runtime.Gosched() // on one processor the cell would wait for what comes now
+		if p = nil; i+1 < len(q.path) {
+			p, err = circuit.Prepare(q.c.cfg.Rand, target(q.path[i+1]))
+		} else {
+			q.c.beginAhead(q.path[0])
+		}
+		if err := q.awaitHop(ctx); err != nil {
+			if p != nil {
+				p.Wipe()
+			}
+			return atHop(i, err)
+		}
 	}
+	return nil
+}
+
+// awaitHop waits until the hop being added is there.
+func (q *circ) awaitHop(ctx context.Context) error {
 	select {
 	case <-q.grown:
 		return nil
@@ -118,6 +137,15 @@ func (q *circ) extend(ctx context.Context, t circuit.Target) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
+}
+
+// atHop says that adding hop i failed, unless err knows better.
+func atHop(i int, err error) error {
+	var ce *circuitError
+	if errors.As(err, &ce) {
+		return ce
+	}
+	return &circuitError{hop: i, timeout: true}
 }
 
 // failure returns why the circuit is gone, or err.

@@ -69,11 +69,12 @@ type Client struct {
 	cells   sync.Pool
 	timeout buildTimeout
 	links   *link.Pool
-	ready   chan struct{} // closed when the first circuit is open
-	over    chan struct{} // closed when Run ends
-	work    chan struct{} // a token for the maintainer
-	save    chan struct{} // a token for the saver
-	builds  chan struct{} // tokens: circuits being built
+	ready   chan struct{}   // closed when the first circuit is open
+	over    chan struct{}   // closed when Run ends
+	work    chan struct{}   // a token for the maintainer
+	save    chan struct{}   // a token for the saver
+	builds  chan struct{}   // tokens: circuits being built
+	life    context.Context // ends with Run; set by it
 	tasks   sync.WaitGroup
 
 	mu         sync.Mutex
@@ -81,10 +82,14 @@ type Client struct {
 	selector   *path.Selector
 	guards     *path.Guards
 	open       []*circ
-	ongoing    map[ongoing]*pending
-	ahead      int
-	aheadAfter time.Time
-	needs      map[need]time.Time
+	ongoing    map[ongoing]*waiter
+	waiters    []*waiter // the same, the first one first
+	building   int       // circuits for them
+	ahead      int       // circuits being built for nobody
+	aheadAfter time.Time // none before it: they failed
+	quietUntil time.Time // few before it: the client has just started
+	heads      []head    // handshakes begun ahead, the oldest first
+	needs      map[need]*demand
 	failed     map[record.RID]time.Time
 	probed     time.Time
 	trouble    string // why the bootstrap stands still
@@ -113,8 +118,8 @@ func New(c Config) (*Client, error) {
 		work:    make(chan struct{}, 1),
 		save:    make(chan struct{}, 1),
 		builds:  make(chan struct{}, maxBuilding),
-		ongoing: make(map[ongoing]*pending),
-		needs:   make(map[need]time.Time),
+		ongoing: make(map[ongoing]*waiter),
+		needs:   make(map[need]*demand),
 		failed:  make(map[record.RID]time.Time),
 	}
 	cl.cells.New = func() any { b := make([]byte, readBuffer); return &b }
@@ -130,6 +135,7 @@ func (c *Client) Run(ctx context.Context) error {
 	}
 	life, end := context.WithCancel(context.WithoutCancel(ctx))
 	defer end()
+	c.life = ctx
 	c.links = link.NewPool(link.PoolConfig{Dial: c.dialLink})
 	c.tasks.Add(1)
 	go func() {
@@ -162,6 +168,10 @@ func (c *Client) Ready() <-chan struct{} { return c.ready }
 func (c *Client) shutdown() {
 	c.mu.Lock()
 	c.closing = true
+	for _, h := range c.heads {
+		h.p.Wipe()
+	}
+	c.heads = nil
 	open := append([]*circ(nil), c.open...)
 	c.mu.Unlock()
 	var wg sync.WaitGroup
@@ -182,6 +192,10 @@ func (c *Client) NewIdentity() {
 	for _, q := range c.open {
 		q.retired = true
 	}
+	for _, w := range c.waiters {
+		w.old = true
+	}
+	clear(c.ongoing)
 	c.mu.Unlock()
 	c.kick()
 }

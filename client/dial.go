@@ -4,6 +4,7 @@ package client
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"io"
 	"net"
@@ -244,9 +245,14 @@ const maxBusy = 8
 // nth time again: longer each time, and never as long as those that it came with.
 func (c *Client) busyPause(n int) time.Duration {
 	const unit = 100 * time.Millisecond
-	var random [1]byte
-	_, _ = io.ReadFull(c.cfg.Rand, random[:]) // without it they would only meet again
-	return time.Duration(n) * unit * time.Duration(128+int(random[0])) / 256
+	return time.Duration(n) * (unit/2 + c.random(unit/2))
+}
+
+// random returns a duration below d.
+func (c *Client) random(d time.Duration) time.Duration {
+	var b [8]byte
+	_, _ = io.ReadFull(c.cfg.Rand, b[:]) // without it everybody would only be less apart
+	return time.Duration(binary.BigEndian.Uint64(b[:]) % uint64(d))
 }
 
 func pause(ctx context.Context, d time.Duration) error {

@@ -3,6 +3,7 @@
 package client
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -21,7 +22,6 @@ const (
 	maxTries    = 3                // distinct paths for one request
 	dirtyLife   = 10 * time.Minute // a circuit takes new streams for so long
 	cleanLife   = time.Hour        // an unused circuit is kept for so long
-	spare       = 2                // circuits kept ahead for each kind of need
 	needLife    = time.Hour        // a port asked for is kept in mind for so long
 	maxNeeds    = 8                // kinds of need kept in mind
 	failedLife  = 2 * time.Minute  // a relay that failed is avoided for so long
@@ -41,110 +41,6 @@ var (
 
 // errNoCircuit wraps nothing: the reasons of builds that failed are in Failure.
 var errClosing = errors.New("client: closing")
-
-// attach returns a circuit for a stream of key, counted as carrying it: one that
-// serves the key already, else an unused one, else a new one. Requests of one key
-// that come at once wait for one circuit instead of building one each. avoid lists
-// last hops that a request has tried. detach gives the circuit back.
-func (c *Client) attach(ctx context.Context, key Isolation, n need, avoid []record.RID) (*circ, error) {
-	c.remember(n)
-	for {
-		if q := c.take(key, n, avoid); q != nil {
-			return q, nil
-		}
-		b, mine := c.await(ongoing{key, n})
-		if mine {
-			q, err := c.construct(ctx, n, avoid, &key)
-			if ctx.Err() != nil {
-				c.built(ongoing{key, n}, nil) // this caller gave up; the others go on
-			} else {
-				c.built(ongoing{key, n}, err)
-			}
-			return q, err
-		}
-		select {
-		case <-b.done:
-			if b.err != nil {
-				return nil, b.err
-			}
-		case <-ctx.Done():
-			return nil, ctx.Err()
-		}
-	}
-}
-
-// ongoing names a circuit that is being built for somebody.
-type ongoing struct {
-	key Isolation
-	n   need
-}
-
-// pending is a build that others wait for.
-type pending struct {
-	done chan struct{}
-	err  error // set before done is closed
-}
-
-// await returns the build of o that is under way, or says that the caller is the
-// one to do it.
-func (c *Client) await(o ongoing) (b *pending, mine bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if b := c.ongoing[o]; b != nil {
-		return b, false
-	}
-	b = &pending{done: make(chan struct{})}
-	c.ongoing[o] = b
-	return b, true
-}
-
-// built lets those go on that wait for o. They share its failure: each building in
-// turn would make the last one wait for all.
-func (c *Client) built(o ongoing, err error) {
-	c.mu.Lock()
-	b := c.ongoing[o]
-	delete(c.ongoing, o)
-	c.mu.Unlock()
-	b.err = err
-	close(b.done)
-}
-
-// take finds an open circuit.
-func (c *Client) take(key Isolation, n need, avoid []record.RID) *circ {
-	now := time.Now()
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	var best *circ
-	for _, q := range c.open {
-		if q.retired || q.streams >= maxStreams || slices.Contains(avoid, q.last().RID) || !serves(q.last(), n) {
-			continue
-		}
-		switch {
-		case q.taken && q.key == key && now.Sub(q.takenAt) < dirtyLife:
-			// Prefer what carries the key already, the fewest streams first.
-			if best == nil || !best.taken || q.streams < best.streams {
-				best = q
-			}
-		case !q.taken && best == nil:
-			best = q
-		}
-	}
-	if best != nil {
-		if !best.taken {
-			c.kick()
-		}
-		best.claim(key, now)
-	}
-	return best
-}
-
-// claim marks q as carrying one more stream of key. Under Client.mu.
-func (q *circ) claim(key Isolation, now time.Time) {
-	if !q.taken {
-		q.taken, q.key, q.takenAt = true, key, now
-	}
-	q.streams++
-}
 
 // detach says that a stream of q has ended.
 func (c *Client) detach(q *circ) {
@@ -166,15 +62,8 @@ func (c *Client) retire(q *circ) {
 	c.kick()
 }
 
-// construct builds a circuit for n, on up to maxTries distinct paths. With a key,
-// the circuit is claimed for it before anybody else can see it.
-func (c *Client) construct(ctx context.Context, n need, avoid []record.RID, key *Isolation) (*circ, error) {
-	select {
-	case c.builds <- struct{}{}:
-		defer func() { <-c.builds }()
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
+// construct builds one circuit for n and adopts it.
+func (c *Client) construct(ctx context.Context, n need, avoid []record.RID) (*circ, error) {
 	var last error
 	for range maxTries {
 		if ctx.Err() != nil {
@@ -190,7 +79,7 @@ func (c *Client) construct(ctx context.Context, n need, avoid []record.RID, key 
 		cancel()
 		if err == nil {
 			c.timeout.add(time.Since(began))
-			if !c.adopt(q, key) {
+			if !c.adopt(q) {
 				q.close()
 				return nil, errClosing
 			}
@@ -265,9 +154,9 @@ func (c *Client) avoidRelay(rid record.RID) {
 	}
 }
 
-// adopt adds a finished circuit, claimed for key if there is one. It is false when the client is closing or holds
-// as many as it may.
-func (c *Client) adopt(q *circ, key *Isolation) bool {
+// adopt adds a finished circuit and hands it to who waits for one. It is false when the
+// client is closing or holds as many as it may.
+func (c *Client) adopt(q *circ) bool {
 	c.guardCircuit(q.path[0].RID, true)
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -281,10 +170,8 @@ func (c *Client) adopt(q *circ, key *Isolation) bool {
 		return false
 	}
 	q.openedAt = time.Now()
-	if key != nil {
-		q.claim(*key, q.openedAt)
-	}
 	c.open = append(c.open, q)
+	c.hand(q, q.openedAt)
 	return true
 }
 
@@ -306,18 +193,24 @@ func (c *Client) forget(q *circ) {
 
 // remember keeps n in mind, so that circuits for it are built ahead.
 func (c *Client) remember(n need) {
+	now := time.Now()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if _, known := c.needs[n]; !known && len(c.needs) >= maxNeeds {
-		oldest := n
-		for k, t := range c.needs {
-			if oldest == n || t.Before(c.needs[oldest]) {
-				oldest = k
+	d := c.needs[n]
+	if d == nil {
+		if len(c.needs) >= maxNeeds {
+			oldest := n
+			for k, e := range c.needs {
+				if oldest == n || e.asked.Before(c.needs[oldest].asked) {
+					oldest = k
+				}
 			}
+			delete(c.needs, oldest)
 		}
-		delete(c.needs, oldest)
+		d = new(demand)
+		c.needs[n] = d
 	}
-	c.needs[n] = time.Now()
+	d.asked = now
 }
 
 // kick wakes the maintainer.
@@ -332,6 +225,8 @@ func (c *Client) kick() {
 func (c *Client) maintain(ctx context.Context) {
 	t := time.NewTicker(maintainEvery)
 	defer t.Stop()
+	quiet := time.AfterFunc(startQuiet, c.kick)
+	defer quiet.Stop()
 	for {
 		for _, q := range c.expired() {
 			c.tasks.Add(1)
@@ -345,7 +240,7 @@ func (c *Client) maintain(ctx context.Context) {
 			go func() {
 				defer c.tasks.Done()
 				defer c.leaveAhead()
-				if _, err := c.construct(ctx, n, nil, nil); err != nil {
+				if err := c.buildAhead(ctx, n); err != nil {
 					c.aheadFailed()
 					c.probe(ctx)
 				}
@@ -358,6 +253,18 @@ func (c *Client) maintain(ctx context.Context) {
 		case <-t.C:
 		}
 	}
+}
+
+// buildAhead builds a circuit that nobody has asked for.
+func (c *Client) buildAhead(ctx context.Context, n need) error {
+	select {
+	case c.builds <- struct{}{}:
+		defer func() { <-c.builds }()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	_, err := c.construct(ctx, n, nil)
+	return err
 }
 
 // maintainEvery bounds how late an expiry is noticed.
@@ -396,32 +303,58 @@ func (c *Client) lacking() []need {
 	now := time.Now()
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.dropHeads(now)
 	if c.closing || now.Before(c.aheadAfter) {
 		return nil
 	}
-	needs := []need{needWeb}
-	for n, t := range c.needs {
-		switch {
-		case now.Sub(t) > needLife:
-			delete(c.needs, n)
-		case n != needWeb && n != needDir:
-			needs = append(needs, n)
-		}
-	}
 	var out []need
-	ahead := c.ahead
-	for _, n := range needs {
+	coming := max(0, c.ahead+c.building-len(c.waiters)) // for nobody in particular
+	for _, w := range c.wishes(now) {
 		have := 0
 		for _, q := range c.open {
-			if !q.taken && !q.retired && serves(q.last(), n) {
+			if !q.taken && !q.retired && serves(q.last(), w.n) {
 				have++
 			}
 		}
-		for ; have+ahead < spare && c.ahead < maxAhead && len(c.open)+c.ahead < maxOpen; have++ {
-			out = append(out, n)
+		// What is coming may serve this need, too; if not, it is lacking later.
+		for ; have+coming < w.count && c.ahead < maxAhead && len(c.open)+c.ahead < maxOpen; coming++ {
+			out = append(out, w.n)
 			c.ahead++
 		}
 	}
+	return out
+}
+
+// wish is how many unused circuits to keep for a need.
+type wish struct {
+	n     need
+	count int
+}
+
+// wishes returns what to keep ready: for the web at least, then for what was asked for
+// lately, in a fixed order. Right after the start it is nothing: the first circuit is
+// alone until it has proved too few. Under Client.mu.
+func (c *Client) wishes(now time.Time) []wish {
+	out := []wish{{needWeb, 1}}
+	busy := false
+	for n, d := range c.needs {
+		count := d.target(now)
+		busy = busy || count > 2
+		switch {
+		case now.Sub(d.asked) > needLife:
+			delete(c.needs, n)
+		case n == needWeb:
+			out[0].count = count
+		case n != needDir:
+			out = append(out, wish{n, count})
+		}
+	}
+	if now.Before(c.quietUntil) && !busy {
+		return nil
+	}
+	slices.SortFunc(out[1:], func(a, b wish) int {
+		return cmp.Or(cmp.Compare(a.n.protocol, b.n.protocol), cmp.Compare(a.n.port, b.n.port))
+	})
 	return out
 }
 

@@ -3,6 +3,7 @@
 package handshake
 
 import (
+	"crypto/mlkem"
 	"crypto/rand"
 	"testing"
 )
@@ -43,6 +44,43 @@ func BenchmarkHandshake(b *testing.B) {
 			}
 		}
 	})
+}
+
+// BenchmarkParts times what the standard library does in a handshake: three X25519
+// for the relay, two and one for the client.
+func BenchmarkParts(b *testing.B) {
+	f := newFixture(b)
+	c, _ := splitCreate(f.create)
+	d, _ := splitCreated(f.created)
+	seed := [32]byte(testBytes(32, "parts"))
+	x := newPrivateKey(&seed)
+	dk, err := mlkem.GenerateKey768()
+	if err != nil {
+		b.Fatal(err)
+	}
+	ek := dk.EncapsulationKey()
+	for _, part := range []struct {
+		name string
+		do   func()
+	}{
+		{"X25519", func() { exchange(x, c.x) }},
+		{"MLKEMKey", func() { _, _ = mlkem.NewDecapsulationKey768(dk.Bytes()) }},
+		{"MLKEMRead", func() { _, _ = mlkem.NewEncapsulationKey768(c.ek) }},
+		{"Encapsulate", func() { ek.Encapsulate() }},
+		{"Decapsulate", func() { _, _ = dk.Decapsulate(d.ct) }},
+		{"Hashes", func() {
+			k := clientKeys(seed[:], c)
+			k.sum(c)
+			_, _, verify := circuitKeys(sharedSecrets{seed[:], seed[:], seed[:]}, c, d)
+			authSum(&verify, c, d)
+		}},
+	} {
+		b.Run(part.name, func(b *testing.B) {
+			for b.Loop() {
+				part.do()
+			}
+		})
+	}
 }
 
 func BenchmarkFilter(b *testing.B) {
