@@ -22,6 +22,7 @@ const (
 	Build     = "circuit_build_p50_milliseconds"
 	Build95   = "circuit_build_p95_milliseconds"
 	Idle      = "round_trip_idle_milliseconds"
+	Awake     = "round_trip_awake_milliseconds"
 	Loaded    = "round_trip_loaded_milliseconds"
 	Built50   = "first_byte_built_p50_milliseconds"
 	Built95   = "first_byte_built_p95_milliseconds"
@@ -53,6 +54,7 @@ func Figures() []Figure {
 		{ID: Build, Title: "circuit of 3 hops, p50", Unit: "ms", Decimals: 2, Goal: 2, Chart: true},
 		{ID: Build95, Title: "circuit of 3 hops, p95", Unit: "ms", Decimals: 2},
 		{ID: Idle, Title: "round trip, idle circuit", Unit: "ms", Decimals: 2, Goal: 2, Chart: true},
+		{ID: Awake, Title: "round trip, one after another", Unit: "ms", Decimals: 2, Goal: 2},
 		{ID: Loaded, Title: "round trip, beside a download", Unit: "ms", Decimals: 2, Goal: 2, Chart: true},
 		{ID: Built50, Title: "first byte, built circuit, p50", Unit: "ms", Decimals: 2, Goal: 2, Chart: true},
 		{ID: Built95, Title: "first byte, built circuit, p95", Unit: "ms", Decimals: 2},
