@@ -15,7 +15,8 @@ import (
 type End struct {
 	params Params
 	out    outbox
-	pad    *rand.ChaCha8 // fills the rest of cells; seeded from the owner's randomness
+	seed   [32]byte      // of pad; from the owner's randomness
+	pad    *rand.ChaCha8 // fills the rest of cells; nil before the first and after shrink
 	window window
 	acker  acker
 	asm    cell.Assembler
@@ -66,16 +67,14 @@ type Event struct {
 
 // init prepares e. random seeds the padding of cells.
 func (e *End) init(p Params, b *Buffers, random io.Reader) error {
-	var seed [32]byte
 	if !p.usable() {
 		return ErrState
 	}
-	if _, err := io.ReadFull(random, seed[:]); err != nil {
+	if _, err := io.ReadFull(random, e.seed[:]); err != nil {
 		return ErrState
 	}
 	e.params = p
 	e.out.buffers = b
-	e.pad = rand.NewChaCha8(seed)
 	e.window = newWindow(p)
 	e.acker = newAcker(p)
 	return nil

@@ -219,6 +219,7 @@ func (h *Hop) extend(m cell.Message) error {
 // Shrink gives back what an idle circuit can do without: the layers' expanded keys
 // are made again with the next cell.
 func (h *Hop) Shrink() {
+	h.shrink()
 	h.forward.Shrink()
 	h.backward.Shrink()
 }

@@ -4,6 +4,7 @@ package circuit
 
 import (
 	"encoding/binary"
+	"math/rand/v2"
 	"time"
 
 	"chive/circuit/cell"
@@ -79,6 +80,9 @@ func (e *End) close() {
 // fill writes padding. A relay that is not the end of the circuit sees none of
 // it, and it carries nothing.
 func (e *End) fill(b []byte) {
+	if e.pad == nil {
+		e.pad = rand.NewChaCha8(e.seed)
+	}
 	for len(b) >= 8 {
 		binary.LittleEndian.PutUint64(b, e.pad.Uint64())
 		b = b[8:]
@@ -87,6 +91,14 @@ func (e *End) fill(b []byte) {
 		var last [8]byte
 		binary.LittleEndian.PutUint64(last[:], e.pad.Uint64())
 		copy(b, last[:])
+	}
+}
+
+// shrink drops the source of padding; the next one begins where no other did.
+func (e *End) shrink() {
+	if e.pad != nil {
+		_, _ = e.pad.Read(e.seed[:])
+		e.pad = nil
 	}
 }
 

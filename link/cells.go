@@ -19,10 +19,6 @@ func (s *Stream) WaitCells() error {
 		return err
 	}
 	defer s.endRead()
-	return s.wait()
-}
-
-func (s *Stream) wait() error {
 	for !s.have {
 		n, err := s.read(s.first[:])
 		if err != nil {
@@ -36,7 +32,7 @@ func (s *Stream) wait() error {
 // ReadCells reads at least one whole cell, and as many more as have arrived and
 // fit into buf, whose capacity must be at least one cell and should be
 // MaxCellsPerWrite or more. The result is a part of buf. It waits if there is
-// nothing; see WaitCells. Errors as Read; a stream that ends inside a cell
+// nothing; see WaitCells and Handler. Errors as Read; a stream that ends inside a cell
 // fails with ErrProtocol.
 func (s *Stream) ReadCells(buf []byte) ([]byte, error) {
 	size := cap(buf) / cell.Size * cell.Size
@@ -50,24 +46,26 @@ func (s *Stream) ReadCells(buf []byte) ([]byte, error) {
 		return nil, err
 	}
 	defer s.endRead()
-	if err := s.wait(); err != nil {
-		return nil, err
+	n := 0
+	if s.have {
+		buf = append(buf[:0], s.first[0])
+		s.have, n = false, 1
 	}
-	buf = buf[:size]
-	buf[0] = s.first[0]
-	s.have = false
-	for n := 1; ; {
+	// What is there of a cell behind whole ones is left for the next call.
+	whole := max(1, (n+s.Buffered())/cell.Size) * cell.Size
+	buf = buf[:min(size, whole)]
+	for {
 		m, err := s.read(buf[n:])
 		n += m
 		switch {
-		case err == io.EOF:
+		case err == io.EOF && n > 0:
 			return nil, ErrProtocol
 		case err != nil:
 			return nil, err
-		case n%cell.Size == 0:
+		case n > 0 && n%cell.Size == 0:
 			return buf[:n], nil
 		}
-		buf = buf[:(n/cell.Size+1)*cell.Size] // the rest of this cell is on its way
+		buf = buf[:max(1, (n+cell.Size-1)/cell.Size)*cell.Size] // the rest of this cell is on its way
 	}
 }
 

@@ -7,8 +7,10 @@ import (
 	"context"
 	"crypto/ed25519"
 	"io"
+	"maps"
 	"net"
 	"net/netip"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -32,6 +34,7 @@ type Link struct {
 	movedAtTick atomic.Int64
 
 	flood controlBucket // the reader's
+	ripe  []*Stream     // the reader's: data for them is on its way to the multiplexer
 
 	mu       sync.Mutex
 	cond     sync.Cond // streams arrived, or the link ended
@@ -270,12 +273,16 @@ func (l *Link) end(err error, hard bool) {
 	l.cond.Broadcast()
 	after := l.after
 	l.after = nil
+	streams := slices.Collect(maps.Values(l.streams))
 	l.mu.Unlock()
 	l.gate.close()
 	if hard {
 		l.wire.kill()
 	} else {
 		l.wire.finish()
+	}
+	for _, s := range streams {
+		s.wake(true)
 	}
 	for _, f := range after {
 		f()

@@ -10,6 +10,7 @@ import (
 
 // Read hands whole frames to the multiplexer.
 func (w *wire) Read(p []byte) (int, error) {
+	w.link.ripen(w.frameLeft > 0)
 	n := 0
 	for n < len(p) {
 		if w.frameLeft > 0 {

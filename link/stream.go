@@ -69,6 +69,12 @@ type Stream struct {
 	ending    bool   // Link.closeStreams is about to end our half
 	last      []byte // what CloseWith leaves to be sent
 
+	// The same; see Handler.
+	handler  Handler
+	handling bool // a goroutine calls it
+	over     bool // nothing more will arrive
+	told     bool // the handler knows that
+
 	// The reader's.
 	typeRead bool // the first byte was taken off
 	have     bool // first holds a byte
@@ -444,6 +450,7 @@ func (s *Stream) CloseWith(cells []byte) error {
 		s.last = bytes.Clone(cells)
 	}
 	s.closed, s.halfEnded = true, true
+	s.handler = nil
 	_ = s.mux.SetReadDeadline(longAgo())
 	_ = s.mux.SetWriteDeadline(longAgo())
 	s.cond.Broadcast()

@@ -3,6 +3,7 @@
 package link
 
 import (
+	"slices"
 	"time"
 )
 
@@ -61,6 +62,12 @@ func (l *Link) receiving(h frame, first byte) (verdict, error) {
 	case frameGoAway:
 		return drop, ErrPeerClosed
 	}
+	var over *Stream
+	defer func() {
+		if over != nil {
+			over.wake(true)
+		}
+	}()
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	s := l.streams[h.stream]
@@ -91,6 +98,7 @@ func (l *Link) receiving(h frame, first byte) (verdict, error) {
 	}
 	if h.flags&flagRST != 0 {
 		l.removeLocked(s)
+		over = s
 		return deliverFlags, nil
 	}
 	hasData := h.kind == frameData && h.length > 0
@@ -114,6 +122,7 @@ func (l *Link) receiving(h frame, first byte) (verdict, error) {
 			return drop, ErrProtocol
 		}
 		s.gotEnd = true
+		over = s
 		if s.sentEnd {
 			l.removeLocked(s)
 		}
@@ -123,8 +132,30 @@ func (l *Link) receiving(h frame, first byte) (verdict, error) {
 			return deliverFlags, nil
 		}
 		s.received.Add(int64(h.length))
+		l.ripe = append(l.ripe, s)
 	}
 	return deliver, nil
+}
+
+// ripen wakes the handlers of streams whose data the multiplexer has stored by now:
+// it has asked for more. Woken before, they would run into its reading of a frame.
+// partial says that it has not got all of the last one yet.
+func (l *Link) ripen(partial bool) {
+	n := len(l.ripe)
+	if partial {
+		n--
+	}
+	if n <= 0 {
+		return
+	}
+	for _, s := range l.ripe[:n] {
+		s.wake(false)
+	}
+	if cap(l.ripe) > maxRipe {
+		l.ripe = append([]*Stream(nil), l.ripe[n:]...)
+		return
+	}
+	l.ripe = slices.Delete(l.ripe, 0, n)
 }
 
 // admitLocked reports whether the peer may open one more stream. Spec: security B5

@@ -88,17 +88,30 @@ func (r *Relay) acceptLinks(ctx context.Context, ln *link.Listener) {
 	}
 }
 
+// neighbour is a link that is being served.
+type neighbour struct {
+	r     *Relay
+	link  *link.Link
+	rid   record.RID      // zero: a client
+	ctx   context.Context // ends with the link
+	admit *rate.Limiter   // of CREATE
+	dirs  chan struct{}   // tokens: directory streams
+	tasks sync.WaitGroup  // its streams, circuits included
+}
+
 // serveLink answers the streams the other side opens, until the link ends.
 func (r *Relay) serveLink(ctx context.Context, l *link.Link) {
 	stop := context.AfterFunc(ctx, func() { _ = l.Close() })
 	defer stop()
 	ctx, cancel := context.WithCancel(ctx)
-	var tasks sync.WaitGroup
-	defer tasks.Wait()
+	rid := r.peerRID(l)
+	n := &neighbour{
+		r: r, link: l, rid: rid, ctx: ctx,
+		admit: newAdmission(rid != record.RID{}, r.genesis.Testnet),
+		dirs:  make(chan struct{}, maxDirectoryPerEnd),
+	}
+	defer n.tasks.Wait()
 	defer cancel()
-	_, isRelay := l.Peer()
-	admit := newAdmission(isRelay, r.genesis.Testnet)
-	dirs := make(chan struct{}, maxDirectoryPerEnd)
 	for {
 		st, kind, err := l.Accept()
 		if err != nil {
@@ -106,20 +119,15 @@ func (r *Relay) serveLink(ctx context.Context, l *link.Link) {
 		}
 		switch kind {
 		case link.StreamCircuit:
-			tasks.Add(1)
-			go func() {
-				defer tasks.Done()
-				r.serveCircuit(ctx, l, st, admit)
-			}()
+			n.tasks.Add(1) // until the circuit's end
+			go n.serveCircuit(st)
 		case link.StreamDirectory:
-			tasks.Add(1)
-			go func() {
-				defer tasks.Done()
+			n.tasks.Go(func() {
 				defer st.Close()
 				stop := context.AfterFunc(ctx, func() { st.Close() })
 				defer stop()
-				r.serveDirectory(ctx, st, dirs)
-			}()
+				r.serveDirectory(st, n.dirs)
+			})
 		default: // gossip and mailboxes are not served yet
 			st.Close()
 		}
@@ -142,6 +150,13 @@ func newAdmission(isRelay, testnet bool) *rate.Limiter {
 // buffer and release lend read buffers, so that idle circuits hold none.
 func (r *Relay) buffer() *[]byte   { return r.cells.Get().(*[]byte) }
 func (r *Relay) release(b *[]byte) { r.cells.Put(b) }
+
+// oneCell is room for a cell that is made or answered once in a circuit's life.
+type oneCell [cell.Size]byte
+
+// cell and releaseCell lend it.
+func (r *Relay) cell() *oneCell         { return r.single.Get().(*oneCell) }
+func (r *Relay) releaseCell(c *oneCell) { r.single.Put(c) }
 
 // observeCell tells the observer, if there is one.
 func (r *Relay) observeCell(peer record.RID, arriving, towardsClient bool, c []byte) {

@@ -3,7 +3,6 @@
 package relay
 
 import (
-	"context"
 	"io"
 
 	dirsync "chive/directory/sync"
@@ -15,7 +14,7 @@ const maxRequests = 256
 // serveDirectory answers directory requests on rw until the other side ends it.
 // slots bounds the streams at once of one link or circuit; beyond it the one
 // request is answered as busy.
-func (r *Relay) serveDirectory(_ context.Context, rw io.ReadWriter, slots chan struct{}) {
+func (r *Relay) serveDirectory(rw io.ReadWriter, slots chan struct{}) {
 	busy := false
 	select {
 	case slots <- struct{}{}:

@@ -6,8 +6,9 @@
 //
 // It has no name for what circuits carry end to end and never imports the
 // client. New does no I/O; Run blocks, owns every goroutine it starts and waits
-// for them. A circuit has one goroutine for the client's side, which is also the
-// writer towards the next relay, and, once extended, one for the next relay's side.
+// for them. An idle circuit has none: a link starts one for the side on which cells
+// arrive (circ, link.Handler), and soon after its last cell a circuit gives back what
+// only busy ones need (warm).
 //
 // Nothing a peer can trigger is logged: it is counted (Status).
 //

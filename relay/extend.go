@@ -16,93 +16,88 @@ import (
 )
 
 // extend reaches the next relay and tells the client how it went.
-func (c *circ) extend(e cell.Extend) {
-	next, created, code := c.reach(e)
+func (c *circ) extend(ctx context.Context, e cell.Extend) {
+	one := c.r.cell()
+	defer c.r.releaseCell(one)
+	next, code := c.reach(ctx, e, one)
 	if code != circuit.ReasonNone {
 		_ = c.car.Do(func() error { return c.hop.Truncated(code) })
 		return
 	}
-	// The goroutine that reads the client's side is also the one that writes to
-	// next: if next does not read, the circuit's end must still reach it.
-	stop := context.AfterFunc(c.ctx, func() { next.Close() })
-	defer stop()
 	c.mu.Lock()
-	ended := c.lost
-	if !ended {
+	over := c.over
+	if !over {
 		c.next, c.to = next, e.RID
 	}
 	c.mu.Unlock()
-	if ended || c.car.Do(func() error { return c.hop.Extended(created) }) != nil {
+	if over || c.car.Do(func() error { return c.hop.Extended(one[1 : 1+handshake.CreatedSize]) }) != nil {
 		next.Close()
 		return
 	}
-	c.backward(next)
+	next.Handle((*nextSide)(c))
 }
 
-// reach opens a circuit stream to the relay named in e and does CREATE with it.
-func (c *circ) reach(e cell.Extend) (*link.Stream, []byte, circuit.Reason) {
+// reach opens a circuit stream to the relay named in e and does CREATE with it, in
+// one, which holds CREATED afterwards.
+func (c *circ) reach(ctx context.Context, e cell.Extend, one *oneCell) (*link.Stream, circuit.Reason) {
 	rid := record.RID(e.RID)
-	if rid == c.r.rid || rid == c.from {
-		return nil, nil, circuit.ReasonRefused
+	if rid == c.r.rid || rid == c.from.rid {
+		return nil, circuit.ReasonRefused
 	}
 	// The addresses are those of the table: a dial is shared by everybody who
 	// extends to that relay, so no client may choose where it goes.
 	known, ok := c.r.cfg.View.Table().Relay(rid)
 	if !ok {
-		return nil, nil, circuit.ReasonUnreachable
+		return nil, circuit.ReasonUnreachable
 	}
 	addrs := c.r.permitted(known.Addresses)
 	if len(addrs) == 0 || len(e.Handshake) != handshake.CreateSize {
-		return nil, nil, circuit.ReasonRefused
+		return nil, circuit.ReasonRefused
 	}
-	ctx, cancel := context.WithTimeout(c.ctx, onwardTimeout)
+	ctx, cancel := context.WithTimeout(ctx, onwardTimeout)
 	defer cancel()
 	l, err := c.r.linkTo(ctx, rid, addrs)
 	if err != nil {
 		if errors.Is(err, link.ErrBusy) {
-			return nil, nil, circuit.ReasonBusy
+			return nil, circuit.ReasonBusy
 		}
-		return nil, nil, circuit.ReasonUnreachable
+		return nil, circuit.ReasonUnreachable
 	}
 	next, err := l.Open(link.StreamCircuit)
 	if err != nil {
-		return nil, nil, circuit.ReasonLinkLost
+		return nil, circuit.ReasonLinkLost
 	}
-	created, code := c.createAt(ctx, next, e.Handshake)
-	if code != circuit.ReasonNone {
+	if code := createAt(ctx, next, e.Handshake, one); code != circuit.ReasonNone {
 		next.Close()
-		return nil, nil, code
+		return nil, code
 	}
-	return next, created, circuit.ReasonNone
+	return next, circuit.ReasonNone
 }
 
-// createAt sends CREATE and waits for CREATED.
-func (c *circ) createAt(ctx context.Context, next *link.Stream, create []byte) ([]byte, circuit.Reason) {
+// createAt sends CREATE and waits for CREATED, both in one.
+func createAt(ctx context.Context, next *link.Stream, create []byte, one *oneCell) circuit.Reason {
 	stop := context.AfterFunc(ctx, func() { next.Close() })
 	defer stop()
-	var out [cell.Size]byte
-	if cell.PutHandshake(out[:], cell.Create, create) != nil {
-		return nil, circuit.ReasonInternal
+	if cell.PutHandshake(one[:], cell.Create, create) != nil {
+		return circuit.ReasonInternal
 	}
-	if next.WriteControl(out[:]) != nil || next.WaitCells() != nil {
-		return nil, circuit.ReasonLinkLost
+	if next.WriteControl(one[:]) != nil {
+		return circuit.ReasonLinkLost
 	}
-	buf := c.r.buffer()
-	defer c.r.release(buf)
-	cells, err := next.ReadCells(*buf)
+	cells, err := next.ReadCells(one[:])
 	if err != nil {
-		return nil, circuit.ReasonLinkLost
+		return circuit.ReasonLinkLost
 	}
 	switch {
 	case cell.Command(cells[0]) == cell.Destroy:
 		if code := circuit.Reason(cells[1]); code != circuit.ReasonNone {
-			return nil, code
+			return code
 		}
-		return nil, circuit.ReasonProtocol // an answer has a reason
-	case cell.Command(cells[0]) != cell.Created || len(cells) != cell.Size:
-		return nil, circuit.ReasonProtocol
+		return circuit.ReasonProtocol // an answer has a reason
+	case cell.Command(cells[0]) != cell.Created || next.Buffered() > 0:
+		return circuit.ReasonProtocol // nothing follows before we send more
 	}
-	return append([]byte(nil), cells[1:1+handshake.CreatedSize]...), circuit.ReasonNone
+	return circuit.ReasonNone
 }
 
 // permitted returns the addresses a relay may extend to: public ones, and in a

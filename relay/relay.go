@@ -90,7 +90,9 @@ type Relay struct {
 	genesis *genesis.Document
 	params  circuit.Params
 	buffers circuit.Buffers
-	cells   sync.Pool // read buffers of readBuffer bytes
+	cells   sync.Pool // *[]byte: read buffers of readBuffer bytes
+	single  sync.Pool // *oneCell
+	warm    warm
 	serve   *dirsync.Server
 	work    chan struct{} // tokens: handshakes computed at once
 	dials   chan struct{} // tokens: onward dials
@@ -142,8 +144,10 @@ func New(c Config) (*Relay, error) {
 		ready:    make(chan struct{}),
 		circuits: make(map[*circ]struct{}),
 		drain:    make(chan struct{}),
+		warm:     warm{some: make(chan struct{}, 1)},
 	}
 	r.rid = record.NewRID(r.nid, c.Identity.Public().(ed25519.PublicKey))
 	r.cells.New = func() any { b := make([]byte, readBuffer); return &b }
+	r.single.New = func() any { return new(oneCell) }
 	return r, nil
 }

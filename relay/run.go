@@ -158,34 +158,6 @@ func (r *Relay) circuitEnded(c *circ) {
 	}
 }
 
-// sweepEvery is how long a circuit keeps, after its last cell, what it could do
-// without; at most twice that.
-const sweepEvery = 30 * time.Second
-
-// sweep takes from idle circuits the memory that only busy ones need.
-func (r *Relay) sweep(ctx context.Context) {
-	t := time.NewTicker(sweepEvery)
-	defer t.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-t.C:
-		}
-		r.mu.Lock()
-		idle := make([]*circ, 0, len(r.circuits))
-		for c := range r.circuits {
-			if !c.busy.Swap(false) {
-				idle = append(idle, c)
-			}
-		}
-		r.mu.Unlock()
-		for _, c := range idle {
-			c.shrink()
-		}
-	}
-}
-
 // rotateLinkKey makes a new link key every day; links that are up keep theirs.
 func (r *Relay) rotateLinkKey(ctx context.Context) {
 	t := time.NewTicker(linkKeyLife)

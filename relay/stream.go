@@ -3,6 +3,7 @@
 package relay
 
 import (
+	"context"
 	"errors"
 	"net"
 	"net/netip"
@@ -13,8 +14,29 @@ import (
 	"chive/relay/exit"
 )
 
-// job is what an event asks for beyond the state machine; it may block.
-type job func()
+// job is what an event asks for beyond the state machine; it may block. ctx ends
+// with the circuit.
+type job func(ctx context.Context)
+
+// start runs j in a goroutine of its own.
+func (c *circ) start(j job) {
+	c.mu.Lock()
+	if c.running == 0 { // a circuit without jobs needs no context
+		c.ctx, c.cancel = context.WithCancel(c.from.ctx)
+	}
+	c.running++
+	ctx, cancel := c.ctx, c.cancel
+	c.mu.Unlock()
+	c.tasks.Go(func() {
+		j(ctx)
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if c.running--; c.running == 0 {
+			cancel()
+			c.ctx, c.cancel = nil, nil
+		}
+	})
+}
 
 // jobs turns events into jobs. It runs under the circuit's lock, so that a
 // stream's notifications are in place before more data can arrive.
@@ -26,34 +48,37 @@ func (c *circ) jobs(events []circuit.Event) []job {
 		}
 		switch e.Kind {
 		case circuit.EventExtend:
-			out = append(out, func() { c.extend(e.Extend) })
+			out = append(out, func(ctx context.Context) { c.extend(ctx, e.Extend) })
 		case circuit.EventBegin:
 			if c.exit == nil {
 				_ = e.Stream.Abandon(circuit.EndPolicy)
 				continue
 			}
 			s := c.car.Wrap(e.Stream)
-			out = append(out, func() { c.connect(s, e.Begin) })
+			out = append(out, func(ctx context.Context) { c.connect(ctx, s, e.Begin) })
 		case circuit.EventBeginUDP:
 			if c.exit == nil {
 				_ = e.Stream.Abandon(circuit.EndPolicy)
 				continue
 			}
 			s := c.car.Wrap(e.Stream)
-			out = append(out, func() { c.associate(s) })
+			out = append(out, func(ctx context.Context) { c.associate(ctx, s) })
 		case circuit.EventResolve:
 			if c.exit == nil {
 				_ = e.Stream.Resolved(cell.Resolved{Reason: byte(circuit.EndPolicy)})
 				continue
 			}
-			out = append(out, func() { c.resolve(e.Stream, e.Resolve) })
+			out = append(out, func(ctx context.Context) { c.resolve(ctx, e.Stream, e.Resolve) })
 		case circuit.EventBeginDir:
 			s := c.car.Wrap(e.Stream)
 			if err := e.Stream.Connected(netip.Addr{}); err != nil {
 				continue
 			}
-			out = append(out, func() {
-				c.r.serveDirectory(c.ctx, s, c.dirs)
+			if c.dirs == nil {
+				c.dirs = make(chan struct{}, maxDirectoryPerEnd)
+			}
+			out = append(out, func(context.Context) {
+				c.r.serveDirectory(s, c.dirs)
 				_ = s.Close()
 			})
 		}
@@ -62,8 +87,8 @@ func (c *circ) jobs(events []circuit.Event) []job {
 }
 
 // connect joins a stream to its destination until both directions have ended.
-func (c *circ) connect(s *carrier.Stream, b cell.Begin) {
-	conn, err := c.exit.Dial(c.ctx, b.Host, b.Port, b.Flags&cell.BeginPreferIPv6 != 0)
+func (c *circ) connect(ctx context.Context, s *carrier.Stream, b cell.Begin) {
+	conn, err := c.exit.Dial(ctx, b.Host, b.Port, b.Flags&cell.BeginPreferIPv6 != 0)
 	if err != nil {
 		_ = s.Reset(endReason(err))
 		return
@@ -162,14 +187,14 @@ func remoteAddr(conn net.Conn) netip.Addr {
 }
 
 // resolve answers a name or address question.
-func (c *circ) resolve(s *circuit.Stream, q cell.Resolve) {
-	a := c.answer(q)
+func (c *circ) resolve(ctx context.Context, s *circuit.Stream, q cell.Resolve) {
+	a := c.answer(ctx, q)
 	_ = c.car.Do(func() error { return s.Resolved(a) })
 }
 
-func (c *circ) answer(q cell.Resolve) cell.Resolved {
+func (c *circ) answer(ctx context.Context, q cell.Resolve) cell.Resolved {
 	if q.Kind == cell.ResolveName {
-		addrs, ttl, err := c.exit.Resolve(c.ctx, q.Name)
+		addrs, ttl, err := c.exit.Resolve(ctx, q.Name)
 		if err != nil {
 			return cell.Resolved{Reason: byte(endReason(err))}
 		}
@@ -179,7 +204,7 @@ func (c *circ) answer(q cell.Resolve) cell.Resolved {
 	if err != nil {
 		return cell.Resolved{Reason: byte(circuit.EndUnresolvable)}
 	}
-	names, ttl, err := c.exit.ResolveAddr(c.ctx, addr)
+	names, ttl, err := c.exit.ResolveAddr(ctx, addr)
 	if err != nil {
 		return cell.Resolved{Reason: byte(endReason(err))}
 	}
@@ -188,7 +213,7 @@ func (c *circ) answer(q cell.Resolve) cell.Resolved {
 
 // associate serves a UDP association until the client ends it or nothing has
 // passed for a minute.
-func (c *circ) associate(s *carrier.Stream) {
+func (c *circ) associate(ctx context.Context, s *carrier.Stream) {
 	assoc, err := c.exit.OpenUDP()
 	if err != nil {
 		_ = s.Reset(endReason(err))
@@ -202,7 +227,7 @@ func (c *circ) associate(s *carrier.Stream) {
 	go func() {
 		defer close(done)
 		for {
-			payload, from, err := assoc.Receive(c.ctx)
+			payload, from, err := assoc.Receive(ctx)
 			if err != nil {
 				_ = s.Reset(circuit.EndDone) // idle, or the socket failed
 				return
@@ -211,13 +236,13 @@ func (c *circ) associate(s *carrier.Stream) {
 		}
 	}()
 	for {
-		d, err := s.ReceiveDatagram(c.ctx)
+		d, err := s.ReceiveDatagram(ctx)
 		if err != nil {
 			break
 		}
 		// A datagram that is not permitted or not deliverable is lost, as
 		// datagrams are.
-		_ = assoc.Send(c.ctx, d.Host, d.Port, d.Payload)
+		_ = assoc.Send(ctx, d.Host, d.Port, d.Payload)
 	}
 	_ = assoc.Close()
 	<-done

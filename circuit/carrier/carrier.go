@@ -30,31 +30,41 @@ const flushTurns = 8
 
 // Carrier drives one end of a circuit.
 type Carrier struct {
-	w    Writer
-	room chan struct{} // a token when a passed cell may find room again
-	idle chan struct{} // a token when the last queued cell was written
-	dead chan struct{} // closed when the circuit is gone
+	w Writer
 
-	mu       sync.Mutex
-	end      *circuit.End
-	flushing bool // somebody writes; the outbox is theirs to drain
-	closing  bool // only DESTROY is still to be written
+	mu  sync.Mutex
+	end *circuit.End
+	// Channels are there once somebody has waited: most circuits are idle.
+	room     chan struct{} // a token when a passed cell may find room again
+	idle     chan struct{} // a token when the last queued cell was written
+	dead     chan struct{} // closed when the circuit is gone
+	flushing bool          // somebody writes; the outbox is theirs to drain
+	closing  bool          // only DESTROY is still to be written
 	gone     bool
 }
 
 // New returns a Carrier of end that writes to w. From now on end is touched only
 // inside Do, Pass and the Carrier's own methods.
 func New(end *circuit.End, w Writer) *Carrier {
-	return &Carrier{
-		w: w, end: end,
-		room: make(chan struct{}, 1),
-		idle: make(chan struct{}, 1),
-		dead: make(chan struct{}),
-	}
+	return &Carrier{w: w, end: end}
 }
 
 // Dead is closed when the circuit is gone.
-func (c *Carrier) Dead() <-chan struct{} { return c.dead }
+func (c *Carrier) Dead() <-chan struct{} {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.deadLocked()
+}
+
+func (c *Carrier) deadLocked() <-chan struct{} {
+	if c.dead == nil {
+		c.dead = make(chan struct{})
+		if c.gone {
+			close(c.dead)
+		}
+	}
+	return c.dead
+}
 
 // Do runs f, which may use the circuit and must not block, and sees to it that
 // what it queued is written. It returns f's error, or ErrClosed without calling
@@ -117,10 +127,14 @@ func (c *Carrier) Pass(cells []byte, put func(c []byte) error) error {
 				c.flush(flushTurns)
 				continue
 			}
+			if c.room == nil {
+				c.room = make(chan struct{}, 1)
+			}
+			room, dead := c.room, c.deadLocked()
 			c.mu.Unlock()
 			select {
-			case <-c.room:
-			case <-c.dead:
+			case <-room:
+			case <-dead:
 			}
 			c.mu.Lock()
 			continue
@@ -184,7 +198,9 @@ func (c *Carrier) fail(reason circuit.EndReason) {
 	c.gone = true
 	c.end.Fail(reason)
 	c.end.Drop()
-	close(c.dead)
+	if c.dead != nil {
+		close(c.dead)
+	}
 }
 
 // Shut ends the circuit: its streams end with reason, a DESTROY cell with code
@@ -204,10 +220,9 @@ func (c *Carrier) Shut(code circuit.Reason, reason circuit.EndReason) {
 	}
 	c.end.Destroy(code)
 	token(c.room) // Pass has nothing to wait for any more
-	select {
-	case <-c.idle: // of an earlier flush
-	default:
-	}
+	idle := make(chan struct{}, 1)
+	c.idle = idle
+	dead := c.deadLocked()
 	c.kick()
 	c.mu.Unlock()
 
@@ -215,20 +230,20 @@ func (c *Carrier) Shut(code circuit.Reason, reason circuit.EndReason) {
 	defer patience.Stop()
 	for done := false; !done; {
 		select {
-		case <-c.idle:
+		case <-idle:
 			c.mu.Lock()
 			done = !c.end.Pending()
 			c.mu.Unlock()
 		case <-patience.C:
 			done = true
-		case <-c.dead:
+		case <-dead:
 			done = true
 		}
 	}
 	c.Fail(reason)
 }
 
-// token puts a token into a channel of capacity one.
+// token puts a token into a channel of capacity one, if there is one.
 func token(ch chan struct{}) {
 	select {
 	case ch <- struct{}{}:
