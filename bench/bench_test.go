@@ -13,7 +13,9 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"testing"
+	"time"
 
 	"chive/bench/lab"
 	"chive/bench/measure"
@@ -28,7 +30,10 @@ func TestCommandLineIsChecked(t *testing.T) {
 	if o, err := parse([]string{"--quick", "--runs", "7"}, io.Discard); err != nil || o.runs != 1 || o.torMode != "tuned" {
 		t.Errorf("%+v, %v", o, err)
 	}
-	if o, err := parse(nil, io.Discard); err != nil || o.runs != 3 || o.torMode != "both" {
+	if o, err := parse([]string{"--scale"}, io.Discard); err != nil || !o.scale {
+		t.Errorf("%+v, %v", o, err)
+	}
+	if o, err := parse(nil, io.Discard); err != nil || o.runs != 3 || o.torMode != "both" || o.scale {
 		t.Errorf("%+v, %v", o, err)
 	}
 	if _, err := parse([]string{"--help"}, io.Discard); !errors.Is(err, flag.ErrHelp) {
@@ -70,6 +75,33 @@ func TestProcessorTimeIsPerGigabyte(t *testing.T) {
 	got := after.since(before, 0.5)
 	if got.client != 2 || got.total != 6 || got.relays[0] != 2 || got.relays[1] != 2 {
 		t.Errorf("got %+v", got)
+	}
+}
+
+func TestGrowthIsTold(t *testing.T) {
+	g := growth{
+		sizes: quickScale,
+		fresh: usedMemory{guard: 10e6, last: 9e6, heap: measure.Heap{Live: 1 << 20}},
+		gone:  usedMemory{guard: 11e6, last: 9.5e6},
+		rows: []grown{
+			{circuits: 10, built: 5, atOnce: usedMemory{guard: 12e6, last: 9e6}, idle: usedMemory{guard: 11e6, last: 9e6}},
+			{
+				circuits: 1000, built: 250, touches: 999, busy: 0.125, quiet: 0.001, trip: 1500 * time.Microsecond,
+				atOnce: usedMemory{guard: 40e6, last: 14e6},
+				idle:   usedMemory{guard: 20e6, last: 11e6, heap: measure.Heap{Live: 5 << 20, Stacks: 8 << 20}},
+			},
+		},
+	}
+	got := g.table("v")
+	for _, want := range []string{
+		"v; fresh: guard 10.0 MB, last hop 9.0 MB",
+		"| 10 | 5 | 12.0, 11.0 | -, - |", // too few to tell
+		"| 1000 | 250 | 40.0, 20.0 | 30.0, 10.0 | 4.2, 8.4 | 10.0, 4.0 | 999, 1.5 ms, 12.5 % | 0.10 % |",
+		"all closed, 5 s later: guard 11.0 MB, last hop 9.5 MB",
+	} {
+		if !strings.Contains(got, want) {
+			t.Errorf("no %q in\n%s", want, got)
+		}
 	}
 }
 
@@ -124,6 +156,13 @@ func TestBench(t *testing.T) {
 	}
 	if r.Schema != report.Schema || r.Missing() != "" {
 		t.Errorf("figures of %q are missing\n%s", r.Missing(), out.String())
+	}
+	out.Reset()
+	if err := run(t.Context(), []string{"--scale", "--quick"}, &out, &errs); err != nil {
+		t.Fatalf("%v\n%s%s", err, errs.String(), out.String())
+	}
+	if strings.Count(out.String(), "\n| ") != 1+len(quickScale.counts) {
+		t.Errorf("not every number of circuits was measured\n%s", out.String())
 	}
 	left, err := filepath.Glob(filepath.Join(os.TempDir(), "chive-bench-*"))
 	if err != nil || len(left) > 0 {

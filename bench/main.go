@@ -26,6 +26,7 @@ import (
 type options struct {
 	runs    int
 	quick   bool
+	scale   bool
 	only    string
 	torMode string
 	out     string
@@ -67,6 +68,7 @@ func parse(args []string, errs io.Writer) (options, error) {
 	f.SetOutput(errs)
 	f.IntVar(&o.runs, "runs", 3, "run each network `N` times, in turn")
 	f.BoolVar(&o.quick, "quick", false, "one run with small sizes, under a minute: a trial of the bench itself")
+	f.BoolVar(&o.scale, "scale", false, "measure how one relay of chive grows from 10 to 10,000 circuits instead, about 8 minutes")
 	f.StringVar(&o.only, "only", "", "measure `NAME` only: tor or chive")
 	f.StringVar(&o.torMode, "tor-mode", "", "tor's settings, `NAME,...`: live, tuned, noconflux; both is live,tuned (default both, of a trial tuned)")
 	f.StringVar(&o.out, "out", filepath.Join("runs", "bench"), "write bench.json, bench.svg and bench.md into `DIR`")
@@ -108,6 +110,9 @@ func run(ctx context.Context, args []string, out, errs io.Writer) error {
 	o, err := parse(args, errs)
 	if err != nil {
 		return err
+	}
+	if o.scale {
+		return scale(ctx, o, out, errs)
 	}
 	s, err := newSession(ctx, o, errs)
 	if err != nil {

@@ -38,16 +38,16 @@ func TestAStreamThatNobodyReadsStopsAtItsCredit(t *testing.T) {
 			if !bytes.Equal(w.put(c2, r2, data), data) {
 				t.Fatal("another stream is held up")
 			}
-			// Reading half returns credit for exactly that half.
-			half := make([]byte, p.CreditSize/2)
-			if n, err := to.Read(half[:len(half)-1]); err != nil || n != len(half)-1 {
+			// Reading one step returns credit for exactly that step.
+			step := make([]byte, p.CreditSize/creditSteps)
+			if n, err := to.Read(step[:len(step)-1]); err != nil || n != len(step)-1 {
 				t.Fatal(err)
 			}
 			w.ok()
 			if n, _ := from.Put([]byte("xy")); n != 0 {
-				t.Fatalf("%d bytes more before half of the credit was read", n)
+				t.Fatalf("%d bytes more before one step of the credit was read", n)
 			}
-			if n, err := to.Read(half[:1]); err != nil || n != 1 {
+			if n, err := to.Read(step[:1]); err != nil || n != 1 {
 				t.Fatal(err)
 			}
 			w.ok()
@@ -60,8 +60,8 @@ func TestAStreamThatNobodyReadsStopsAtItsCredit(t *testing.T) {
 				sent += n
 				w.ok()
 			}
-			if sent != p.CreditSize/2 {
-				t.Fatalf("%d bytes after a CREDIT of %d", sent, p.CreditSize/2)
+			if sent != p.CreditSize/creditSteps {
+				t.Fatalf("%d bytes after a CREDIT of %d", sent, p.CreditSize/creditSteps)
 			}
 		})
 	}

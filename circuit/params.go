@@ -63,6 +63,9 @@ const (
 	// maxCells is the number of cells a circuit may carry in one direction.
 	// Spec: protocol §3.
 	maxCells = 1 << 32
+	// creditSteps is in how many parts a stream gets its credit back: what is held
+	// back meanwhile is missing in each round trip.
+	creditSteps = 4
 	// maxDatagrams and datagramLife bound the queue of one UDP association:
 	// the carrier is reliable and ordered, so stale data is worse than lost.
 	maxDatagrams = 64

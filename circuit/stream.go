@@ -192,13 +192,13 @@ func (s *Stream) drop() {
 func (s *Stream) Buffered() int { return len(s.recv) - s.off }
 
 // Consumed says that n received bytes have left; the sender gets credit for
-// them in steps of half the initial credit.
+// them in creditSteps steps.
 func (s *Stream) Consumed(n int) error {
 	if s.recvEnded || s.abandoned {
 		return nil
 	}
 	s.consumed += n
-	if s.consumed < s.end.params.CreditSize/2 {
+	if s.consumed < s.end.params.CreditSize/creditSteps {
 		return nil
 	}
 	var b [4]byte

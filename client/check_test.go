@@ -16,6 +16,7 @@ import (
 	"chive/directory/record"
 	"chive/directory/snapshot"
 	dirsync "chive/directory/sync"
+	"chive/directory/transition"
 )
 
 // view makes snapshot 0 of a network with n founders, whose keys follow from seed.
@@ -44,7 +45,7 @@ func view(t *testing.T, seed byte, n int) snapshot.View {
 			t.Fatal(err)
 		}
 	}
-	return snapshot.Genesis(doc)
+	return transition.Genesis(doc).Snapshot()
 }
 
 // relayOf answers one directory question as a relay that holds v would.

@@ -25,6 +25,7 @@ type gate struct {
 	start   time.Time // when the weight was 1
 	epoch   int       // how often the weights started again
 	busy    int
+	places  int     // at most MaxOutstandingWrites, fewer on a slow link
 	control []*turn // first come, first served
 	waiting []*turn // heap, lowest count first
 	closed  bool
@@ -42,7 +43,7 @@ type turn struct {
 }
 
 func newGate(halfLife time.Duration, now time.Time) *gate {
-	return &gate{halfLife: halfLife, start: now}
+	return &gate{halfLife: halfLife, start: now, places: MaxOutstandingWrites}
 }
 
 // enter waits for a place. It fails when the gate is closed.
@@ -52,9 +53,9 @@ func (g *gate) enter(t *turn, control bool) bool {
 	if g.closed {
 		return false
 	}
-	if g.busy < MaxOutstandingWrites {
+	if g.busy < g.places {
 		g.busy++
-		t.alone = true
+		t.alone = g.busy == 1
 		return true
 	}
 	if t.cond == nil {
@@ -89,7 +90,7 @@ func (g *gate) leave(t *turn, n int, now time.Time) {
 }
 
 func (g *gate) admitLocked() {
-	for g.busy < MaxOutstandingWrites {
+	for g.busy < g.places {
 		var t *turn
 		switch {
 		case len(g.control) > 0:
@@ -104,7 +105,7 @@ func (g *gate) admitLocked() {
 			return
 		}
 		g.busy++
-		t.granted, t.alone = true, len(g.waiting) == 0
+		t.granted, t.alone = true, g.busy == 1
 		t.cond.Signal()
 	}
 }
@@ -174,4 +175,13 @@ func (g *gate) popLocked() *turn {
 		i = low
 	}
 	return top
+}
+
+// resize changes how many writers may be inside: on a slow link few, since what
+// is inside can no longer be scheduled.
+func (g *gate) resize(places int) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.places = places
+	g.admitLocked()
 }

@@ -160,13 +160,18 @@ func (w *wire) run() {
 		}
 		w.mu.Lock()
 		w.spare = batch[:0]
+		old := w.limit
 		switch took := time.Since(start); {
 		case took >= longSend:
 			w.limit = max(fewRecords, w.limit/2)
-		case took < longSend/2:
-			w.limit = min(manyRecords, w.limit+4)
+		case took < longSend/4 && records >= w.limit:
+			w.limit = min(manyRecords, w.limit+1)
 		}
+		limit := w.limit
 		w.mu.Unlock()
+		if limit != old {
+			w.link.gate.resize(max(2, limit*MaxOutstandingWrites/manyRecords))
+		}
 	}
 }
 

@@ -18,6 +18,7 @@ import (
 	"chive/directory/genesis"
 	"chive/directory/record"
 	"chive/directory/snapshot"
+	"chive/directory/transition"
 	"chive/relay"
 	"chive/relay/exit"
 )
@@ -139,7 +140,7 @@ func (n *Network) start(ctx context.Context, c *Config) error {
 	if n.Genesis, err = found(plans); err != nil {
 		return err
 	}
-	view := snapshot.Genesis(n.Genesis)
+	view := transition.Genesis(n.Genesis).Snapshot()
 	for i, p := range plans {
 		if err := n.startRelay(ctx, c, i, p, view); err != nil {
 			return err

@@ -28,6 +28,7 @@ type Binary struct {
 	path    string
 	version string
 	ports   *lab.Ports
+	listen  func(relay, line string)
 }
 
 // Open takes the binary at path; an empty path builds it into folder, the way
@@ -46,6 +47,10 @@ func Open(ctx context.Context, path, folder string, ports *lab.Ports) (*Binary, 
 	version, _, _ := strings.Cut(strings.TrimSpace(text), "\n")
 	return &Binary{path: path, version: version, ports: ports}, nil
 }
+
+// Listen has f told every line that relays of later networks print. f must not
+// block; relays call it at the same time.
+func (b *Binary) Listen(f func(relay, line string)) { b.listen = f }
 
 // Version is the first line that chive version prints.
 func (b *Binary) Version() string { return b.version }

@@ -75,6 +75,9 @@ func (n *Network) startRelay(ctx context.Context, f founder) error {
 	ready := make(chan struct{})
 	var once sync.Once
 	p, err := lab.Start(f.name, func(_ time.Time, line string) {
+		if n.binary.listen != nil {
+			n.binary.listen(f.name, line)
+		}
 		if s, err := parseSaid(line); err == nil && s.Event == "ready" {
 			once.Do(func() { close(ready) })
 		}
@@ -92,6 +95,9 @@ func (n *Network) startRelay(ctx context.Context, f founder) error {
 		return ctx.Err()
 	}
 }
+
+// Genesis is the file with the network's document.
+func (n *Network) Genesis() string { return n.genesis }
 
 // Relays implements lab.Network. Only the exit is known before a client has chosen
 // its guard.

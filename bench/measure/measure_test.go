@@ -158,3 +158,18 @@ func FuzzParseStat(f *testing.F) {
 		}
 	})
 }
+
+func TestCollectionIsRead(t *testing.T) {
+	const line = "gc 12 @3.428s 0%: 0.1+2.3+0.02 ms clock, 0.2+1.1/2.2/0+0.04 ms cpu, 19->20->4 MB, 10 MB goal, 3 MB stacks, 0 MB globals, 2 P (forced)"
+	if h, ok := ParseCollection(line); !ok || h.Live != 4<<20 || h.Stacks != 3<<20 {
+		t.Errorf("%+v, %v", h, ok)
+	}
+	for _, bad := range []string{
+		"", "gc", "gc 1 @", "scvg: 1->2->3 MB, 4 MB stacks", "gc 1 @1s 0%: 1 ms cpu, 1->2->x MB",
+		"gc 1 @1s 0%: 1 ms cpu, 1->2->-3 MB", "gc 1 @1s 0%: 1 ms cpu, 1->2->99999999999 MB", `{"schema":"chive.relay/1"}`,
+	} {
+		if h, ok := ParseCollection(bad); ok {
+			t.Errorf("%q was read as %+v", bad, h)
+		}
+	}
+}

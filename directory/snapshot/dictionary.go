@@ -35,19 +35,24 @@ func GroupOf(four, six netip.AddrPort) Group {
 	return Group([]byte{6, b[0], b[1], b[2], b[3]})
 }
 
-// Dictionaries hold what leaves point at.
+// Dictionaries hold what leaves point at. An index keeps its value as long as a leaf
+// points at it. Then it is free, and its value empty, until another value takes it;
+// free ones at the end are cut off. They must not be changed once a table has them.
 type Dictionaries struct {
-	Groups   []Group              // by index
-	Families []ed25519.PublicKey  // family 1 first
-	Policies [][]record.PortRange // policy 1 first
+	Groups   []Group              // by index; empty: free
+	Families []ed25519.PublicKey  // family 1 first; nil: free
+	Policies [][]record.PortRange // policy 1 first; nil: free
 }
 
-// Root returns the root of the tree over all entries. The leaf of an entry is
-// kind 1 (0 group, 1 family, 2 policy) | index 2 | value; groups come first, then
-// families, then policies, each by index.
+// Root returns the root of the tree over all entries that are not free. The leaf of
+// an entry is kind 1 (0 group, 1 family, 2 policy) | index 2 | value; groups come
+// first, then families, then policies, each by index.
 func (d *Dictionaries) Root() [32]byte {
 	var hashes [][32]byte
 	add := func(kind byte, index int, value []byte) {
+		if len(value) == 0 {
+			return
+		}
 		b := binary.BigEndian.AppendUint16([]byte{kind}, uint16(index))
 		hashes = append(hashes, leafHash(append(b, value...)))
 	}

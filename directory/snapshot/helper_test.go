@@ -78,6 +78,17 @@ func founders(t testing.TB, count int) []*record.Founder {
 	return out
 }
 
+// genesisView joins the table of snapshot 0 and what its header says of it.
+func genesisView(t testing.TB, doc *genesis.Document) *Snapshot {
+	t.Helper()
+	table := FromGenesis(doc)
+	s, err := New(GenesisHeader(doc, table), table, doc.Params)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
 // leaf returns leaf n of a made-up table, one in three with IPv6.
 func leaf(n int) Leaf {
 	h := sha256.Sum256(binary.BigEndian.AppendUint64(nil, uint64(n)))

@@ -15,10 +15,11 @@
 // network begins. Group, family and policy are indices into the dictionaries;
 // family 0 and policy 0 mean none.
 //
-// Trees are those of RFC 6962 with SHA-256. Snapshot 0 follows from the genesis
-// document alone. What turns one snapshot into the next (votes, certificates, the
-// transition, diffs) is built on these types and changes none of them. The package
-// fetches nothing and verifies no signatures.
+// Trees are those of RFC 6962 with SHA-256. The table of snapshot 0 follows from
+// the genesis document alone. What turns one snapshot into the next (votes,
+// certificates, the transition, diffs), and the whole of snapshot 0, is built on
+// these types and changes none of them. The package fetches nothing and verifies no
+// signatures.
 //
 // Tables, headers and snapshots are immutable and may be read by any number of
 // goroutines.
@@ -27,6 +28,8 @@
 package snapshot
 
 import (
+	"errors"
+
 	"chive/directory/genesis"
 	"chive/directory/record"
 )
@@ -52,20 +55,34 @@ type Snapshot struct {
 	day    int
 }
 
-// Genesis returns snapshot 0 of a network. It needs no certificate.
-func Genesis(doc *genesis.Document) *Snapshot {
-	table := FromGenesis(doc)
+// ErrMismatch means a header that does not commit to a table.
+var ErrMismatch = errors.New("snapshot: header and table do not fit")
+
+// New joins a header and the table it commits to. Whether the header is to be
+// believed is for its certificate to say. Both must not be changed afterwards.
+// Error: ErrMismatch.
+func New(h *Header, t *Table, p genesis.Params) (*Snapshot, error) {
+	if h.LeafCount != uint64(t.Len()) || h.DirRoot != t.DirRoot() || h.DictRoot != t.DictRoot() {
+		return nil, ErrMismatch
+	}
+	return &Snapshot{header: h, table: t, day: Day(p, h.Epoch)}, nil
+}
+
+// GenesisHeader returns what the header of snapshot 0 says of the document and the
+// table. Roots of lists and of what only relays hold are the transition's to add:
+// transition.Genesis makes the whole snapshot.
+func GenesisHeader(doc *genesis.Document, table *Table) *Header {
 	nid := doc.NetworkID()
 	h := &Header{
 		Version: HeaderVersion, NetworkID: nid,
-		HistoryRoot: emptyRoot(), LeafCount: uint64(table.Len()),
+		HistoryRoot: History{}.Root(), LeafCount: uint64(table.Len()),
 		DirRoot: table.DirRoot(), DictRoot: table.DictRoot(),
 		ParamsDigest: doc.ParamsDigest(), Beacon: record.Hash("beacon0", nid[:]),
 	}
 	if doc.AsmapDigest != nil {
 		h.AsmapDigest = *doc.AsmapDigest
 	}
-	return &Snapshot{header: h, table: table, day: Day(doc.Params, 0)}
+	return h
 }
 
 // Epoch returns the epoch of the snapshot.

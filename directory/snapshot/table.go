@@ -30,6 +30,7 @@ type Relay struct {
 type Table struct {
 	relays []Relay
 	dict   *Dictionaries
+	hashes [][32]byte // of each leaf
 	tiles  [][32]byte // root of each tile
 	root   [32]byte
 	droot  [32]byte
@@ -37,39 +38,54 @@ type Table struct {
 
 // NewTable makes a table of leaves and dictionaries, as fetched. Both belong to
 // the table afterwards. Error: ErrTable when leaves are too many, unsorted or
-// point beyond the dictionaries.
+// point beyond the dictionaries or at a free entry.
 func NewTable(leaves []Leaf, dict *Dictionaries) (*Table, error) {
-	if len(leaves) > MaxLeafCount || len(dict.Groups) > MaxGroupCount ||
-		len(dict.Families) > MaxFamilyCount || len(dict.Policies) > MaxPolicyCount {
+	return (&Table{}).Next(leaves, dict)
+}
+
+// Next makes a table like NewTable, and takes what did not change from t: only
+// leaves that are new or other than in t are hashed. Dictionaries that did not
+// change are best given as t's own. Error: ErrTable.
+func (t *Table) Next(leaves []Leaf, dict *Dictionaries) (*Table, error) {
+	if len(leaves) > MaxLeafCount || !dict.inBounds() {
 		return nil, ErrTable
 	}
-	t := &Table{relays: make([]Relay, len(leaves)), dict: dict, droot: dict.Root()}
-	hashes := make([][32]byte, len(leaves))
+	n := &Table{relays: make([]Relay, len(leaves)), dict: dict, hashes: make([][32]byte, len(leaves))}
 	buf := make([]byte, 0, maxLeafSize)
+	old := 0
 	for i := range leaves {
-		l := &leaves[i]
-		if (i > 0 && leaves[i-1].RID.Compare(l.RID) >= 0) || int(l.Group) >= len(dict.Groups) ||
-			int(l.Family) > len(dict.Families) || int(l.Policy) > len(dict.Policies) {
+		l, r := &leaves[i], &n.relays[i]
+		if (i > 0 && leaves[i-1].RID.Compare(l.RID) >= 0) || !dict.holds(l) {
 			return nil, ErrTable
 		}
-		r := Relay{Leaf: *l}
-		for _, a := range []netip.AddrPort{l.IPv4, l.IPv6} {
-			if a.IsValid() {
-				r.Addresses = append(r.Addresses, a)
-			}
+		for old < len(t.relays) && t.relays[old].RID.Compare(l.RID) < 0 {
+			old++
 		}
+		if old < len(t.relays) && t.relays[old].Leaf == *l {
+			*r, n.hashes[i] = t.relays[old], t.hashes[old]
+		} else {
+			*r = Relay{Leaf: *l}
+			for _, a := range []netip.AddrPort{l.IPv4, l.IPv6} {
+				if a.IsValid() {
+					r.Addresses = append(r.Addresses, a)
+				}
+			}
+			buf = l.Append(buf[:0])
+			n.hashes[i] = leafHash(buf)
+		}
+		r.Policy = nil
 		if l.Policy > 0 {
 			r.Policy = dict.Policies[l.Policy-1]
 		}
-		t.relays[i] = r
-		buf = l.Append(buf[:0])
-		hashes[i] = leafHash(buf)
 	}
-	for tile := range slices.Chunk(hashes, TileLeafCount) {
-		t.tiles = append(t.tiles, root(tile))
+	for tile := range slices.Chunk(n.hashes, TileLeafCount) {
+		n.tiles = append(n.tiles, root(tile))
 	}
-	t.root = root(t.tiles)
-	return t, nil
+	n.root, n.droot = root(n.tiles), t.droot
+	if dict != t.dict {
+		n.droot = dict.Root()
+	}
+	return n, nil
 }
 
 // FromGenesis computes the table of snapshot 0. It depends on the document's

@@ -48,11 +48,11 @@ func TestTreeIsThatOfRFC6962(t *testing.T) {
 // Spec: DIR-9.
 func TestTableDoesNotDependOnTheFoundersOrder(t *testing.T) {
 	in := founders(t, 40)
-	one := Genesis(document(t, in))
+	one := genesisView(t, document(t, in))
 	for range 5 {
 		slices.Reverse(in)
 		in = append(in[7:], in[:7]...)
-		other := Genesis(document(t, in))
+		other := genesisView(t, document(t, in))
 		if !bytes.Equal(one.Table().Tile(0), other.Table().Tile(0)) || one.Header().Digest() != other.Header().Digest() ||
 			one.Table().DictRoot() != other.Table().DictRoot() {
 			t.Fatal("another order makes another table")
@@ -62,7 +62,7 @@ func TestTableDoesNotDependOnTheFoundersOrder(t *testing.T) {
 
 func TestFoundersInTheTable(t *testing.T) {
 	doc := document(t, founders(t, 12))
-	view := Genesis(doc)
+	view := genesisView(t, doc)
 	table := view.Table()
 	if table.Len() != 12 || view.Epoch() != 0 || view.Header().LeafCount != 12 || view.Header().NetworkID != doc.NetworkID() ||
 		view.Header().DirRoot != table.DirRoot() || view.Header().DictRoot != table.DictRoot() {
@@ -110,7 +110,7 @@ func TestFounderOfAPublicNetworkIsOldAndCapped(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	view := Genesis(doc)
+	view := genesisView(t, doc)
 	for i := range view.Table().Len() {
 		r := view.Table().At(i)
 		if age := view.Day() - int(r.BirthDay); age != doc.Params.GuardFull {

@@ -32,30 +32,56 @@ func (t *Table) Tile(n int) []byte {
 // ParseTile reads a tile and compares it with its root. Leaves are in rid order.
 // Error: ErrTile.
 func ParseTile(data []byte, want [32]byte) ([]Leaf, error) {
-	if len(data) > MaxTileSize {
+	leaves, hashes, err := parseTile(data)
+	if err != nil || root(hashes) != want {
 		return nil, ErrTile
+	}
+	return leaves, nil
+}
+
+// ParseTiles reads all tiles of a table whose root is checked afterwards. Whether
+// the leaves make a table is for NewTable to say. Error: ErrTile.
+func ParseTiles(tiles [][]byte) ([]Leaf, error) {
+	if len(tiles) > MaxLeafCount/TileLeafCount {
+		return nil, ErrTile
+	}
+	var all []Leaf
+	for n, data := range tiles {
+		leaves, _, err := parseTile(data)
+		if err != nil || (n < len(tiles)-1 && len(leaves) != TileLeafCount) {
+			return nil, ErrTile
+		}
+		all = append(all, leaves...)
+	}
+	return all, nil
+}
+
+// parseTile reads a tile and hashes its leaves.
+func parseTile(data []byte) ([]Leaf, [][32]byte, error) {
+	if len(data) > MaxTileSize {
+		return nil, nil, ErrTile
 	}
 	var leaves []Leaf
 	var hashes [][32]byte
 	for len(data) > 0 {
 		size := int(data[0])
 		if len(leaves) == TileLeafCount || len(data) < 1+size {
-			return nil, ErrTile
+			return nil, nil, ErrTile
 		}
 		l, err := ParseLeaf(data[1 : 1+size])
 		if err != nil {
-			return nil, ErrTile
+			return nil, nil, ErrTile
 		}
 		if n := len(leaves); n > 0 && leaves[n-1].RID.Compare(l.RID) >= 0 {
-			return nil, ErrTile
+			return nil, nil, ErrTile
 		}
 		leaves, hashes = append(leaves, l), append(hashes, leafHash(data[1:1+size]))
 		data = data[1+size:]
 	}
-	if len(leaves) == 0 || root(hashes) != want {
-		return nil, ErrTile
+	if len(leaves) == 0 {
+		return nil, nil, ErrTile
 	}
-	return leaves, nil
+	return leaves, hashes, nil
 }
 
 // RootOfTiles returns the table's root from the roots of its tiles.

@@ -187,9 +187,11 @@ func TestJoinsAreBounded(t *testing.T) {
 	p, now := genesis.Public(), time.Unix(1000, 0)
 	var j Joins
 	source := func(n int) netip.Addr { return netip.AddrFrom4([4]byte{20, 0, byte(n), 1}) }
-	for n := range JoinsPerHour / 2 {
-		if !j.Allow(p, now, source(n)) || !j.Allow(p, now, source(n)) {
-			t.Fatalf("source %d", n)
+	for n := range JoinsPerHour / JoinsPerHourNet {
+		for range JoinsPerHourNet {
+			if !j.Allow(p, now, source(n)) {
+				t.Fatalf("source %d", n)
+			}
 		}
 		if n == 0 && j.Allow(p, now, netip.MustParseAddr("::ffff:20.0.0.9")) {
 			t.Error("the third of a /24, mapped")

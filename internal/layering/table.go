@@ -169,7 +169,8 @@ var layers = slices.Concat([]layer{
 
 	{"internal/node", composition, slices.Concat([]string{
 		"relay", "relay/exit", "client", "client/proxy", "client/dns", "client/messenger", "service",
-		"directory", "directory/genesis", "directory/record", "directory/snapshot", "link", "circuit/handshake",
+		"directory", "directory/genesis", "directory/record", "directory/snapshot", "directory/transition", "link",
+		"circuit/handshake",
 		"internal/config", "internal/control", "internal/web", "internal/nat", "internal/strictcbor",
 	}, roleInternals), []string{modZerolog, modSync, modSystemd},
 		"only composition knows that two roles share a process; it makes the onion keys that it keeps on disk"},
@@ -191,8 +192,13 @@ var layers = slices.Concat([]layer{
 		"drives Debian's tor"},
 	{"bench/chivelab", inout, []string{"bench/lab", "bench/load"}, nil,
 		"drives the binary and imports nothing of the network: what is measured is what is shipped"},
+	{"bench/swarm", inout, []string{
+		"circuit", "circuit/carrier", "circuit/cell", "directory/genesis", "directory/record", "directory/snapshot", "link",
+	}, nil,
+		"circuits by the thousand against relays in other processes; it chooses no path, so it needs no client"},
 	{"bench", composition, []string{
-		"bench/report", "bench/measure", "bench/load", "bench/lab", "bench/torlab", "bench/chivelab",
+		"bench/report", "bench/measure", "bench/load", "bench/lab", "bench/torlab", "bench/chivelab", "bench/swarm",
+		"directory/snapshot",
 	}, nil,
 		"measures both networks side by side, from outside"},
 })

@@ -19,7 +19,7 @@ import (
 	"chive/client"
 	"chive/client/proxy"
 	"chive/directory/genesis"
-	"chive/directory/snapshot"
+	"chive/directory/transition"
 	"chive/internal/store"
 	"chive/link"
 )
@@ -90,7 +90,7 @@ func RunClient(ctx context.Context, o ClientOptions) error {
 		}
 	}
 	role, err := client.New(client.Config{
-		Genesis: doc, View: snapshot.Genesis(doc), Transport: link.TCP{}, Hops: o.Hops,
+		Genesis: doc, View: transition.Genesis(doc).Snapshot(), Transport: link.TCP{}, Hops: o.Hops,
 		Store: guardStore{state.path(guardsFile)}, Rand: rand.Reader, Log: log, Progress: o.Progress,
 	})
 	if err != nil {

@@ -14,6 +14,7 @@ import (
 	"chive/directory/genesis"
 	"chive/directory/record"
 	"chive/directory/snapshot"
+	"chive/directory/transition"
 	"chive/internal/redact"
 	"chive/link"
 	"chive/relay"
@@ -83,7 +84,7 @@ func RunRelay(ctx context.Context, o RelayOptions) error {
 		return err
 	}
 	defer keys.wipe()
-	view := snapshot.Genesis(doc)
+	view := transition.Genesis(doc).Snapshot()
 	self, err := keys.self(state, doc, view.Table())
 	if err != nil {
 		return err

@@ -21,7 +21,7 @@ import (
 	"time"
 
 	"chive/client"
-	"chive/directory/snapshot"
+	"chive/directory/transition"
 	"chive/relay/exit"
 )
 
@@ -433,7 +433,7 @@ func TestExitKeepsClientsOffRelays(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	table := snapshot.Genesis(doc).Table()
+	table := transition.Genesis(doc).Snapshot().Table()
 	x, err := newExit(policy, doc, table, table.At(0))
 	if err != nil {
 		t.Fatal(err)

@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
+package gossip
+
+import (
+	"testing"
+	"time"
+
+	"chive/directory/genesis"
+)
+
+func joined(f *far) []JoinCode {
+	var out []JoinCode
+	for _, x := range f.heard() {
+		if x, ok := x.(*Joined); ok {
+			out = append(out, x.Code)
+		}
+	}
+	return out
+}
+
+// Spec: GOS-10.
+func TestEntryRelaysTakeJoins(t *testing.T) {
+	l := newLab(t, 60, genesis.Public())
+	f := l.up(ridOf(1000), true)
+	f.says(&Join{[]byte("candidate")})
+	asked := report[JoinAsked](l)
+	if len(asked) != 1 || asked[0].RID != ridOf(1000) || string(asked[0].Data) != "candidate" {
+		t.Fatalf("%+v", asked)
+	}
+	f.says(&Join{[]byte("candidate")})
+	if l.score(f.rid) != penaltyUnasked {
+		t.Error("a second one before the answer")
+	}
+	l.step(JoinAnswer{f.link, JoinTaken})
+	l.step(JoinAnswer{f.link, JoinRefused})
+	if got := joined(f); len(got) != 1 || got[0] != JoinTaken {
+		t.Errorf("answered %v", got)
+	}
+	f.says(&Join{[]byte("again")})
+	l.step(JoinAnswer{f.link, JoinKnown})
+	f.says(&Join{[]byte("again")}) // sybil.JoinsPerHourNet is two; no address is a source too
+	if got := joined(f); len(got) != 2 || got[1] != JoinBusy {
+		t.Errorf("answered %v", got)
+	}
+	f.inv('D', digestOf("x"))
+	if _, closed := l.closed[f.link]; closed || len(f.heard()) != 0 {
+		t.Error("a stranger's announcements are ignored")
+	}
+	f.says(&State{})
+	if why, closed := l.closed[f.link]; !closed || why != ReasonPenalty {
+		t.Error("a stranger may ask for tables")
+	}
+	young := l.view
+	young.Entry = false
+	l.step(young)
+	g := l.up(ridOf(1001), true)
+	g.says(&Join{[]byte("candidate")})
+	if got := joined(g); len(got) != 1 || got[0] != JoinNotEntry {
+		t.Errorf("a young relay answered %v", got)
+	}
+	g.says(&Joined{JoinTaken})
+	if l.score(g.rid) != penaltyBroken {
+		t.Error("an answer from a stranger")
+	}
+}
+
+// Spec: GOS-10.
+func TestANewcomerAsksEntryRelays(t *testing.T) {
+	w := newWorld(t, 40, 5, genesis.Public())
+	x := w.addNode(40, 5) // on nobody's list
+	x.step(w.view)
+	if len(x.m.dials) != 0 || len(x.m.Peers()) != 0 {
+		t.Error("who is not on the list has neighbours")
+	}
+	w.run(time.Minute)
+	for n := range 3 {
+		x.step(AskJoin{ridOf(n), []byte("candidate")})
+	}
+	x.step(AskJoin{ridOf(0), []byte("candidate")})
+	x.step(AskJoin{ridOf(777), []byte("candidate")}) // nobody there
+	w.run(10 * time.Second)
+	if len(x.told) != 2 || x.told[0].Sent || x.told[1].Sent {
+		t.Errorf("told %+v", x.told)
+	}
+	for n := range 2 {
+		y := w.nodes[n]
+		if len(y.joins) != 1 || y.joins[0].RID != x.rid {
+			t.Fatalf("relay %d was asked %+v", n, y.joins)
+		}
+		y.step(JoinAnswer{y.joins[0].Link, JoinTaken})
+	}
+	w.run(10 * time.Second)
+	if len(x.told) != 4 || !x.told[3].Sent || x.told[3].Code != JoinTaken {
+		t.Errorf("told %+v", x.told)
+	}
+	w.run(2 * strangerPeriod) // the third never answers
+	if len(x.told) != 5 || x.told[4].Sent || len(x.m.asks) != 0 {
+		t.Errorf("told %+v", x.told)
+	}
+	if len(x.m.peers) != 0 {
+		t.Error("streams stay")
+	}
+	for n := range maxJoins + 1 {
+		x.step(AskJoin{ridOf(n), []byte("candidate")})
+	}
+	if len(x.told) != 6 || x.told[5].Sent {
+		t.Error("more at once than there may be")
+	}
+}

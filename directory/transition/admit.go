@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
+package transition
+
+import (
+	"net/netip"
+
+	"chive/directory/committee"
+	"chive/directory/genesis"
+	"chive/directory/record"
+	"chive/directory/snapshot"
+	"chive/directory/sybil"
+)
+
+// Slots returns how many relays each lane may still take in the child at an epoch,
+// sybil.Unlimited without a quota. Relays that came on the rolling day and are in
+// the table count. Spec: directory §7, protocol §7 (ADM-4).
+func (s *State) Slots(p genesis.Params, epoch uint64) [3]int {
+	slots := sybil.Slots(p, len(s.aux))
+	for i := range s.aux {
+		a := &s.aux[i]
+		if a.Lane < laneFounder && a.Admitted+uint64(p.Day) > epoch && slots[a.Lane] != sybil.Unlimited {
+			slots[a.Lane] = max(0, slots[a.Lane]-1)
+		}
+	}
+	return slots
+}
+
+// mayVouch reports whether a relay may vouch on a day.
+func mayVouch(p genesis.Params, a *Aux, day int) bool {
+	return p.VoucherGap == 0 || a.VoucherDay == noVoucher || day-(int(a.VoucherDay)-1) >= p.VoucherGap
+}
+
+// admitAll takes relays in, in the order of their cut keys: where a cap leaves room
+// for some only, nobody can have made a name that comes first. Error: ErrMissing.
+func (w *work) admitAll(ops []Op) error {
+	if len(ops) == 0 {
+		return nil
+	}
+	slots := w.parent.Slots(w.p, w.in.Epoch)
+	sortByCut(w.beacon, ops, func(o Op) record.RID { return o.RID })
+	taken := make(map[record.RID]bool, len(ops))
+	for _, o := range ops {
+		if taken[o.RID] || slots[o.Lane] == 0 || len(w.leaves)+len(w.added) >= snapshot.MaxLeafCount {
+			continue
+		}
+		done, err := w.admit(o)
+		if err != nil {
+			return err
+		}
+		if done {
+			taken[o.RID] = true
+			slots[o.Lane]--
+		}
+	}
+	return nil
+}
+
+// admit takes one relay in, unless a rule stands against it. Spec: directory §7.4.
+func (w *work) admit(o Op) (bool, error) {
+	if _, found := w.parent.snap.Table().Index(o.RID); found {
+		return false, nil
+	}
+	was, dormant := w.parent.Dormant(o.RID)
+	if dormant != (o.Lane == LaneReturning) {
+		return false, nil
+	}
+	if dormant && w.day-int(was.Since) > dormantLife { // forgotten by this change of day
+		return false, nil
+	}
+	if o.Lane == LaneVouched && !w.sponsors(int(o.Sponsor)) {
+		return false, nil
+	}
+	d, err := w.lookUp(o.RID, o.Body)
+	if err != nil {
+		return false, err
+	}
+	l := snapshot.Leaf{RID: o.RID, Flags: snapshot.FlagRunning, BirthDay: day16(w.day)}
+	derive(&l, d.Descriptor)
+	if !reachable(w.doc, d.Descriptor) || !w.room(&l, nil) || !w.numbering().assign(&l, nil, wantedBy(&l, d.Descriptor)) {
+		return false, nil
+	}
+	a := Aux{
+		Body: d.body, VRF: d.VRF, Target: target(w.p, d.Descriptor), Uptime: maxUptime, Admitted: w.in.Epoch, Lane: o.Lane,
+		Committee: recordKeys(nil, d.Committee, TermAt(w.p, committee.A, w.in.Epoch)),
+	}
+	l.Bucket = w.start(a.Target)
+	if dormant {
+		earned, absent := int(was.Since)-int(was.Birth), w.day-int(was.Since)
+		l.BirthDay = day16(w.day - max(0, earned-absent))
+		a.VoucherDay, a.PenaltyEnd, a.ProbationEnd = was.VoucherDay, was.PenaltyEnd, was.ProbationEnd
+		w.returned = append(w.returned, o.RID)
+	}
+	if o.Lane == LaneVouched {
+		w.aux[o.Sponsor].VoucherDay = day16(w.day + 1)
+	}
+	w.addresses.Add(addressesOf(&l))
+	w.added = append(w.added, entry{l, a})
+	return true, nil
+}
+
+// sponsors reports whether the relay at the parent's index may vouch now.
+func (w *work) sponsors(i int) bool {
+	return !w.gone[i] && w.parent.Eligible(w.p, i) && mayVouch(w.p, &w.aux[i], w.day)
+}
+
+// room reports whether the address caps leave room for a leaf instead of another,
+// nil for a new one. Spec: protocol §7 (ADM-5).
+func (w *work) room(l, old *snapshot.Leaf) bool {
+	if w.addresses == nil {
+		w.addresses = sybil.NewAddresses(w.p)
+		for i := range w.leaves {
+			if !w.gone[i] {
+				w.addresses.Add(addressesOf(&w.leaves[i]))
+			}
+		}
+	}
+	if old == nil {
+		return w.addresses.Fits(addressesOf(l))
+	}
+	return w.addresses.FitsInstead(addressesOf(old), addressesOf(l))
+}
+
+// addressesOf returns the addresses of a leaf, by which it counts.
+func addressesOf(l *snapshot.Leaf) []netip.AddrPort {
+	out := make([]netip.AddrPort, 0, 2)
+	for _, a := range []netip.AddrPort{l.IPv4, l.IPv6} {
+		if a.IsValid() {
+			out = append(out, a)
+		}
+	}
+	return out
+}
