@@ -14,6 +14,7 @@ const (
 	RateFactor      = 3
 	ServePerSecond  = 64_000   // bytes
 	ServeBurst      = 256_000  // bytes: four seconds of it
+	askCost         = 64       // bytes of the budget for each record asked for, held or not
 	tellingPart     = 9        // tenths of what a peer takes that we use: its list may be another
 	restItemsHourly = 60       // tombstones, evidence and other rare things
 	maxItemsHourly  = 1 << 40  // keeps arithmetic small

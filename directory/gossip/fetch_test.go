@@ -262,6 +262,54 @@ func TestServingHasABudget(t *testing.T) {
 	}
 }
 
+// Spec: GOS-7, GOS-11.
+func TestAskingForWhatIsNotThereCosts(t *testing.T) {
+	l, a, _, _ := trio(t)
+	denied, frames := 0, 0
+	for frames < 10_000 {
+		if _, closed := l.closed[a.link]; closed {
+			break
+		}
+		a.says(&IDs{Type: typeGet, Class: 'D', IDs: idsOf(MaxGetCount)})
+		denied += len(a.ids(typeNone))
+		frames++
+	}
+	if most := 2 * ServeBurst / askCost; denied > most+MaxGetCount || denied < most {
+		t.Errorf("%d denied", denied)
+	}
+	if want := denied/MaxGetCount + penaltyLimit; frames != want {
+		t.Errorf("closed after %d frames, not %d", frames, want)
+	}
+	l, a, _, _ = trio(t)
+	for range 600 { // as fast as the budget allows, nobody is blamed
+		a.says(&IDs{Type: typeGet, Class: 'D', IDs: idsOf(MaxGetCount)})
+		a.says(&State{})
+		l.pass(40 * time.Millisecond)
+	}
+	if l.score(a.rid) != 0 || l.m.Stats().Dropped != 0 {
+		t.Errorf("score %d", l.score(a.rid))
+	}
+}
+
+// Nothing that a peer sends makes others hear of it but a new record that holds.
+// Spec: GOS-5.
+func TestNothingButWhatIsNewIsPassedOn(t *testing.T) {
+	for name, f := range frames() {
+		for _, verdict := range []Verdict{VerdictKnown, VerdictLater, VerdictInvalid} {
+			l, a, b, c := trio(t)
+			l.store.verdict = func(byte, []byte) Verdict { return verdict }
+			if x, ok := f.(*Item); ok {
+				a.inv(x.Class, l.store.w.name(x.Class, x.Data))
+			}
+			a.says(f)
+			l.pass(10 * time.Second)
+			if got := len(b.heard()) + len(c.heard()); got != 0 {
+				t.Errorf("%s, verdict %d: %d frames to others", name, verdict, got)
+			}
+		}
+	}
+}
+
 // Spec: GOS-5.
 func TestPushedRecordsGoToEverybodyAtOnce(t *testing.T) {
 	for _, class := range []byte{record.ClassCertificate, record.ClassTombstone, record.ClassEvidence} {

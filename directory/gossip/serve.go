@@ -13,8 +13,24 @@ type serving struct {
 	state  *State // a part of a table in place of a record
 }
 
+// mayAsk charges a peer for asking, and reports whether it is listened to: to look for
+// what is not there costs too.
+func (m *Machine) mayAsk(p *peer, count int) bool {
+	p.budget.refill(m.now, ServePerSecond*3600)
+	if p.budget.tokens < -ServeBurst*milli {
+		m.stats.Dropped += uint64(count)
+		m.penalise(p, penaltyExcess)
+		return false
+	}
+	p.budget.tokens -= int64(count) * askCost * milli
+	return true
+}
+
 // asked takes a GET. What is not held, and what is beyond the queue, is denied.
 func (m *Machine) asked(p *peer, f *IDs) {
+	if !m.mayAsk(p, len(f.IDs)) {
+		return
+	}
 	wanted := make(map[ShortID]int, len(f.IDs))
 	for i, id := range f.IDs {
 		wanted[id] = i
@@ -90,6 +106,9 @@ func (m *Machine) askState(ev AskState) {
 
 // stateAsked queues a part behind what else the peer has asked for.
 func (m *Machine) stateAsked(p *peer, f *State) {
+	if !m.mayAsk(p, 1) {
+		return
+	}
 	if len(p.serving) >= maxServing {
 		m.stats.Dropped++
 		m.send(p, &StatePart{Header: f.Header, Part: f.Part})
