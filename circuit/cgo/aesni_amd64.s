@@ -120,6 +120,7 @@ last:
 	MOVOU  kernel_tweakEnd(DI), X4
 	PXOR   X4, X3
 	MOVOU  X3, (SI)
+	CLEAR_LOW
 	RET
 
 // STREAM_ROUND is round r on eight blocks.
@@ -216,4 +217,5 @@ output:
 	JMP   eight
 
 done:
+	CLEAR_LOW
 	RET

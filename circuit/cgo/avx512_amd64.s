@@ -98,6 +98,27 @@ GLOBL four<>(SB), RODATA|NOPTR, $16
 	VMOVDQU64 offset(DX), x \
 	VPSHUFB   Z13, x, x
 
+// CLEAR clears every register: keys must not stay in those that the system saves,
+// and nothing else uses the upper sixteen, so that they would stay for long.
+#define CLEAR \
+	VZEROALL             \
+	VPXORQ Z16, Z16, Z16 \
+	VPXORQ Z17, Z17, Z17 \
+	VPXORQ Z18, Z18, Z18 \
+	VPXORQ Z19, Z19, Z19 \
+	VPXORQ Z20, Z20, Z20 \
+	VPXORQ Z21, Z21, Z21 \
+	VPXORQ Z22, Z22, Z22 \
+	VPXORQ Z23, Z23, Z23 \
+	VPXORQ Z24, Z24, Z24 \
+	VPXORQ Z25, Z25, Z25 \
+	VPXORQ Z26, Z26, Z26 \
+	VPXORQ Z27, Z27, Z27 \
+	VPXORQ Z28, Z28, Z28 \
+	VPXORQ Z29, Z29, Z29 \
+	VPXORQ Z30, Z30, Z30 \
+	VPXORQ Z31, Z31, Z31
+
 // func hashAVX512(k *kernel, out, chain *block, cell *byte, blocks int, last *lastBlocks)
 //
 // Horner's rule on four lanes, V = (V0 ... V3), as in hashVAES:
@@ -232,7 +253,7 @@ last:
 	VPSHUFB       X13, X0, X0
 	VPXOR         kernel_tweakEnd(DI), X0, X0
 	VMOVDQU       X0, (SI)
-	VZEROUPPER
+	CLEAR
 	RET
 
 // COUNTERS puts the counters of four blocks into b, big-endian and with round
@@ -397,5 +418,5 @@ output16:
 	OUTPUT_SOME(192, Z3)
 
 done:
-	VZEROUPPER
+	CLEAR
 	RET

@@ -201,6 +201,7 @@ TEXT ·expandKeys(SB), NOSPLIT, $0-16
 	PRODUCT(X5, X10, X3, X0, X1, X2)
 	REDUCE(X0, X1, X2, X4, X3)
 	MOVOU  X2, kernel_startH(DI)
+	CLEAR_LOW
 	RET
 
 // func expandPowers(k *kernel)
@@ -249,6 +250,7 @@ TEXT ·expandPowers(SB), NOSPLIT, $0-8
 	PRODUCT(X5, X8, X3, X0, X1, X2)
 	REDUCE(X0, X1, X2, X4, X3)
 	MOVOU X2, POWER16
+	CLEAR_LOW
 	RET
 
 // func hashStart(k *kernel, tag *block) (high, low uint64)
@@ -273,6 +275,7 @@ TEXT ·hashStart(SB), NOSPLIT, $0-32
 	MOVQ   X2, BX
 	MOVQ   BX, high+16(FP)
 	MOVQ   AX, low+24(FP)
+	CLEAR_LOW
 	RET
 
 #define ENC_TAG(r) \
@@ -312,6 +315,7 @@ end:
 	AESENCLAST X2, X0
 	PXOR       X1, X0
 	MOVOU      X0, (SI)
+	CLEAR_LOW
 	RET
 
 #define DEC_TAG(r) \
@@ -357,4 +361,5 @@ ten:
 	AESDECLAST X2, X0
 	PXOR       X1, X0
 	MOVOU      X0, (SI)
+	CLEAR_LOW
 	RET

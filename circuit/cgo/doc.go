@@ -91,7 +91,7 @@
 // machine holds. With the assembly this includes the expanded keys, which are
 // one block of memory without pointers, and Shrink clears them before it drops
 // them. Expanded keys in the standard library's hands cannot be cleared, only
-// dropped, by each of the three. Registers are not cleared, and Go may have
+// dropped, by each of the three. The assembly clears its registers, but Go may have
 // copied a seed on its way here.
 //
 // # Limits

@@ -141,7 +141,8 @@ func (k *kernel) xorKeyStream(dst []byte, first counter) {
 
 // beforeCarry is how many of the next blocks have counters that differ in the
 // low half only. In production always all, whatever the key, because the last
-// byte starts at 0 or 127 and ends below 255: no branch depends on a secret.
+// byte starts at 0 or 127 and ends below 255: the branch goes one way, except that
+// a counter whose low half is zero, one of 2^56, takes the other to the same result.
 func beforeCarry(low uint64, blocks int) int {
 	if left := -low; left != 0 && left < uint64(blocks) { // 0 stands for 2^64
 		return int(left)

@@ -198,7 +198,7 @@ last:
 	VPSHUFB      X13, X0, X0
 	VPXOR        kernel_tweakEnd(DI), X0, X0
 	VMOVDQU      X0, (SI)
-	VZEROUPPER
+	VZEROALL // keys must not stay in registers that the system saves
 	RET
 
 // COUNTERS puts the counters of two blocks into b, big-endian and with round
@@ -347,5 +347,5 @@ lone6:
 	OUTPUT_ONE(X6)
 
 done:
-	VZEROUPPER
+	VZEROALL // keys must not stay in registers that the system saves
 	RET
