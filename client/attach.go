@@ -16,7 +16,9 @@ type waiter struct {
 	key   Isolation
 	n     need
 	avoid []record.RID
-	old   bool // asked before NewIdentity; under Client.mu
+	age   uint64 // as Client.age was when the request began
+
+	builds int // circuits being built for it; under Client.mu
 
 	// Set before done is closed.
 	q    *circ // claimed for one stream of key; nil: try again
@@ -24,21 +26,23 @@ type waiter struct {
 	done chan struct{}
 }
 
-// ongoing names what requests of one key wait for.
+// ongoing names what requests of one key and age wait for.
 type ongoing struct {
 	key Isolation
 	n   need
+	age uint64
 }
 
 // attach returns a circuit for a stream of key, counted as carrying it: one that
 // serves the key already, else an unused one, else the next one to be finished.
 // Requests of one key that come at once wait for one circuit instead of building one
-// each. avoid lists last hops that a request has tried. detach gives the circuit
-// back.
-func (c *Client) attach(ctx context.Context, key Isolation, n need, avoid []record.RID) (*circ, error) {
+// each. avoid lists last hops that a request has tried; age is Client.age when it
+// began, so that no two requests share a circuit between which NewIdentity was
+// called. detach gives the circuit back.
+func (c *Client) attach(ctx context.Context, age uint64, key Isolation, n need, avoid []record.RID) (*circ, error) {
 	c.remember(n)
 	for {
-		q, w, first := c.takeOrWait(key, n, avoid)
+		q, w, first := c.takeOrWait(age, key, n, avoid)
 		if q != nil {
 			return q, nil
 		}
@@ -56,8 +60,8 @@ func (c *Client) attach(ctx context.Context, key Isolation, n need, avoid []reco
 			}
 		}
 		switch {
-		case w.err != nil:
-			return nil, w.err
+		case w.err != nil && (first || len(w.avoid) == 0):
+			return nil, w.err // what one that avoids relays cannot have, others may
 		case first && w.q != nil:
 			return w.q, nil
 		case ctx.Err() != nil:
@@ -68,18 +72,18 @@ func (c *Client) attach(ctx context.Context, key Isolation, n need, avoid []reco
 
 // takeOrWait finds an open circuit, or what to wait for; first says that nobody
 // waited before.
-func (c *Client) takeOrWait(key Isolation, n need, avoid []record.RID) (q *circ, w *waiter, first bool) {
+func (c *Client) takeOrWait(age uint64, key Isolation, n need, avoid []record.RID) (q *circ, w *waiter, first bool) {
 	now := time.Now()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if q := c.take(now, key, n, avoid); q != nil {
+	if q := c.take(now, age, key, n, avoid); q != nil {
 		return q, nil, false
 	}
-	if w := c.ongoing[ongoing{key, n}]; w != nil {
+	if w := c.ongoing[ongoing{key, n, age}]; w != nil {
 		return nil, w, false
 	}
-	w = &waiter{key: key, n: n, avoid: avoid, done: make(chan struct{})}
-	c.ongoing[ongoing{key, n}] = w
+	w = &waiter{key: key, n: n, avoid: avoid, age: age, builds: 1, done: make(chan struct{})}
+	c.ongoing[ongoing{key, n, age}] = w
 	c.waiters = append(c.waiters, w)
 	c.building++
 	c.needed(now, key, n)
@@ -87,14 +91,14 @@ func (c *Client) takeOrWait(key Isolation, n need, avoid []record.RID) (q *circ,
 }
 
 // take finds an open circuit. Under Client.mu.
-func (c *Client) take(now time.Time, key Isolation, n need, avoid []record.RID) *circ {
+func (c *Client) take(now time.Time, age uint64, key Isolation, n need, avoid []record.RID) *circ {
 	var best *circ
 	for _, q := range c.open {
 		if q.retired || q.streams >= maxStreams || slices.Contains(avoid, q.last().RID) || !serves(q.last(), n) {
 			continue
 		}
 		switch {
-		case q.taken && q.key == key && now.Sub(q.takenAt) < dirtyLife:
+		case q.taken && q.key == key && q.age == age && now.Sub(q.takenAt) < dirtyLife:
 			// Prefer what carries the key already, the fewest streams first.
 			if best == nil || !best.taken || q.streams < best.streams {
 				best = q
@@ -107,15 +111,15 @@ func (c *Client) take(now time.Time, key Isolation, n need, avoid []record.RID) 
 		if !best.taken {
 			c.needed(now, key, n)
 		}
-		best.claim(key, now)
+		best.claim(key, age, now)
 	}
 	return best
 }
 
 // claim marks q as carrying one more stream of key. Under Client.mu.
-func (q *circ) claim(key Isolation, now time.Time) {
+func (q *circ) claim(key Isolation, age uint64, now time.Time) {
 	if !q.taken {
-		q.taken, q.key, q.takenAt = true, key, now
+		q.taken, q.key, q.age, q.takenAt = true, key, age, now
 	}
 	q.streams++
 }
@@ -134,8 +138,7 @@ func (c *Client) needed(now time.Time, key Isolation, n need) {
 func (c *Client) hand(q *circ, now time.Time) {
 	for _, w := range c.waiters {
 		if serves(q.last(), w.n) && !slices.Contains(w.avoid, q.last().RID) {
-			q.claim(w.key, now)
-			q.retired = w.old // nobody later shares it
+			q.claim(w.key, w.age, now)
 			w.q = q
 			c.settle(w)
 			return
@@ -157,7 +160,7 @@ func (c *Client) giveUp(w *waiter, err error) {
 // turn would make the last one wait for all. Under Client.mu.
 func (c *Client) settle(w *waiter) {
 	c.waiters = slices.DeleteFunc(c.waiters, func(o *waiter) bool { return o == w })
-	if o := (ongoing{w.key, w.n}); c.ongoing[o] == w {
+	if o := (ongoing{w.key, w.n, w.age}); c.ongoing[o] == w {
 		delete(c.ongoing, o)
 	}
 	close(w.done)
@@ -170,16 +173,16 @@ func (c *Client) waits(w *waiter) bool {
 	return slices.Contains(c.waiters, w)
 }
 
-// buildFor has a circuit built for w, or for whom it suits when it is finished. It is
-// false when the client is closing.
+// buildFor has a circuit built for w, or for whom it suits when it is finished. It has
+// been counted. It is false when the client is closing.
 func (c *Client) buildFor(w *waiter) bool {
 	if !c.begin() {
-		c.notBuilding()
+		c.notBuilding(w)
 		return false
 	}
 	go func() {
 		defer c.tasks.Done()
-		defer c.notBuilding()
+		defer c.notBuilding(w)
 		select {
 		case c.builds <- struct{}{}:
 			defer func() { <-c.builds }()
@@ -203,9 +206,30 @@ func (c *Client) buildFor(w *waiter) bool {
 	return true
 }
 
-// notBuilding says that what takeOrWait counted as being built is so no more.
-func (c *Client) notBuilding() {
+// notBuilding says that what was counted as being built for w is so no more. A circuit
+// may have gone to somebody who had waited longer, and that one's own may have failed:
+// so whoever is left without one has one built.
+func (c *Client) notBuilding(w *waiter) {
 	c.mu.Lock()
 	c.building--
+	w.builds--
+	var left []*waiter
+	for _, o := range c.waiters {
+		if o.builds == 0 {
+			left = append(left, o)
+		}
+	}
+	closing := c.closing
+	if !closing {
+		for _, o := range left {
+			o.builds++
+			c.building++
+		}
+	}
 	c.mu.Unlock()
+	for _, o := range left {
+		if closing || !c.buildFor(o) {
+			c.giveUp(o, errStarting("it is shutting down"))
+		}
+	}
 }

@@ -18,7 +18,7 @@ import (
 func (c *Client) wait(t *testing.T, key Isolation, n need, avoid ...record.RID) *waiter {
 	t.Helper()
 	c.remember(n)
-	q, w, first := c.takeOrWait(key, n, avoid)
+	q, w, first := c.takeOrWait(c.age, key, n, avoid)
 	if q != nil || w == nil || !first {
 		t.Fatalf("%q does not wait for a circuit of its own", key)
 	}
@@ -78,7 +78,7 @@ func TestACircuitGoesToWhoWaitedLongestAndCanUseIt(t *testing.T) {
 func TestRequestsOfOneKeyWaitTogether(t *testing.T) {
 	c := bare()
 	w := c.wait(t, "a", needWeb)
-	if _, other, first := c.takeOrWait("a", needWeb, nil); first || other != w {
+	if _, other, first := c.takeOrWait(c.age, "a", needWeb, nil); first || other != w {
 		t.Fatal("a second request of the key has a circuit of its own built")
 	}
 	failed := errors.New("failed")
@@ -99,7 +99,7 @@ func TestWhoWaitedBeforeNewIdentitySharesWithNobodyLater(t *testing.T) {
 	after := c.wait(t, "a", needWeb)
 	q1, q2 := ending(1, web), ending(2, web)
 	c.finish(q1)
-	if before.q != q1 || after.over() || c.ongoing[ongoing{"a", needWeb}] != after {
+	if before.q != q1 || after.over() || c.ongoing[ongoing{"a", needWeb, c.age}] != after {
 		t.Fatal("the circuit did not go to the older request alone")
 	}
 	if c.takeNow("a", needWeb, nil) != nil {
@@ -122,12 +122,12 @@ func TestAWaitEndsWithItsContext(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		first, second := make(chan error, 1), make(chan error, 1)
 		go func() {
-			_, err := c.attach(ctx, "a", needWeb, nil)
+			_, err := c.attach(ctx, 0, "a", needWeb, nil)
 			first <- err
 		}()
 		synctest.Wait()
 		go func() {
-			_, err := c.attach(t.Context(), "a", needWeb, nil)
+			_, err := c.attach(t.Context(), 0, "a", needWeb, nil)
 			second <- err
 		}()
 		synctest.Wait()
@@ -213,5 +213,100 @@ func TestBuildingAheadIsBounded(t *testing.T) {
 		if n := len(c.lacking()); n != 1 {
 			t.Errorf("%d circuits are built where there is room for one", n)
 		}
+	})
+}
+
+// TestNobodyIsLeftWithoutABuild: the younger's circuit goes to the older, whose own
+// build then fails.
+func TestNobodyIsLeftWithoutABuild(t *testing.T) {
+	testutil.Bubble(t, func(t *testing.T) {
+		c := bare()
+		life, end := context.WithCancel(t.Context())
+		c.life = life
+		c.builds = make(chan struct{}) // what is begun now is never built
+		older, younger := c.wait(t, "a", needWeb), c.wait(t, "b", needWeb)
+		c.finish(ending(1, web)) // built for the younger
+		c.notBuilding(younger)
+		if older.q == nil || younger.over() || younger.builds != 1 || c.building != 2 {
+			t.Fatalf("%d circuits are built for who went without, %d in all", younger.builds, c.building)
+		}
+		c.giveUp(older, errors.New("its own build failed"))
+		c.notBuilding(older)
+		if c.building != 1 || younger.builds != 1 {
+			t.Fatalf("%d circuits are being built, want one for who waits", c.building)
+		}
+		end()
+		synctest.Wait()
+		if !younger.over() || c.building != 0 {
+			t.Errorf("%d circuits are being built at the end, the wait has ended: %v", c.building, younger.over())
+		}
+		c.tasks.Wait()
+		c.closing = true
+		late := c.wait(t, "c", needWeb)
+		c.notBuilding(late)
+		if !late.over() || late.err == nil {
+			t.Error("who is left while the client closes waits on")
+		}
+	})
+}
+
+// TestNewIdentityParts: two requests of one key from before and one from after it. The
+// one that had joined the other's wait does not end up with who came later.
+func TestNewIdentityParts(t *testing.T) {
+	testutil.Bubble(t, func(t *testing.T) {
+		c := bare()
+		life, end := context.WithCancel(t.Context())
+		c.life = life
+		c.builds = make(chan struct{})
+		ask := func() chan *circ {
+			age, got := c.age, make(chan *circ, 1)
+			go func() {
+				q, _ := c.attach(t.Context(), age, "a", needWeb, nil)
+				got <- q
+			}()
+			synctest.Wait()
+			return got
+		}
+		first, joined := ask(), ask()
+		c.NewIdentity()
+		later := ask()
+		q1, q2 := ending(1, web), ending(2, web)
+		c.finish(q1)
+		synctest.Wait()
+		c.finish(q2)
+		synctest.Wait()
+		if a, b, d := <-first, <-joined, <-later; a != q1 || b != q1 || d != q2 {
+			t.Errorf("circuits %p and %p before, %p after; built %p, %p", a, b, d, q1, q2)
+		}
+		end()
+		c.tasks.Wait()
+	})
+}
+
+// TestOnlyItsOwnFailureIsShared: a request that avoids every exit has none; another of
+// its key, which avoids none, goes on.
+func TestOnlyItsOwnFailureIsShared(t *testing.T) {
+	testutil.Bubble(t, func(t *testing.T) {
+		c := bare()
+		life, end := context.WithCancel(t.Context())
+		c.life = life
+		c.builds = make(chan struct{})
+		picky := c.wait(t, "a", needWeb, ending(1, web).last().RID)
+		got := make(chan *circ, 1)
+		go func() {
+			q, _ := c.attach(t.Context(), 0, "a", needWeb, nil)
+			got <- q
+		}()
+		synctest.Wait()
+		c.giveUp(picky, errors.New("no such relay"))
+		c.notBuilding(picky)
+		synctest.Wait()
+		q := ending(1, web)
+		c.finish(q)
+		if <-got != q {
+			t.Error("the failure of a request that avoids relays became that of one that does not")
+		}
+		end()
+		c.tasks.Wait()
 	})
 }

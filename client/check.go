@@ -20,11 +20,12 @@ var errView = errors.New("client: a relay holds another table of relays")
 
 const (
 	checkPatience = 10 * time.Second
+	checkLimit    = time.Minute // for one question through a circuit, waiting and building included
 	checkEvery    = 24 * time.Hour
 	checkCircuits = 2
 
 	// A question comes so long after the start, or after the one before, at random
-	// in between: none holds up a user, and who sees them does not learn when the
+	// in between: none holds up a user, and who sees them learns only about when the
 	// client started.
 	checkSoonest = 5 * time.Second
 	checkLatest  = 15 * time.Second
@@ -123,6 +124,8 @@ const checkKey Isolation = "\x00check"
 // that does not.
 func (c *Client) checkThrough(ctx context.Context) error {
 	var verdict error
+	ctx, cancel := context.WithTimeout(ctx, checkLimit)
+	defer cancel()
 	err := c.try(ctx, checkKey, needDir, func(ctx context.Context, q *circ) (bool, error) {
 		defer c.retire(q)
 		s, err := q.open(func() (*circuit.Stream, error) { return q.o.BeginDir() })

@@ -36,6 +36,7 @@ type circ struct {
 	openedAt  time.Time
 	idleSince time.Time // when a stream ended last
 	retired   bool      // takes no further stream
+	age       uint64    // of the requests that it is for
 	streams   int
 
 	mu   sync.Mutex

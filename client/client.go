@@ -94,6 +94,7 @@ type Client struct {
 	probed     time.Time
 	trouble    string // why the bootstrap stands still
 	closing    bool
+	age        uint64 // how often there was a new identity
 }
 
 // ErrConfig says that a Config breaks its rules.
@@ -192,10 +193,7 @@ func (c *Client) NewIdentity() {
 	for _, q := range c.open {
 		q.retired = true
 	}
-	for _, w := range c.waiters {
-		w.old = true
-	}
-	clear(c.ongoing)
+	c.age++
 	c.mu.Unlock()
 	c.kick()
 }

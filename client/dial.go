@@ -194,11 +194,14 @@ func (c *Client) try(ctx context.Context, key Isolation, n need, f func(context.
 	if err := c.awaitReady(ctx); err != nil {
 		return err
 	}
+	c.mu.Lock()
+	age := c.age
+	c.mu.Unlock()
 	var last *Failure
 	var avoid []record.RID
 	busy := 0
 	for tries := 0; tries < maxTries; {
-		q, err := c.attach(ctx, key, n, avoid)
+		q, err := c.attach(ctx, age, key, n, avoid)
 		if err != nil {
 			if last != nil {
 				return last // the reason of the stream says more

@@ -39,8 +39,11 @@ var (
 	needDir = need{}
 )
 
-// errNoCircuit wraps nothing: the reasons of builds that failed are in Failure.
-var errClosing = errors.New("client: closing")
+var (
+	errClosing = errors.New("client: closing")
+	errFull    = errors.New("client: as many circuits as it may have")
+	errLost    = errors.New("client: the circuit was lost before it was used")
+)
 
 // detach says that a stream of q has ended.
 func (c *Client) detach(q *circ) {
@@ -69,6 +72,9 @@ func (c *Client) construct(ctx context.Context, n need, avoid []record.RID) (*ci
 		if ctx.Err() != nil {
 			break
 		}
+		if c.full() {
+			return nil, c.explainBuild(errFull)
+		}
 		path, err := c.choose(n, avoid)
 		if err != nil {
 			return nil, err
@@ -79,11 +85,13 @@ func (c *Client) construct(ctx context.Context, n need, avoid []record.RID) (*ci
 		cancel()
 		if err == nil {
 			c.timeout.add(time.Since(began))
-			if !c.adopt(q) {
-				q.close()
-				return nil, errClosing
+			if err = c.adopt(q); err == nil {
+				return q, nil
 			}
-			return q, nil
+			q.close()
+			if err != errLost {
+				return nil, c.explainBuild(err)
+			}
 		}
 		last = err
 		if ctx.Err() != nil {
@@ -103,6 +111,10 @@ func (c *Client) explainBuild(err error) error {
 	switch {
 	case errors.Is(err, errClosing):
 		return errStarting("it is shutting down")
+	case errors.Is(err, errFull):
+		return errCircuit("the client has as many circuits as it may; close some connections")
+	case errors.Is(err, errLost):
+		return errCircuit("it was lost before it was used")
 	case errors.As(err, &ce) && ce.timeout:
 		return errCircuit("a relay did not answer in time")
 	case errors.As(err, &ce):
@@ -154,25 +166,35 @@ func (c *Client) avoidRelay(rid record.RID) {
 	}
 }
 
-// adopt adds a finished circuit and hands it to who waits for one. It is false when the
-// client is closing or holds as many as it may.
-func (c *Client) adopt(q *circ) bool {
+// full reports whether no further circuit may be opened.
+func (c *Client) full() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.open) >= maxOpen
+}
+
+// adopt adds a finished circuit and hands it to who waits for one. Errors: errClosing,
+// errFull, and errLost when the circuit has ended meanwhile.
+func (c *Client) adopt(q *circ) error {
 	c.guardCircuit(q.path[0].RID, true)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.closing || len(c.open) >= maxOpen {
-		return false
+	switch {
+	case c.closing:
+		return errClosing
+	case len(c.open) >= maxOpen:
+		return errFull
 	}
 	q.mu.Lock()
 	lost := q.lost != nil
 	q.mu.Unlock()
 	if lost {
-		return false
+		return errLost
 	}
 	q.openedAt = time.Now()
 	c.open = append(c.open, q)
 	c.hand(q, q.openedAt)
-	return true
+	return nil
 }
 
 // index finds q. Under Client.mu.
