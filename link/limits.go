@@ -91,7 +91,7 @@ const (
 	// smallBuffer is the read buffer of an idle link, which one record does not
 	// fill; largeBuffer is that of a busy one, and holds the largest frame.
 	smallBuffer = RecordSize + RecordSize/8
-	largeBuffer = 128 << 10
+	largeBuffer = 96 << 10
 	// maxRipe is how many entries Link.ripe keeps the memory of.
 	maxRipe = 64
 	// closeFlush is how long Close may take to send what is queued.

@@ -439,14 +439,14 @@ func (s *Stream) Close() error { return s.CloseWith(nil) }
 
 // CloseWith is Close after the last cells of a circuit, which are sent if no
 // unfinished cell stands before them and the peer's window has room; they are
-// not waited for. cells is copied.
+// not waited for. cells is copied; four or more are not sent.
 func (s *Stream) CloseWith(cells []byte) error {
 	s.mu.Lock()
 	if s.closed {
 		s.mu.Unlock()
 		return nil
 	}
-	if len(cells) > 0 && len(cells) <= maxWrite && !s.halfEnded {
+	if len(cells) > 0 && len(cells) < fairWrite && !s.halfEnded { // one turn, the stream's type included
 		s.last = bytes.Clone(cells)
 	}
 	s.closed, s.halfEnded = true, true

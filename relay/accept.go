@@ -22,8 +22,8 @@ import (
 // errOtherRelay says that the far end proved another identity than the one named.
 var errOtherRelay = errors.New("relay: another relay answered")
 
-// workers is how many handshakes are computed at once: half of the processors,
-// so that a flood of CREATE leaves the other half to open circuits (B9).
+// workers is how many handshakes are computed at once now: half of the processors
+// in use, so that a flood of CREATE leaves the other half to open circuits (B9).
 func workers() int { return max(1, runtime.GOMAXPROCS(0)/2) }
 
 // circuitParams takes the circuit's parameters out of the network's.

@@ -149,20 +149,52 @@ func (r *Relay) enterWork(ctx context.Context) bool {
 		return false
 	}
 	r.waiting++
-	r.mu.Unlock()
+	defer func() {
+		r.waiting--
+		more := r.waiting > 0
+		r.mu.Unlock()
+		if more {
+			r.workFree() // whoever waits sees for itself
+		}
+	}()
+	if r.computing < workers() {
+		r.computing++
+		return true
+	}
 	t := time.NewTimer(handshakeWait)
 	defer t.Stop()
-	ok := false
-	select {
-	case r.work <- struct{}{}:
-		ok = true
-	case <-t.C:
-	case <-ctx.Done():
+	for {
+		r.mu.Unlock()
+		late := false
+		select {
+		case <-r.work:
+		case <-t.C:
+			late = true
+		case <-ctx.Done():
+			late = true
+		}
+		r.mu.Lock()
+		switch {
+		case late:
+			return false
+		case r.computing < workers():
+			r.computing++
+			return true
+		}
 	}
-	r.mu.Lock()
-	r.waiting--
-	r.mu.Unlock()
-	return ok
 }
 
-func (r *Relay) leaveWork() { <-r.work }
+func (r *Relay) leaveWork() {
+	r.mu.Lock()
+	r.computing--
+	r.mu.Unlock()
+	r.workFree()
+}
+
+// workFree wakes one who waits for a handshake worker.
+func (r *Relay) workFree() {
+	select {
+	case r.work <- struct{}{}:
+	default:
+	}
+}

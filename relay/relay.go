@@ -94,7 +94,7 @@ type Relay struct {
 	single  sync.Pool // *oneCell
 	warm    warm
 	serve   *dirsync.Server
-	work    chan struct{} // tokens: handshakes computed at once
+	work    chan struct{} // a token: there may be room for one more handshake
 	dials   chan struct{} // tokens: onward dials
 	pool    *link.Pool
 	ready   chan struct{}
@@ -104,13 +104,14 @@ type Relay struct {
 
 	drainOnce sync.Once
 
-	mu       sync.Mutex
-	seen     *handshake.Filter
-	listen   netip.AddrPort
-	identity *link.Identity
-	circuits map[*circ]struct{}
-	waiting  int           // handshakes
-	empty    chan struct{} // closed when the last circuit ends; nil: nobody waits
+	mu        sync.Mutex
+	seen      *handshake.Filter
+	listen    netip.AddrPort
+	identity  *link.Identity
+	circuits  map[*circ]struct{}
+	waiting   int           // CREATE cells that wait for a handshake worker
+	computing int           // handshakes being computed
+	empty     chan struct{} // closed when the last circuit ends; nil: nobody waits
 }
 
 // ErrConfig says that a Config breaks its rules.
@@ -139,7 +140,7 @@ func New(c Config) (*Relay, error) {
 		seen: seen, serve: dirsync.NewServer(c.View),
 		cfg: c, genesis: doc, nid: doc.NetworkID(),
 		params:   circuitParams(&doc.Params),
-		work:     make(chan struct{}, workers()),
+		work:     make(chan struct{}, 1),
 		dials:    make(chan struct{}, maxOnwardDials),
 		ready:    make(chan struct{}),
 		circuits: make(map[*circ]struct{}),

@@ -14,11 +14,19 @@ import (
 // half of all wake-ups of a node whose cells come in bursts.
 const timerSlack = 1_000_000
 
+// againVariable is in the environment of a program that was started again, until it
+// has seen it: once is enough, whatever the kernel says about the slack.
+const againVariable = "CHIVE_STARTED_AGAIN"
+
 // coarseTimers starts this program again with timerSlack, unless whoever started it
 // has given as much. A thread's slack is that of the thread that made it, so it must
-// be there before the runtime's threads are. Where it cannot be set the program goes
-// on without.
+// be there before the runtime's threads are. Where it cannot be set, as under a
+// real-time policy, the program goes on without.
 func coarseTimers() {
+	if _, again := os.LookupEnv(againVariable); again {
+		_ = os.Unsetenv(againVariable)
+		return
+	}
 	const setTimerSlack, getTimerSlack = 29, 30 // PR_SET_TIMERSLACK, PR_GET_TIMERSLACK
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
@@ -33,5 +41,9 @@ func coarseTimers() {
 	if _, _, fault := syscall.RawSyscall(syscall.SYS_PRCTL, setTimerSlack, timerSlack, 0); fault != 0 {
 		return
 	}
-	_ = syscall.Exec(program, os.Args, os.Environ())
+	slack, _, fault = syscall.RawSyscall(syscall.SYS_PRCTL, getTimerSlack, 0, 0)
+	if fault != 0 || slack < timerSlack {
+		return
+	}
+	_ = syscall.Exec(program, os.Args, append(os.Environ(), againVariable+"=1"))
 }

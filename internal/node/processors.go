@@ -15,8 +15,10 @@ import (
 const (
 	processorsEvery = 250 * time.Millisecond // between looks at the load
 	processorsFull  = 0.75                   // of what it may use: it gets twice as many
+	processorsWants = 0.95                   // the same, with what its threads waited for
 	processorsIdle  = 0.35                   // of what it may use: it may do with fewer
 	processorsStay  = 20                     // looks for which it was idle before it gets fewer
+	processorsWait  = 4                      // looks for which its threads waited before it gets more
 )
 
 // processors decides how many processors the process may use.
@@ -24,15 +26,23 @@ type processors struct {
 	most int // what the machine and the process's limits give
 	now  int
 	idle int // looks since it last had a use for all of now
+	wait int // looks for which it wanted all of now, and others had them
 }
 
 // next returns how many processors the process may use after it used so much
-// processor time for each second of the last look.
-func (p *processors) next(used float64) int {
+// processor time for each second of the last look, and its threads waited so much
+// for a processor that others had.
+func (p *processors) next(used, waited float64) int {
+	wants := used + waited
+	if wants >= processorsWants*float64(p.now) {
+		p.wait++
+	} else {
+		p.wait = 0
+	}
 	switch now := float64(p.now); {
-	case used >= processorsFull*now:
-		p.now, p.idle = min(2*p.now, p.most), 0
-	case used >= processorsIdle*now || p.now == 1:
+	case used >= processorsFull*now, p.wait >= processorsWait:
+		p.now, p.idle, p.wait = min(2*p.now, p.most), 0, 0
+	case wants >= processorsIdle*now || p.now == 1:
 		p.idle = 0
 	default:
 		if p.idle++; p.idle == processorsStay {
@@ -61,7 +71,7 @@ func TuneProcessors(ctx context.Context) {
 		defer runtime.GOMAXPROCS(most)
 		look := time.NewTicker(processorsEvery)
 		defer look.Stop()
-		last := time.Now()
+		last, late := time.Now(), waitedTime()
 		for {
 			select {
 			case <-ctx.Done():
@@ -70,11 +80,12 @@ func TuneProcessors(ctx context.Context) {
 			}
 			now := time.Now()
 			total, _ := processorTime()
-			before := p.now
-			if p.next(float64(total-spent)/float64(max(now.Sub(last), 1))) != before {
+			waited := waitedTime()
+			before, took := p.now, float64(max(now.Sub(last), 1))
+			if p.next(float64(total-spent)/took, float64(max(waited-late, 0))/took) != before {
 				runtime.GOMAXPROCS(p.now)
 			}
-			last, spent = now, total
+			last, spent, late = now, total, waited
 		}
 	}()
 }
