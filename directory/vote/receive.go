@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
+package vote
+
+import (
+	"chive/directory/committee"
+	"chive/directory/record"
+	"chive/directory/transition"
+)
+
+// receive takes an item of any class.
+func (m *Member) receive(ev Received) {
+	switch ev.Class {
+	case record.ClassVote:
+		v, err := DecodeVote(ev.Data)
+		if err != nil {
+			m.refuse(ev.Class, err)
+			return
+		}
+		m.takeVote(v)
+	case record.ClassProposal:
+		p, err := DecodeProposal(ev.Data)
+		if err != nil {
+			m.refuse(ev.Class, err)
+			return
+		}
+		m.takeProposal(p)
+	case record.ClassSignature:
+		s, err := DecodeSignature(ev.Data)
+		if err != nil {
+			m.refuse(ev.Class, err)
+			return
+		}
+		m.takeSignature(s)
+	case record.ClassCertificate:
+		c, err := DecodeCertificate(ev.Data)
+		if err != nil {
+			m.refuse(ev.Class, err)
+			return
+		}
+		m.takeCertificate(c)
+	}
+}
+
+// holder returns the round and the seat that an item is of; nil: it is of another
+// epoch, and nobody is to blame. Error: ErrSeat.
+func (m *Member) holder(epoch uint64, seat int) (*round, *committee.Seat, error) {
+	r := m.round(epoch)
+	if r == nil {
+		return nil, nil, nil
+	}
+	if seat >= len(r.roster.Seats) {
+		return nil, nil, ErrSeat
+	}
+	return r, &r.roster.Seats[seat], nil
+}
+
+// accuse spreads evidence against a seat, once for each class of records.
+func (m *Member) accuse(r *round, class byte, seat int, a, b []byte) {
+	r.accused[class].Add(seat)
+	m.counts.Accused++
+	m.emit(Accuse{Evidence: accuse(class, r.roster.Seats[seat].Key, a, b)})
+}
+
+func (m *Member) takeVote(v *Vote) {
+	r, seat, err := m.holder(v.Epoch, v.Seat)
+	if err != nil {
+		m.refuse(record.ClassVote, err)
+		return
+	}
+	if r == nil || r.vote(v.Seat, v.digest) != nil {
+		return
+	}
+	first, wanted := r.votes[v.Seat], r.wanted(v.digest)
+	if first != nil && !wanted && r.accused[record.ClassVote].Has(v.Seat) {
+		return
+	}
+	if v.Parent == r.base.Digest() && len(v.Ops) > transition.MaxOpsSize(int(r.base.Header().LeafCount)) {
+		m.refuse(record.ClassVote, ErrVote)
+		return
+	}
+	if !m.Verifier.Signatures([]Check{v.Check(m.nid, seat.Key)}) {
+		m.refuse(record.ClassVote, record.ErrSignature)
+		return
+	}
+	if first == nil {
+		r.votes[v.Seat] = v
+		m.emit(Accept{Class: record.ClassVote, Digest: v.digest})
+		return
+	}
+	if !r.accused[record.ClassVote].Has(v.Seat) {
+		m.accuse(r, record.ClassVote, v.Seat, first.signed.raw, v.signed.raw)
+	}
+	if wanted {
+		r.listed[v.digest] = v
+		m.emit(Accept{Class: record.ClassVote, Digest: v.digest})
+	}
+}
+
+func (m *Member) takeProposal(p *Proposal) {
+	r, seat, err := m.holder(p.Header.Epoch, p.Seat())
+	if err != nil {
+		m.refuse(record.ClassProposal, err)
+		return
+	}
+	if r == nil || p.Header.NetworkID != m.nid || r.base.Ignored(seat) {
+		return
+	}
+	first := r.firsts[p.Seat()]
+	if first != nil && (first.digest == p.digest || r.accused[record.ClassProposal].Has(p.Seat())) {
+		return
+	}
+	if !m.Verifier.Signatures([]Check{p.Check(m.nid, seat.Key)}) {
+		m.refuse(record.ClassProposal, record.ErrSignature)
+		return
+	}
+	if first != nil {
+		m.accuse(r, record.ClassProposal, p.Seat(), first.signed.raw, p.signed.raw)
+		return
+	}
+	if !m.rank(r, p, !m.now.Before(m.deadline(r.epoch))) {
+		m.refuse(record.ClassProposal, ErrProposal)
+		return
+	}
+	r.firsts[p.Seat()] = p
+	if r.find(p.header) != nil {
+		m.emit(Accept{Class: record.ClassProposal, Digest: p.digest})
+	}
+}
+
+func (m *Member) takeSignature(s *Signature) {
+	r, seat, err := m.holder(s.Epoch, s.Seat)
+	if err != nil {
+		m.refuse(record.ClassSignature, err)
+		return
+	}
+	if r == nil {
+		return
+	}
+	first, p := r.signed[s.Seat], r.find(s.Header)
+	switch {
+	case first != nil && first.Header == s.Header, p != nil && p.signatures[s.Seat] != nil:
+		return
+	case first != nil && p == nil && r.accused[record.ClassSignature].Has(s.Seat):
+		return
+	}
+	if !m.Verifier.Signatures([]Check{s.Check(m.nid, seat.Key)}) {
+		m.refuse(record.ClassSignature, record.ErrSignature)
+		return
+	}
+	if first == nil {
+		r.signed[s.Seat] = s
+	} else if !r.accused[record.ClassSignature].Has(s.Seat) {
+		m.accuse(r, record.ClassSignature, s.Seat, first.signed.raw, s.signed.raw)
+	}
+	if p != nil {
+		p.signatures[s.Seat] = s
+	}
+	if p != nil || first == nil {
+		m.emit(Accept{Class: record.ClassSignature, Digest: s.digest})
+	}
+}
