@@ -10,7 +10,7 @@ import (
 )
 
 // Event is what happened: Tick, View, LinkUp, LinkDown, DialFailed, Received,
-// Announce, JoinAnswer, AskJoin or AskState.
+// Announce, JoinAnswer, AskJoin, AskState, Want or RepairNow.
 type Event interface{ isEvent() }
 
 // Tick says that time has passed.
@@ -76,6 +76,20 @@ type AskState struct {
 	Part   uint32
 }
 
+// Want asks for records by name, whether somebody has announced them or not: one peer
+// after another, until one delivers or all were asked. Beyond 256 at once none are
+// asked for, and what nobody had is to be asked for again.
+type Want struct {
+	Class   byte
+	Digests []Digest
+}
+
+// RepairNow opens a repair before its turn, if one may be: something is missing whose
+// name is not known.
+type RepairNow struct{}
+
+func (Want) isEvent()       {}
+func (RepairNow) isEvent()  {}
 func (Tick) isEvent()       {}
 func (View) isEvent()       {}
 func (LinkUp) isEvent()     {}

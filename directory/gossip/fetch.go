@@ -183,7 +183,7 @@ func (m *Machine) item(p *peer, f *Item) {
 			m.penalise(p, penaltyExcess)
 			return
 		}
-	} else if len(p.gets) == 0 && len(p.late) == 0 {
+	} else if len(p.gets) == 0 && len(p.late) == 0 && !m.owes(p) {
 		m.stats.Unasked++
 		m.penalise(p, penaltyUnasked)
 		return
@@ -199,6 +199,7 @@ func (m *Machine) item(p *peer, f *Item) {
 		m.stats.Unasked++
 		m.penalise(p, penaltyUnasked)
 	}
+	m.satisfied(f.Class, d)
 	switch verdict {
 	case VerdictNew:
 		m.stats.ItemsNew++
@@ -224,6 +225,10 @@ func (m *Machine) settled(class byte, d Digest) {
 // delivered strikes a record off what a peer owes, in time or late, and gives it the
 // whole time again for the rest. It reports whether the peer was asked.
 func (m *Machine) delivered(p *peer, n named) bool {
+	if m.wantedOf(p, n) != nil {
+		p.proven = true
+		return true
+	}
 	if i := slices.IndexFunc(p.gets, func(g get) bool { return g.named == n }); i >= 0 {
 		p.gets = slices.Delete(p.gets, i, i+1)
 		p.proven = true
@@ -242,8 +247,12 @@ func (m *Machine) delivered(p *peer, n named) bool {
 // denied takes a NONE: the next offerer is asked.
 func (m *Machine) denied(p *peer, f *IDs) {
 	before := len(p.gets)
-	p.gets = slices.DeleteFunc(p.gets, func(g get) bool { return g.class == f.Class && slices.Contains(f.IDs, g.id) })
-	p.late = slices.DeleteFunc(p.late, func(n named) bool { return n.class == f.Class && slices.Contains(f.IDs, n.id) })
+	ids := m.deniedWants(p, f)
+	if len(ids) == 0 {
+		return
+	}
+	p.gets = slices.DeleteFunc(p.gets, func(g get) bool { return g.class == f.Class && slices.Contains(ids, g.id) })
+	p.late = slices.DeleteFunc(p.late, func(n named) bool { return n.class == f.Class && slices.Contains(ids, n.id) })
 	if len(p.gets) < before {
 		m.stats.Undelivered += uint64(before - len(p.gets))
 	}

@@ -47,9 +47,9 @@ func TestEntryRelaysTakeJoins(t *testing.T) {
 	if _, closed := l.closed[f.link]; closed || len(f.heard()) != 0 {
 		t.Error("a stranger's announcements are ignored")
 	}
-	f.says(&State{})
+	f.says(&Joined{}) // which nobody asked it
 	if why, closed := l.closed[f.link]; !closed || why != ReasonPenalty {
-		t.Error("a stranger may ask for tables")
+		t.Error("a stranger may say what it likes")
 	}
 	young := l.view
 	young.Entry = false

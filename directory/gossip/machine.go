@@ -87,6 +87,7 @@ type Machine struct {
 
 	joins sybil.Joins
 	asks  []AskJoin
+	wants []*want
 	woken time.Time
 	clock uint64 // of offers
 }
@@ -126,6 +127,10 @@ func (m *Machine) Step(now time.Time, ev Event, out []Effect) []Effect {
 		m.askJoin(ev)
 	case AskState:
 		m.askState(ev)
+	case Want:
+		m.wantAll(ev)
+	case RepairNow:
+		m.repairNow()
 	}
 	m.due()
 	if m.ready {
@@ -240,6 +245,11 @@ func (m *Machine) fromStranger(p *peer, f Frame) {
 		// It takes us for a neighbour: its list is newer than ours, or it does not
 		// know that it was dropped.
 		m.stats.Dropped++
+	case *State:
+		// Likewise; it is to ask another.
+		if m.mayAsk(p, 1) {
+			m.send(p, &StatePart{Header: f.Header, Part: f.Part})
+		}
 	default:
 		m.penalise(p, penaltyBroken)
 	}

@@ -243,6 +243,7 @@ func (m *Machine) remove(p *peer) {
 	m.endRepair(p, reconcile.ErrRefused)
 	m.endStates(p)
 	m.endJoin(p)
+	m.pursueWants(func(w *want) bool { return w.from(p) })
 	for i := range classCount {
 		m.request(classes[i])
 	}

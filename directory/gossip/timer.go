@@ -15,6 +15,7 @@ func (m *Machine) due() {
 	for _, p := range slices.Clone(m.peers) {
 		m.duePeer(p)
 	}
+	m.lateWants()
 	for i := range m.dials {
 		if d := &m.dials[i]; d.active && !m.now.Before(d.next) {
 			m.dialFailed(d.rid)
@@ -72,6 +73,9 @@ func (m *Machine) nextDeadline() time.Time {
 	by(m.repairAt)
 	for i := range m.dials {
 		by(m.dials[i].next)
+	}
+	for _, w := range m.wants {
+		by(w.due)
 	}
 	for _, p := range m.peers {
 		if !p.greeted {

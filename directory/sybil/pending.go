@@ -4,6 +4,7 @@ package sybil
 
 import (
 	"cmp"
+	"iter"
 	"maps"
 	"slices"
 	"time"
@@ -256,6 +257,9 @@ func (s *Pending) ByDigest(digest [32]byte) (record.RID, bool) {
 	rid, ok := s.digests[digest]
 	return rid, ok
 }
+
+// All goes through the items of all candidates, checked or not, in no order.
+func (s *Pending) All() iter.Seq[[32]byte] { return maps.Keys(s.digests) }
 
 // Digests returns the items of checked candidates, by rising rid: what others may
 // have.

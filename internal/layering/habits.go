@@ -29,6 +29,7 @@ var panics = map[string]string{
 	"directory/sync/server.go":          "a refusal built here does not encode",
 	"directory/transition/invariant.go": "a table, list or policy that was checked before is refused",
 	"directory/vote/invariant.go":       "a record built or verified here is refused",
+	"directory/invariant.go":            "the member's machine moves to a state that nobody gave it",
 	"directory/vrf/scalar.go":           "the curve library refuses bytes whose size was checked",
 	"directory/vrf/vrf.go":              "a key's own point does not decode, or 256 hashes in a row are no point",
 	"internal/strictcbor/check.go":      "an item that was checked is decoded otherwise",

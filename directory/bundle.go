@@ -1,0 +1,287 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
+package directory
+
+import (
+	"encoding/binary"
+	"errors"
+
+	"chive/directory/committee"
+	"chive/directory/genesis"
+	"chive/directory/snapshot"
+	"chive/directory/sybil"
+	"chive/directory/transition"
+	"chive/directory/vote"
+)
+
+// errBundle means bytes that are not a state with what leads to it.
+var errBundle = errors.New("directory: not a state with its certificate")
+
+// bundle is a final state with all that another relay needs to go on from it: its
+// certificate, the headers of its latest ancestors, in which the day beacons are, and
+// the hand-over. It is what STATE asks for and what is stored:
+//
+//	size 4 | certificate (empty: snapshot 0)
+//	count 4 | count x (size 4 | header), newest first
+//	count 4 | count x (size 4 | hand-over step), oldest first
+//	state, as package transition stores it
+//
+// It is immutable. Spec: directory §4 (STATE), §10, protocol §7 (GOS-9).
+type bundle struct {
+	state       *transition.State
+	certificate *vote.Certificate  // nil: snapshot 0
+	chain       []*snapshot.Header // ancestors without a gap, newest first
+	steps       []*vote.Step
+}
+
+// maxChain bounds the ancestors in a bundle: those of two days, and one before.
+func maxChain(p genesis.Params) int { return 2*max(p.Day, 1) + 2 }
+
+func (b *bundle) encode() []byte {
+	piece := func(out, data []byte) []byte {
+		return append(binary.BigEndian.AppendUint32(out, uint32(len(data))), data...)
+	}
+	var cert []byte
+	if b.certificate != nil {
+		cert = b.certificate.Encode()
+	}
+	out := piece(nil, cert)
+	out = binary.BigEndian.AppendUint32(out, uint32(len(b.chain)))
+	for _, h := range b.chain {
+		out = piece(out, h.Encode())
+	}
+	out = binary.BigEndian.AppendUint32(out, uint32(len(b.steps)))
+	for _, s := range b.steps {
+		out = piece(out, s.Encode())
+	}
+	return append(out, b.state.Encode()...)
+}
+
+// decodeBundle reads what encode wrote. The parts fit each other; whether the
+// certificate holds is not looked at. Error: errBundle.
+func decodeBundle(doc *genesis.Document, data []byte) (*bundle, error) {
+	b := &bundle{}
+	cert, data, ok := cutPiece(data, vote.MaxCertificateSize)
+	if !ok {
+		return nil, errBundle
+	}
+	chain, data, ok := cutPieces(data, maxChain(doc.Params), snapshot.MaxHeaderSize)
+	if !ok {
+		return nil, errBundle
+	}
+	steps, data, ok := cutPieces(data, vote.MaxStepCount, vote.MaxStepSize)
+	if !ok {
+		return nil, errBundle
+	}
+	var err error
+	if b.state, err = transition.Decode(doc, data); err != nil {
+		return nil, errBundle
+	}
+	if len(cert) > 0 {
+		if b.certificate, err = vote.DecodeCertificate(cert); err != nil {
+			return nil, errBundle
+		}
+	}
+	if !b.fits(doc) {
+		return nil, errBundle
+	}
+	parent := b.state.Snapshot().Header().Parent
+	for _, raw := range chain {
+		h, err := snapshot.DecodeHeader(raw)
+		if err != nil || h.Digest() != parent {
+			return nil, errBundle
+		}
+		b.chain, parent = append(b.chain, h), h.Parent
+	}
+	for _, raw := range steps {
+		s, err := vote.DecodeStep(raw)
+		if err != nil {
+			return nil, errBundle
+		}
+		b.steps = append(b.steps, s)
+	}
+	return b, nil
+}
+
+// fits reports whether the certificate is the state's: snapshot 0 has none.
+func (b *bundle) fits(doc *genesis.Document) bool {
+	if b.certificate == nil {
+		return b.state.Digest() == transition.Genesis(doc).Digest()
+	}
+	return b.certificate.HeaderDigest() == b.state.Digest()
+}
+
+// cutPiece cuts a sized piece of at most so many bytes off the start of data.
+func cutPiece(data []byte, most int) (piece, rest []byte, ok bool) {
+	if len(data) < 4 {
+		return nil, nil, false
+	}
+	n := binary.BigEndian.Uint32(data)
+	if uint64(n) > uint64(most) || uint64(n) > uint64(len(data)-4) {
+		return nil, nil, false
+	}
+	return data[4 : 4+n : 4+n], data[4+n:], true
+}
+
+// cutPieces cuts a counted list of pieces off the start of data.
+func cutPieces(data []byte, count, most int) (pieces [][]byte, rest []byte, ok bool) {
+	if len(data) < 4 {
+		return nil, nil, false
+	}
+	n := binary.BigEndian.Uint32(data)
+	if uint64(n) > uint64(count) {
+		return nil, nil, false
+	}
+	for data = data[4:]; n > 0; n-- {
+		var p []byte
+		if p, data, ok = cutPiece(data, most); !ok {
+			return nil, nil, false
+		}
+		pieces = append(pieces, p)
+	}
+	return pieces, data, true
+}
+
+// child returns the bundle of a state that follows this one, or of one that stands
+// in its place. ok is false when it does neither.
+func (b *bundle) child(doc *genesis.Document, s *transition.State, c *vote.Certificate) (*bundle, bool) {
+	h := s.Snapshot().Header()
+	out := &bundle{state: s, certificate: c, chain: b.chain, steps: b.steps}
+	switch h.Parent {
+	case b.state.Digest():
+		out.chain = append([]*snapshot.Header{b.state.Snapshot().Header()}, b.chain...)
+	case b.state.Snapshot().Header().Parent:
+		out.steps = before(b.steps, h.Epoch)
+	default:
+		return nil, false
+	}
+	out.cut(doc.Params)
+	out.handOver(doc.Params, b.state)
+	return out, true
+}
+
+// cut keeps the ancestors back to the day beacon of the day before.
+func (b *bundle) cut(p genesis.Params) {
+	first := sybil.LotteryEpoch(p, dayBefore(p, b.state.Epoch()))
+	for i, h := range b.chain {
+		if h.Epoch <= first || i+1 == maxChain(p) {
+			b.chain = b.chain[: i+1 : i+1]
+			return
+		}
+	}
+}
+
+// dayBefore returns an epoch of the day before an epoch's.
+func dayBefore(p genesis.Params, epoch uint64) uint64 {
+	return epoch - min(epoch, uint64(max(p.Day, 1)))
+}
+
+// handOver adds a step for each list that the state has drawn: its certificate is
+// signed by lists that are known.
+func (b *bundle) handOver(p genesis.Params, parent *transition.State) {
+	if b.certificate == nil {
+		return
+	}
+	lists := b.state.Lists()
+	if transition.OwnerName(b.state.Epoch()) == committee.A {
+		lists[0], lists[1], lists[2], lists[3] = lists[2], lists[3], lists[0], lists[1] // the signers' own comes last
+	}
+	for _, l := range lists {
+		if l == nil || l.Term == 0 || knowsStep(b.steps, l) { // those of term 0 follow from the document
+
+			continue
+		}
+		signers := parent.Owner(p, b.state.Epoch())
+		if signers == nil {
+			continue
+		}
+		if s, err := vote.NewStep(b.certificate, len(signers.Seats), l.ForClients()); err == nil {
+			b.steps = append(b.steps[:len(b.steps):len(b.steps)], s)
+		}
+	}
+	b.steps = b.steps[max(0, len(b.steps)-vote.MaxStepCount):]
+}
+
+func knows(lists []*transition.List, l *transition.List) bool {
+	for _, o := range lists {
+		if o != nil && o.Name == l.Name && o.Term >= l.Term {
+			return true
+		}
+	}
+	return false
+}
+
+func knowsStep(steps []*vote.Step, l *transition.List) bool {
+	for _, s := range steps {
+		if s.List.Committee == l.Name && s.List.Term >= l.Term {
+			return true
+		}
+	}
+	return false
+}
+
+// before returns the steps that were made before an epoch.
+func before(steps []*vote.Step, epoch uint64) []*vote.Step {
+	var out []*vote.Step
+	for _, s := range steps {
+		if s.Certificate.Header.Epoch < epoch {
+			out = append(out, s)
+		}
+	}
+	return out
+}
+
+// beacon returns the beacon of the newest final snapshot that is not after an epoch,
+// as far back as the chain reaches.
+func (b *bundle) beacon(epoch uint64) [32]byte {
+	h := b.state.Snapshot().Header()
+	for i := 0; h.Epoch > epoch && i < len(b.chain); i++ {
+		h = b.chain[i]
+	}
+	return h.Beacon
+}
+
+// follows reports whether the bundle can descend from a state, or stand in place of
+// it, as far as its ancestors show.
+func (b *bundle) follows(s *transition.State) bool {
+	h := b.state.Snapshot().Header()
+	ours := s.Snapshot().Header()
+	if h.Parent == s.Digest() || h.Parent == ours.Parent {
+		return true
+	}
+	for _, a := range b.chain {
+		if a.Parent == s.Digest() || a.Parent == ours.Parent && a.HistorySize == ours.HistorySize {
+			return true
+		}
+		if a.HistorySize <= ours.HistorySize {
+			return false
+		}
+	}
+	return true // ours is older than what the ancestors show
+}
+
+// verify follows the hand-over from the lists of a state to the certificate.
+// Errors: vote's.
+func (b *bundle) verify(doc *genesis.Document, from *transition.State, v vote.Verifier) error {
+	if b.certificate == nil {
+		return errBundle
+	}
+	anchor := &vote.Anchor{Epoch: from.Epoch()}
+	lists := from.Lists()
+	for _, l := range lists {
+		if l != nil {
+			anchor.Lists = append(anchor.Lists, l.ForClients())
+		}
+	}
+	var steps []*vote.Step
+	for _, s := range b.steps {
+		if !knows(lists[:], &transition.List{Name: s.List.Committee, Term: s.List.Term}) {
+			steps = append(steps, s)
+		}
+	}
+	_, err := anchor.Follow(doc.Params, doc.NetworkID(), steps, b.certificate, v)
+	return err
+}
+
+// genesisBundle is snapshot 0.
+func genesisBundle(doc *genesis.Document) *bundle { return &bundle{state: transition.Genesis(doc)} }

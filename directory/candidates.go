@@ -1,0 +1,244 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
+package directory
+
+import (
+	"crypto/ed25519"
+	"errors"
+	"slices"
+
+	"chive/directory/gossip"
+	"chive/directory/record"
+	"chive/directory/snapshot"
+	"chive/directory/sybil"
+	"chive/directory/transition"
+)
+
+// maxDrawn bounds the candidates of each lane that a member probes and votes on in an
+// epoch.
+const maxDrawn = 32
+
+// identity returns the key of a relay, as its descriptor tells: the table has none.
+func (m *Machine) identity(rid record.RID) (ed25519.PublicKey, bool) {
+	d := m.descs.all[rid]
+	if d == nil {
+		return nil, false
+	}
+	return d.Identity, true
+}
+
+// challenge returns what work has to solve, if the beacon of its epoch is known: that
+// of the newest snapshot or of one of its latest ancestors.
+func (m *Machine) challenge(identity ed25519.PublicKey, w *record.Work) (sybil.Challenge, bool) {
+	if !sybil.Needed(m.p) {
+		return sybil.Challenge{}, true
+	}
+	if w == nil || sybil.CheckSalt(m.p, w.Epoch, m.doc.EpochAt(m.now)) != nil {
+		return sybil.Challenge{}, false
+	}
+	for _, h := range append([]*snapshot.Header{m.at.state.Snapshot().Header()}, m.at.chain...) {
+		if h.Epoch == w.Epoch {
+			return sybil.NewChallenge(m.p, m.nid, identity, w.Epoch, h.Beacon), true
+		}
+	}
+	return sybil.Challenge{}, false
+}
+
+// untimely reports an error that another clock may not find.
+func untimely(err error) bool {
+	return errors.Is(err, record.ErrExpired) || errors.Is(err, record.ErrAhead) || errors.Is(err, record.ErrCert)
+}
+
+// nameCandidate returns the item digest of a candidate that is not of this time, as
+// record.OpenCandidate would. Spec: protocol §7 (REC).
+func nameCandidate(data []byte) ([32]byte, bool) {
+	c, err := record.DecodeCandidate(data)
+	if err != nil {
+		return [32]byte{}, false
+	}
+	signed, err := record.DecodeSigned(c.Descriptor, record.MaxDescriptorSize)
+	if err != nil {
+		return [32]byte{}, false
+	}
+	digest := record.ItemDigest(record.ClassDescriptor, signed.Payload)
+	payload := digest[:]
+	if len(c.Voucher) > 0 {
+		voucher, err := record.DecodeSigned(c.Voucher, record.MaxVoucherSize)
+		if err != nil {
+			return [32]byte{}, false
+		}
+		w := record.ItemDigest(record.ClassVoucher, voucher.Payload)
+		payload = append(payload, w[:]...)
+	}
+	return record.ItemDigest(record.ClassCandidate, payload), true
+}
+
+// acceptCandidate judges one from a peer. Spec: directory §7 (2).
+func (m *Machine) acceptCandidate(data []byte) ([32]byte, gossip.Verdict) {
+	o, err := record.OpenCandidate(data, m.nid, m.now, m.times())
+	if err != nil {
+		if digest, named := nameCandidate(data); named && untimely(err) {
+			return digest, gossip.VerdictKnown
+		}
+		return [32]byte{}, gossip.VerdictInvalid
+	}
+	if o.Entry == nil {
+		return o.Digest, gossip.VerdictInvalid
+	}
+	if _, held := m.pending.ByDigest(o.Digest); held {
+		return o.Digest, gossip.VerdictKnown
+	}
+	entry, known := m.identity(o.Entry.Entry)
+	if !known || !m.mayIntroduce(o.Entry.Entry) {
+		return o.Digest, gossip.VerdictKnown
+	}
+	if err := o.Entry.Verify(o.EnteredBy, m.nid, entry, m.now); err != nil {
+		if untimely(err) {
+			return o.Digest, gossip.VerdictKnown
+		}
+		return o.Digest, gossip.VerdictInvalid
+	}
+	return o.Digest, m.takeCandidate(o, data)
+}
+
+// mayIntroduce reports whether a relay is old enough to be an entry relay.
+func (m *Machine) mayIntroduce(rid record.RID) bool {
+	r, listed := m.table().Relay(rid)
+	return listed && r.Flags&snapshot.FlagRunning != 0 && m.at.state.Snapshot().Day()-int(r.BirthDay) >= m.p.EntryAge
+}
+
+// takeCandidate keeps a candidate whose entry statement was verified or is our own.
+func (m *Machine) takeCandidate(o *record.Opened, data []byte) gossip.Verdict {
+	if _, listed := m.table().Index(o.RID); listed || m.claims.revoked(o.Descriptor.Identity, o.Signed.Cert, m.now) {
+		return gossip.VerdictKnown
+	}
+	challenge, ok := m.challenge(o.Descriptor.Identity, o.Work)
+	if !ok {
+		return gossip.VerdictKnown
+	}
+	if challenge.CheckStamp(o.Work) != nil {
+		return gossip.VerdictInvalid
+	}
+	c := sybil.Candidate{
+		RID: o.RID, Digest: o.Digest, Seq: o.Descriptor.Seq, Body: o.Body, Entry: o.Entry.Entry,
+		Expires: o.Descriptor.Expires, Data: data, Challenge: challenge,
+	}
+	if o.Work != nil {
+		c.Work = *o.Work
+	}
+	if o.Voucher != nil {
+		sponsor, known := m.identity(o.Voucher.Sponsor)
+		today := m.at.state.Snapshot().Day()
+		if !known || o.Voucher.Verify(o.VouchedBy, m.nid, sponsor, uint16(min(today, 1<<16-1)), m.now) != nil {
+			return gossip.VerdictKnown // as far as our table tells
+		}
+		c.Vouched, c.Sponsor = true, o.Voucher.Sponsor
+	}
+	if m.pending.Put(c, m.doc.EpochAt(m.now), m.now) != sybil.Taken {
+		return gossip.VerdictKnown
+	}
+	delete(m.reach.last, o.RID) // its addresses may be others
+	if _, checked, _ := m.pending.Get(o.RID); !checked {
+		return gossip.VerdictLater
+	}
+	m.found(o.RID)
+	return gossip.VerdictNew
+}
+
+// checkWork asks for the work of the next candidate to be checked.
+func (m *Machine) checkWork() {
+	c, again, ok := m.pending.NextCheck(m.now)
+	m.checkAt = again
+	if ok {
+		m.emit(CheckWork{Digest: c.Digest, Challenge: c.Challenge, Work: c.Work})
+	}
+}
+
+// workChecked takes the bits that a candidate's work has, for the store or for a JOIN.
+func (m *Machine) workChecked(ev WorkChecked) {
+	m.enteringWork(ev)
+	rid, held := m.pending.ByDigest(ev.Digest)
+	if !held || !m.pending.Checked(ev.Digest, ev.Bits) {
+		return
+	}
+	m.found(rid)
+	m.tell(gossip.Announce{Class: record.ClassCandidate, Digest: ev.Digest})
+}
+
+// candidate returns the descriptor of a candidate that is held.
+func (m *Machine) candidate(rid record.RID) (c sybil.Candidate, d *record.Descriptor, data []byte) {
+	c, checked, ok := m.pending.Get(rid)
+	if !ok || !checked {
+		return c, nil, nil
+	}
+	opened, err := record.DecodeCandidate(c.Data)
+	if err != nil {
+		return c, nil, nil
+	}
+	signed, err := record.DecodeSigned(opened.Descriptor, record.MaxDescriptorSize)
+	if err != nil {
+		return c, nil, nil
+	}
+	d, err = record.DecodeDescriptor(signed.Payload)
+	if err != nil {
+		return c, nil, nil
+	}
+	return c, d, opened.Descriptor
+}
+
+// drawn returns the candidates that come first in the lotteries of an epoch, the
+// vouched lane before the open one, as many of each as there are slots.
+// Spec: protocol §7 (ADM-3).
+func (m *Machine) drawn(epoch uint64) []record.RID {
+	beacon := m.at.beacon(sybil.LotteryEpoch(m.p, epoch))
+	slots := m.at.state.Slots(m.p, epoch)
+	var out []record.RID
+	for _, lane := range []sybil.Lane{sybil.LaneVouched, sybil.LaneOpen} {
+		order := m.pending.Draw(beacon, sybil.HeldBefore(m.p, epoch), lane)
+		// Who returns waits in either lane, and needs a slot of its own.
+		most := min(maxDrawn, max(slots[lane], slots[sybil.LaneReturning]))
+		out = append(out, order[:min(len(order), most)]...)
+	}
+	return out
+}
+
+// wantAdmission returns the drawn candidates that were reached since the window of an
+// epoch opened.
+func (m *Machine) wantAdmission(epoch uint64) []transition.Candidate {
+	var out []transition.Candidate
+	for _, rid := range m.drawn(epoch) {
+		if m.reach.last[rid].Before(m.cutOff(epoch - 1)) {
+			continue
+		}
+		c, d, _ := m.candidate(rid)
+		if d == nil {
+			continue
+		}
+		lane := transition.LaneOpen
+		if c.Vouched {
+			lane = transition.LaneVouched
+		}
+		out = append(out, transition.Candidate{
+			RID: rid, Seen: transition.Seen{Body: c.Body, Descriptor: d}, Lane: uint8(lane), Sponsor: c.Sponsor,
+		})
+	}
+	return out
+}
+
+// admitted moves candidates that are in the table now to where relays are.
+func (m *Machine) admitted() {
+	m.pending.Resize(m.table().Len())
+	m.pending.Expire(m.doc.EpochAt(m.now), m.now)
+	for i := range m.table().Len() {
+		rid := m.table().At(i).RID
+		if _, _, held := m.pending.Get(rid); !held {
+			continue
+		}
+		if _, _, data := m.candidate(rid); data != nil {
+			if digest, verdict := m.acceptDescriptor(slices.Clone(data)); verdict == gossip.VerdictNew {
+				m.tell(gossip.Announce{Class: record.ClassDescriptor, Digest: digest})
+			}
+		}
+		m.pending.Remove(rid)
+	}
+}

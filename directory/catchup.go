@@ -1,0 +1,266 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
+package directory
+
+import (
+	"maps"
+	"slices"
+	"time"
+
+	"chive/directory/gossip"
+	"chive/directory/record"
+	"chive/directory/transition"
+	"chive/directory/vote"
+)
+
+// Bounds of catching up.
+const (
+	partsAtOnce = 3       // asked of one relay at once
+	maxFailures = 64      // (relay, header) pairs that are not asked again
+	baseBundle  = 4 << 20 // bytes of a bundle, and for each relay of the table
+	leafBundle  = 4 << 10
+	behindBy    = 2 // epochs by which a neighbour must be ahead
+)
+
+// head is what a neighbour has as its newest final snapshot.
+type head struct {
+	epoch  uint64
+	digest [32]byte
+}
+
+// catchUp is a state that is being fetched, of one relay at a time: a relay that
+// sends what does not hold costs one attempt.
+type catchUp struct {
+	head
+	member bool // the member asked for it; else nobody has verified its certificate
+	rid    record.RID
+	busy   bool // rid is asked
+	parts  [][]byte
+	asked  int // parts
+	have   int
+	tried  []record.RID
+}
+
+// failure is a relay that did not give what a header promises.
+type failure struct {
+	rid    record.RID
+	digest [32]byte
+}
+
+type failures []failure
+
+func (f *failures) add(rid record.RID, digest [32]byte) {
+	if *f = append(*f, failure{rid, digest}); len(*f) > maxFailures {
+		*f = (*f)[1:]
+	}
+}
+
+// headSeen notes what a neighbour says.
+func (m *Machine) headSeen(rid record.RID, epoch uint64, digest [32]byte) {
+	m.moved = true
+	if epoch > m.doc.EpochAt(m.now.Add(m.p.ClockAhead)) {
+		return // not of this time
+	}
+	if old, ok := m.heads[rid]; !ok || epoch > old.epoch {
+		m.heads[rid] = head{epoch, digest}
+	}
+}
+
+// heard notes that a relay has passed on a certificate, whether it holds or not.
+func (m *Machine) heard(from record.RID, it *item) { m.headSeen(from, it.epoch, it.header) }
+
+// neighbours tells the member what the neighbours say, when that has changed.
+func (m *Machine) neighbours() {
+	if !m.moved {
+		return
+	}
+	m.moved = false
+	var rids []record.RID
+	for _, rid := range m.gossip.Peers() {
+		if _, listed := m.newest().Table().Index(rid); listed {
+			rids = append(rids, rid)
+		}
+	}
+	maps.DeleteFunc(m.heads, func(rid record.RID, _ head) bool { return !slices.Contains(rids, rid) })
+	var epochs []uint64
+	for _, rid := range rids {
+		epochs = append(epochs, m.heads[rid].epoch)
+	}
+	slices.Sort(epochs)
+	around := vote.Neighbours{Count: len(rids)}
+	if len(epochs) > 0 {
+		around.Head = epochs[len(epochs)/2]
+	}
+	around.Clock, _ = m.gossip.ClockOffset()
+	if m.told && around == m.around {
+		return
+	}
+	m.around, m.told = around, true
+	m.ask(around)
+}
+
+// load fetches the state of a certificate that the member holds and follows.
+func (m *Machine) load(c *vote.Certificate) {
+	if m.caught != nil && m.caught.state.Digest() == c.HeaderDigest() {
+		m.ask(vote.Loaded{State: m.rules.State(m.caught.state)})
+		return
+	}
+	if m.catch != nil && m.catch.digest == c.HeaderDigest() {
+		m.catch.member = true
+		return
+	}
+	m.catch = &catchUp{head: head{c.Header.Epoch, c.HeaderDigest()}, member: true}
+}
+
+// rejoin fetches a state so far ahead that the member cannot follow.
+func (m *Machine) rejoin(c *vote.Certificate) {
+	if m.catch == nil || m.catch.epoch < c.Header.Epoch {
+		m.catch = &catchUp{head: head{c.Header.Epoch, c.HeaderDigest()}}
+	}
+}
+
+// stuckAt is when a relay that hears of newer snapshots and does not get on takes
+// things into its own hands.
+func (m *Machine) stuckAt() time.Time { return m.progress.Add(m.p.EpochLen / 2) }
+
+// pursue goes on catching up. Spec: directory §10 (relay joins or wakes).
+func (m *Machine) pursue() {
+	c := m.catch
+	if c != nil && c.epoch <= m.at.state.Epoch() {
+		m.catch, c = nil, nil // the member has got there by itself
+	}
+	if c == nil && !m.now.Before(m.stuckAt()) {
+		if best, ok := m.best(); ok {
+			c = &catchUp{head: best}
+			m.catch = c
+		}
+	}
+	if c == nil || c.busy {
+		return
+	}
+	for _, rid := range m.gossip.Peers() {
+		if h, ok := m.heads[rid]; !ok || h.epoch < c.epoch || slices.Contains(c.tried, rid) || slices.Contains(m.failed, failure{rid, c.digest}) {
+			continue
+		}
+		c.rid, c.busy, c.parts, c.asked, c.have = rid, true, nil, 1, 0
+		c.tried = append(c.tried, rid)
+		m.tell(gossip.AskState{RID: rid, Header: c.digest})
+		return
+	}
+	// Nobody has it. The member asks again, and so does the next who is ahead.
+	m.catch = nil
+}
+
+// pursueAt is when catching up is to be looked at.
+func (m *Machine) pursueAt() time.Time {
+	if m.catch != nil {
+		return time.Time{}
+	}
+	if _, ok := m.best(); !ok {
+		return time.Time{}
+	}
+	if at := m.stuckAt(); at.After(m.now) {
+		return at
+	}
+	return m.now.Add(m.p.GetTimeout)
+}
+
+// best returns the newest head that a neighbour has and that is well ahead of ours.
+func (m *Machine) best() (out head, ok bool) {
+	for _, rid := range slices.SortedFunc(maps.Keys(m.heads), record.RID.Compare) {
+		h := m.heads[rid]
+		if h.epoch >= m.at.state.Epoch()+behindBy && h.epoch > out.epoch && !slices.Contains(m.failed, failure{rid, h.digest}) {
+			out, ok = h, true
+		}
+	}
+	return out, ok
+}
+
+// maxBundle bounds what is fetched, in bytes.
+func (m *Machine) maxBundle() int { return baseBundle + leafBundle*m.table().Len() }
+
+// stateReceived takes a part of a state.
+func (m *Machine) stateReceived(e gossip.StateReceived) {
+	c := m.catch
+	if c == nil || !c.busy || e.RID != c.rid || e.Header != c.digest {
+		return
+	}
+	count := int64(e.Count)
+	fits := count > 0 && count <= int64(m.maxBundle()/gossip.MaxStatePartSize+1) && int64(e.Part) < count && len(e.Data) > 0
+	if fits && c.parts == nil {
+		c.parts = make([][]byte, count)
+	}
+	if !fits || int64(len(c.parts)) != count || c.parts[e.Part] != nil {
+		c.busy = false // and another is asked
+		return
+	}
+	c.parts[e.Part] = e.Data
+	if c.have++; c.have == len(c.parts) {
+		m.assemble(c)
+		return
+	}
+	for c.asked < len(c.parts) && c.asked-c.have < partsAtOnce {
+		m.tell(gossip.AskState{RID: c.rid, Header: c.digest, Part: uint32(c.asked)})
+		c.asked++
+	}
+}
+
+// assemble takes a state that has come whole.
+func (m *Machine) assemble(c *catchUp) {
+	c.busy = false
+	b, err := decodeBundle(m.doc, slices.Concat(c.parts...))
+	c.parts = nil
+	if err == nil && b.state.Digest() != c.digest {
+		err = errBundle
+	}
+	if err == nil {
+		err = b.verify(m.doc, m.at.state, m.cfg.Verifier)
+	}
+	if err != nil {
+		m.failed.add(c.rid, c.digest)
+		m.emit(Report{What: ReportBadState, RID: c.rid})
+		return
+	}
+	m.catch = nil
+	m.caught = b
+	if c.member {
+		m.ask(vote.Loaded{State: m.rules.State(b.state)})
+		return
+	}
+	m.jump(b)
+}
+
+// jump goes to a final state that the member cannot follow step by step, with a new
+// member that remembers what was promised.
+func (m *Machine) jump(b *bundle) {
+	if b.state.Epoch() <= m.at.state.Epoch() {
+		return
+	}
+	if !b.follows(m.at.state) {
+		m.failed.add(m.failedBy(b))
+		m.keepBoth(m.at.certificate, b.certificate)
+		m.emit(Report{What: ReportForked})
+		return
+	}
+	if err := transition.Check(m.doc, m.at.state.Snapshot(), b.state.Snapshot()); err != nil {
+		m.failed.add(m.failedBy(b))
+		m.keepBoth(b.certificate)
+		m.emit(Report{What: ReportIllegal})
+		return
+	}
+	m.follow(b)
+	invariant(m.newMember(m.cfg.MemoryLost) == nil) // the same parts made the last one
+	m.ask(vote.Tick{})
+}
+
+// failedBy names whoever has that head, so that it is not fetched again.
+func (m *Machine) failedBy(b *bundle) (record.RID, [32]byte) {
+	digest := b.state.Digest()
+	rids := slices.SortedFunc(maps.Keys(m.heads), record.RID.Compare)
+	for _, rid := range rids {
+		if m.heads[rid].digest == digest && !slices.Contains(m.failed, failure{rid, digest}) {
+			return rid, digest
+		}
+	}
+	return record.RID{}, digest
+}

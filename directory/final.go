@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
+package directory
+
+import (
+	"chive/directory/gossip"
+	"chive/directory/record"
+	"chive/directory/snapshot"
+	"chive/directory/sybil"
+	"chive/directory/vote"
+)
+
+// final takes the newest final snapshot of the member.
+func (m *Machine) final(e vote.Final) {
+	s := vote.Inner(e.State)
+	next, ok := m.at.child(m.doc, s, e.Certificate)
+	if !ok {
+		// The member goes on only to a child, a sibling, or what was fetched for it.
+		invariant(m.caught != nil && m.caught.state.Digest() == s.Digest())
+		next = m.caught
+	}
+	m.follow(next)
+}
+
+// follow makes a bundle the newest one, and tells everybody.
+func (m *Machine) follow(next *bundle) {
+	h := next.state.Snapshot().Header()
+	switch {
+	case h.Parent == m.at.state.Digest():
+		m.below = m.at
+	case m.below != nil && h.Parent == m.below.state.Digest():
+	default:
+		m.below = nil
+	}
+	m.at, m.progress, m.moved = next, m.now, true
+	data := next.encode()
+	m.keep(BucketAux, stateKey(size(next)), data)
+	m.hold(&item{
+		class: record.ClassCertificate, digest: next.certificate.Digest(), epoch: h.Epoch, data: next.certificate.Encode(),
+	})
+	m.serve(next, data)
+	if m.seen != nil && m.seen.Epoch() <= h.Epoch {
+		m.seen = nil
+	}
+	m.admitted()
+	m.expire()
+	m.reach.prune(m.probes)
+	m.newView()
+}
+
+// newView shows the newest state to gossip and to the role.
+func (m *Machine) newView() {
+	m.tell(m.neighbourhood())
+	m.emit(m.view())
+}
+
+func (m *Machine) view() View {
+	return View{State: m.at.state, Certificate: m.at.certificate, Steps: m.at.steps}
+}
+
+// neighbourhood is the newest state as gossip needs it.
+func (m *Machine) neighbourhood() gossip.View {
+	// Who is behind or not listed yet calls those that the newer table names. Day
+	// beacons follow when the state has come.
+	epoch, table := m.at.state.Epoch(), m.newest().Table()
+	v := gossip.View{
+		Epoch: epoch, Head: m.at.state.Digest(),
+		Beacon:    m.at.beacon(sybil.LotteryEpoch(m.p, epoch)),
+		DayBefore: m.at.beacon(sybil.LotteryEpoch(m.p, dayBefore(m.p, epoch))),
+		Relays:    make([]gossip.Relay, table.Len()),
+	}
+	for i := range table.Len() {
+		r := table.At(i)
+		v.Relays[i] = gossip.Relay{RID: r.RID, Group: r.Group, Running: r.Flags&snapshot.FlagRunning != 0}
+		if r.RID == m.cfg.RID {
+			v.Entry = v.Relays[i].Running && m.at.state.Snapshot().Day()-int(r.BirthDay) >= m.p.EntryAge
+		}
+	}
+	if l := m.at.state.Owner(m.p, epoch+1); l != nil {
+		v.Seats = len(l.Seats)
+	}
+	return v
+}
+
+// stateKey is one of two places for a state, so that the one before is there until it
+// is.
+func stateKey(history uint64) []byte { return []byte{'S', byte(history % 2)} }
+
+// loadStates finds the newest state that was saved, its parent, and what was
+// promised.
+func (m *Machine) loadStates() {
+	m.at = genesisBundle(m.doc)
+	var all []*bundle
+	for _, value := range m.saved(BucketAux) {
+		if b, err := decodeBundle(m.doc, value); err == nil && b.certificate != nil {
+			all = append(all, b)
+		}
+	}
+	for _, b := range all {
+		if size(b) > size(m.at) {
+			m.at = b
+		}
+	}
+	for _, b := range all {
+		if m.at.state.Snapshot().Header().Parent == b.state.Digest() {
+			m.below = b
+			m.serve(b, nil)
+		}
+	}
+	m.serve(m.at, nil)
+	for key, value := range m.saved(BucketSelf) {
+		if string(key) == string(memoryKey) {
+			m.memory = append([]byte(nil), value...)
+		}
+	}
+	for _, value := range m.saved(BucketPeer) {
+		for len(value) >= record.RIDSize && len(m.private) < gossip.PrivateCount {
+			m.private = append(m.private, record.RID(value))
+			value = value[record.RIDSize:]
+		}
+	}
+}
+
+func size(b *bundle) uint64 { return b.state.Snapshot().Header().HistorySize }
+
+func (m *Machine) saved(b Bucket) func(yield func(key, value []byte) bool) {
+	if m.cfg.Saved == nil {
+		return func(func(key, value []byte) bool) {}
+	}
+	return m.cfg.Saved(b)
+}
+
+// loadRecords reads the records that were saved, as if they had come now.
+func (m *Machine) loadRecords() {
+	for _, value := range m.saved(BucketCert) {
+		if it, err := openItem(record.ClassCertificate, append([]byte(nil), value...)); err == nil {
+			m.items.put(it)
+		}
+	}
+	out := m.out // what was stored is not stored again
+	for key, value := range m.saved(BucketDesc) {
+		if len(key) == 0 {
+			continue
+		}
+		value = append([]byte(nil), value...)
+		switch key[0] {
+		case record.ClassDescriptor:
+			m.acceptDescriptor(value)
+		case record.ClassTombstone:
+			m.acceptTombstone(value)
+		case record.ClassEvidence:
+			m.acceptEvidence(value)
+		}
+	}
+	m.out = out
+	m.cfg.Saved = nil
+}

@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
+package gossip
+
+import (
+	"testing"
+
+	"chive/directory/genesis"
+	"chive/directory/record"
+)
+
+// What is wanted by name is asked of one peer after another; who denies it or is late
+// pays nothing, since it had announced nothing.
+func TestWantAsksOnePeerAfterAnotherAndBlamesNobody(t *testing.T) {
+	l := newLab(t, 10, genesis.Testnet())
+	a, b, c := l.up(ridOf(1), true), l.up(ridOf(2), true), l.up(ridOf(3), true)
+	d, data := l.data(record.ClassVote, 7)
+	l.step(Want{Class: record.ClassVote, Digests: []Digest{d, d}})
+	order := []*far{a, b, c}
+	next := func() *far {
+		t.Helper()
+		for _, f := range order {
+			if ids := f.ids(typeGet); len(ids) == 1 && ids[0] == f.name(d) {
+				return f
+			}
+		}
+		t.Fatal("nobody is asked")
+		return nil
+	}
+	first := next()
+	first.says(&IDs{Type: typeNone, Class: record.ClassVote, IDs: []ShortID{first.name(d)}})
+	second := next()
+	l.pass(genesis.Testnet().GetTimeoutUrgent)
+	third := next()
+	if first == second || second == third || first == third {
+		t.Error("one is asked twice")
+	}
+	third.says(&Item{Class: record.ClassVote, Data: data})
+	if !l.store.Has(record.ClassVote, d) || len(l.m.wants) != 0 {
+		t.Error("it was not taken")
+	}
+	second.says(&Item{Class: record.ClassVote, Data: data}) // late
+	for _, f := range order {
+		if n := l.score(f.rid); n != 0 {
+			t.Errorf("%d points against somebody", n)
+		}
+	}
+}
+
+func TestWantsAreBoundedAndGivenUp(t *testing.T) {
+	l := newLab(t, 10, genesis.Testnet())
+	a := l.up(ridOf(1), true)
+	var all []Digest
+	for n := range maxWants + 5 {
+		d, _ := l.data(record.ClassVote, 1000+n)
+		all = append(all, d)
+	}
+	l.step(Want{Class: record.ClassVote, Digests: all})
+	if len(l.m.wants) != maxWants || len(a.heard()) == 0 {
+		t.Errorf("%d wants", len(l.m.wants))
+	}
+	l.pass(2 * genesis.Testnet().GetTimeoutUrgent)
+	if len(l.m.wants) != 0 {
+		t.Errorf("%d wants that nobody is left for", len(l.m.wants))
+	}
+	l.step(Want{Class: record.ClassVote, Digests: all[:1]})
+	l.step(LinkDown{a.link})
+	if len(l.m.wants) != 0 {
+		t.Error("a want of a peer that is gone")
+	}
+}
+
+func TestRepairNowKeepsTheGap(t *testing.T) {
+	l := newLab(t, 10, genesis.Testnet())
+	a := l.up(ridOf(1), true)
+	l.step(RepairNow{})
+	if len(a.heard()) != 1 {
+		t.Fatal("no repair is opened")
+	}
+	l.step(RepairNow{})
+	if n := len(a.heard()); n != 0 {
+		t.Errorf("%d frames more", n)
+	}
+}
+
+// One that takes us for a neighbour, by a newer list than ours, asks another.
+func TestStateOfAStrangerIsNotHeldAndCostsNothing(t *testing.T) {
+	l := newLab(t, 10, genesis.Testnet())
+	a := l.up(ridOf(5000), true)
+	a.says(&State{Header: digestOf("head"), Part: 3})
+	got := a.heard()
+	if len(got) != 1 || l.score(a.rid) != 0 {
+		t.Fatalf("%d frames, %d points", len(got), l.score(a.rid))
+	}
+	if p, ok := got[0].(*StatePart); !ok || p.Count != 0 || p.Part != 3 {
+		t.Errorf("answered %+v", got[0])
+	}
+}

@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
+package directory
+
+import (
+	"slices"
+	"time"
+
+	"chive/directory/gossip"
+	"chive/directory/record"
+	"chive/directory/snapshot"
+	"chive/directory/sybil"
+)
+
+// entriesWanted is how many relays a newcomer asks to introduce it.
+// Spec: directory §7 (1).
+const entriesWanted = 3
+
+// joining is our own way into a table that does not list us.
+type joining struct {
+	wanted  bool
+	voucher []byte
+	solving bool
+	work    *record.Work
+	said    [32]byte // descriptor that data is made of
+	data    []byte   // what is sent
+	taken   int
+	active  []record.RID
+	tried   map[record.RID]time.Time
+	next    time.Time
+}
+
+// newest is the newest snapshot that is known: our own, or the one that the role has
+// as a client.
+func (m *Machine) newest() *snapshot.Snapshot {
+	if m.seen != nil {
+		return m.seen
+	}
+	return m.at.state.Snapshot()
+}
+
+func (m *Machine) listed() bool {
+	_, ok := m.newest().Table().Index(m.cfg.RID)
+	return ok
+}
+
+// sawSnapshot takes a snapshot that the role has verified as a client, which only
+// helps one that is not on our own list or far behind.
+func (m *Machine) sawSnapshot(s *snapshot.Snapshot) {
+	if s.Header().NetworkID != m.nid || s.Epoch() < m.at.state.Epoch()+behindBy || (m.seen != nil && s.Epoch() <= m.seen.Epoch()) {
+		return
+	}
+	m.seen = s
+	m.tell(m.neighbourhood())
+}
+
+// join goes on asking relays to introduce us. Spec: directory §7 (1).
+func (m *Machine) join() {
+	j := &m.joining
+	own := m.descs.all[m.cfg.RID]
+	if !j.wanted || own == nil || m.listed() {
+		return
+	}
+	if j.data == nil || j.said != own.digest {
+		if !m.makeCandidate(own) {
+			return
+		}
+	}
+	if m.now.Before(j.next) || j.taken+len(j.active) >= entriesWanted {
+		return
+	}
+	j.next = m.now.Add(m.p.EpochLen)
+	for range entriesWanted - j.taken - len(j.active) {
+		rid, ok := m.chooseEntry()
+		if !ok {
+			return
+		}
+		j.active, j.tried[rid] = append(j.active, rid), m.now
+		m.tell(gossip.AskJoin{RID: rid, Data: j.data})
+	}
+}
+
+// makeCandidate makes what is sent of the newest descriptor, or asks for work first.
+func (m *Machine) makeCandidate(own *descriptor) bool {
+	j := &m.joining
+	now := m.doc.EpochAt(m.now)
+	if sybil.Needed(m.p) && (j.work == nil || sybil.CheckSalt(m.p, j.work.Epoch, now) != nil) {
+		if !j.solving {
+			j.solving = true
+			h := m.newest().Header()
+			m.emit(Solve{Challenge: sybil.NewChallenge(m.p, m.nid, own.Identity, h.Epoch, h.Beacon)})
+		}
+		return false
+	}
+	data, err := (&record.Candidate{Descriptor: own.data, Work: j.work, Voucher: j.voucher}).Encode()
+	if err != nil {
+		return false
+	}
+	j.data, j.said, j.taken, j.tried, j.next = data, own.digest, 0, map[record.RID]time.Time{}, m.now
+	return true
+}
+
+// chooseEntry draws a relay that may introduce us, of a group that was not asked
+// while there is one.
+func (m *Machine) chooseEntry() (record.RID, bool) {
+	j, s := &m.joining, m.newest()
+	table := s.Table()
+	groups := map[uint16]bool{}
+	for rid := range j.tried {
+		if r, ok := table.Relay(rid); ok {
+			groups[r.Leaf.Group] = true
+		}
+	}
+	var fresh, rest []record.RID
+	for i := range table.Len() {
+		r := table.At(i)
+		tried, was := j.tried[r.RID]
+		if r.Flags&snapshot.FlagRunning == 0 || r.RID == m.cfg.RID || s.Day()-int(r.BirthDay) < m.p.EntryAge ||
+			was && m.now.Sub(tried) < m.p.EpochLen || slices.Contains(j.active, r.RID) {
+			continue
+		}
+		if rest = append(rest, r.RID); !groups[r.Leaf.Group] {
+			fresh = append(fresh, r.RID)
+		}
+	}
+	if len(fresh) == 0 {
+		fresh = rest
+	}
+	if len(fresh) == 0 {
+		return record.RID{}, false
+	}
+	return fresh[m.cfg.Rand.Uint64()%uint64(len(fresh))], true
+}
+
+// joinAnswered takes an entry relay's answer.
+func (m *Machine) joinAnswered(e gossip.JoinAnswered) {
+	j := &m.joining
+	j.active = slices.DeleteFunc(j.active, func(rid record.RID) bool { return rid == e.RID })
+	if e.Sent && (e.Code == gossip.JoinTaken || e.Code == gossip.JoinKnown) {
+		j.taken++
+	}
+	if e.Sent && e.Code == gossip.JoinRefused {
+		m.emit(Report{What: ReportRefused, RID: e.RID})
+	}
+}
+
+// joinAt is when to go on asking.
+func (m *Machine) joinAt() time.Time {
+	j := &m.joining
+	own := m.descs.all[m.cfg.RID]
+	if !j.wanted || own == nil || j.said != own.digest || m.listed() || j.taken+len(j.active) >= entriesWanted {
+		return time.Time{}
+	}
+	return j.next
+}

@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
+package directory
+
+import (
+	"testing"
+	"time"
+
+	"chive/directory/genesis"
+	"chive/directory/gossip"
+	"chive/directory/record"
+)
+
+func TestNewcomersJoinAndThenVote(t *testing.T) {
+	s := newSim(t, 4, 20)
+	s.startAll()
+	s.until(25 * time.Second)
+	for range 2 {
+		s.add().joins()
+	}
+	s.until(75 * time.Second)
+	for _, n := range s.nodes {
+		if n.epoch() != 7 || n.m.table().Len() != 6 {
+			t.Errorf("node %d is at %d with %d relays", n.n, n.epoch(), n.m.table().Len())
+		}
+		if all, _ := n.m.pending.Len(); all != 0 {
+			t.Errorf("node %d has %d candidates left", n.n, all)
+		}
+		if len(n.reports) > 0 {
+			t.Errorf("node %d: %v", n.n, n.reports)
+		}
+	}
+	s.until(355 * time.Second) // list B of term 1 is drawn from all six
+	if got := s.nodes[5].m.Status(); got.Epoch != 35 {
+		t.Errorf("%+v", got)
+	}
+	seats := 0
+	for _, l := range s.nodes[5].m.Head().State.Lists() {
+		if l != nil && l.Term == 1 {
+			seats = max(seats, len(l.Seats))
+		}
+	}
+	if seats != 6 {
+		t.Errorf("%d seats", seats)
+	}
+}
+
+func TestNewcomerWorksWhereWorkIsAskedFor(t *testing.T) {
+	p := genesis.Testnet()
+	p.StampBits, p.WorkBits, p.AdmitRate, p.AdmitFloor = 4, 1, 10, 2
+	s := newSimOf(t, 4, 21, p)
+	s.startAll()
+	s.until(25 * time.Second)
+	n := s.add()
+	n.joins()
+	s.until(85 * time.Second)
+	if n.epoch() != 8 || n.m.table().Len() != 5 {
+		t.Errorf("at %d with %d relays; reports %v", n.epoch(), n.m.table().Len(), n.reports)
+	}
+}
+
+func TestRelayThatWasDroppedComesBackAsANewcomer(t *testing.T) {
+	s := newSim(t, 4, 22)
+	s.startAll()
+	s.until(75 * time.Second)
+	away := s.nodes[3]
+	away.stop()
+	s.until(625 * time.Second)
+	if s.nodes[0].m.table().Len() != 3 {
+		t.Fatalf("%d relays", s.nodes[0].m.table().Len())
+	}
+	away.joins()
+	s.until(675 * time.Second)
+	if away.epoch() != 67 || away.m.table().Len() != 4 {
+		t.Errorf("at %d with %d relays; reports %v", away.epoch(), away.m.table().Len(), away.reports)
+	}
+}
+
+// An entry relay says nothing for who cannot be reached, nor for what does not hold,
+// and what waits with it is bounded.
+func TestEntryRelayRefuses(t *testing.T) {
+	s := newSim(t, 4, 23)
+	s.startAll()
+	s.until(25 * time.Second)
+	m := s.nodes[0].m
+	n := s.add()
+	now := s.now.Truncate(time.Second)
+	p := Publish{Seq: 1, Published: now, Expires: now.Add(s.doc.Params.DescriptorLife)}
+	data, err := (&record.Candidate{Descriptor: n.descriptor(p)}).Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if code, done := m.enter(gossip.JoinAsked{RID: s.nodes[1].rid, Data: data}); !done || code != gossip.JoinRefused {
+		t.Error("another's candidate is taken")
+	}
+	if code, done := m.enter(gossip.JoinAsked{RID: n.rid, Data: data[1:]}); !done || code != gossip.JoinRefused {
+		t.Error("broken bytes are taken")
+	}
+	listed, err := (&record.Candidate{Descriptor: s.nodes[1].descriptor(p)}).Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if code, done := m.enter(gossip.JoinAsked{RID: s.nodes[1].rid, Data: listed}); !done || code != gossip.JoinKnown {
+		t.Error("a relay of the table is taken")
+	}
+	for link := range uint64(maxEntering) {
+		if code, done := m.enter(gossip.JoinAsked{Link: link, RID: n.rid, Data: data}); done {
+			t.Fatalf("answered %d", code)
+		}
+	}
+	if code, done := m.enter(gossip.JoinAsked{RID: n.rid, Data: data}); !done || code != gossip.JoinBusy {
+		t.Error("more than may be are let in")
+	}
+	for len(m.entering) > 0 {
+		m.enteringProbed(ProbeDone{ID: m.entering[0].probe})
+	}
+	if _, _, held := m.pending.Get(n.rid); held {
+		t.Error("one that cannot be reached is a candidate")
+	}
+}

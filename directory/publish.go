@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
+package directory
+
+import (
+	"math/bits"
+	"time"
+
+	"chive/directory/committee"
+	"chive/directory/gossip"
+	"chive/directory/record"
+	"chive/directory/transition"
+)
+
+// publication is the duty to publish one's own descriptor again and again.
+type publication struct {
+	at    time.Time // the next one
+	asked time.Time // Publish, without an answer so far
+	seq   uint64    // highest known
+	term  uint64    // of the newest one
+	renew bool      // as soon as one may be
+}
+
+// retryPart: an unanswered Publish is repeated after a fraction of the republication.
+const retryPart = 20
+
+// startPublishing goes on with the descriptor that was saved, or asks for one.
+func (m *Machine) startPublishing() {
+	m.own.at = m.now
+	if d := m.descs.all[m.cfg.RID]; d != nil {
+		m.schedule(d)
+	}
+}
+
+// schedule sets the time of the next descriptor after one.
+func (m *Machine) schedule(d *descriptor) {
+	jitter, _ := bits.Mul64(m.cfg.Rand.Uint64(), uint64(2*m.p.RepublishJitter))
+	m.own.at = d.Published.Add(m.p.Republish - m.p.RepublishJitter + time.Duration(jitter))
+	m.own.seq, m.own.term = max(m.own.seq, d.Seq), m.term()
+	m.own.asked, m.own.renew = time.Time{}, false
+}
+
+func (m *Machine) term() uint64 { return transition.TermAt(m.p, committee.A, m.doc.EpochAt(m.now)) }
+
+// publishAt is when a Publish is due. Spec: directory §2 (descriptor republish;
+// shortest gap).
+func (m *Machine) publishAt() time.Time {
+	at := m.own.at
+	if d := m.descs.all[m.cfg.RID]; d != nil {
+		gap := d.Published.Add(m.p.RepublishGap)
+		if m.own.renew || m.own.term != m.term() {
+			at = gap
+		}
+		if at.Before(gap) {
+			at = gap
+		}
+	}
+	if !m.own.asked.IsZero() {
+		if again := m.own.asked.Add(max(m.p.Republish/retryPart, m.p.RepublishGap)); at.Before(again) {
+			at = again
+		}
+	}
+	return at
+}
+
+// publish asks for a descriptor when one is due, with keys for the terms in which the
+// relay could serve.
+func (m *Machine) publish() {
+	if m.now.Before(m.publishAt()) {
+		return
+	}
+	m.own.asked = m.now
+	published := m.now.Truncate(time.Second)
+	if d := m.descs.all[m.cfg.RID]; d != nil && published.Sub(d.Published) < m.p.RepublishGap {
+		published = d.Published.Add(m.p.RepublishGap)
+	}
+	term := m.term()
+	// Seqs are seconds: a relay that has lost its store does not use one again, which
+	// would be evidence against it.
+	p := Publish{Seq: max(m.own.seq+1, uint64(max(0, published.Unix()))), Published: published, Expires: published.Add(m.p.DescriptorLife)}
+	for t := term; t < term+record.MaxCommitteeKeyCount; t++ {
+		p.Terms = append(p.Terms, t)
+	}
+	m.emit(p)
+}
+
+// published takes our own new descriptor and spreads it.
+func (m *Machine) published(data []byte) {
+	d, _, err := m.openDescriptor(data)
+	if err != nil || d.rid != m.cfg.RID {
+		m.emit(Report{What: ReportBadDescriptor})
+		return
+	}
+	m.own.asked = m.now
+	seq := m.own.seq
+	m.own.seq = d.Seq // it is ours
+	if !m.takeDescriptor(d) {
+		m.own.seq = seq
+		m.emit(Report{What: ReportBadDescriptor})
+		return
+	}
+	m.tell(gossip.Announce{Class: record.ClassDescriptor, Digest: d.digest})
+}
+
+// sawOwn notes a descriptor of ours that is now the newest. One that we did not make
+// is of a time that we have forgotten, or of a thief: it is replaced.
+func (m *Machine) sawOwn(d *descriptor) {
+	foreign := m.ready && d.Seq > m.own.seq && m.own.seq > 0
+	fresh := d.Seq > m.own.seq
+	m.schedule(d)
+	if fresh {
+		m.own.renew = true
+	}
+	if foreign {
+		m.emit(Report{What: ReportOtherSelf, RID: m.cfg.RID})
+	}
+}
