@@ -93,7 +93,7 @@ func (m *Machine) pass(e gossip.Effect) {
 		if addresses := m.addresses(e.RID); len(addresses) > 0 {
 			m.emit(Open{RID: e.RID, Addresses: addresses})
 		} else {
-			m.tell(gossip.DialFailed{RID: e.RID})
+			m.tell(gossip.DialFailed(e))
 		}
 	case gossip.Close:
 		delete(m.reach.links, e.Link)
