@@ -27,7 +27,7 @@ func TestCommandLineIsChecked(t *testing.T) {
 	if err != nil || o.runs != 5 || o.only != "tor" || o.torMode != "tuned" || o.out != "x" {
 		t.Errorf("%+v, %v", o, err)
 	}
-	if o, err := parse([]string{"--quick", "--runs", "7"}, io.Discard); err != nil || o.runs != 1 || o.torMode != "tuned" {
+	if o, err := parse([]string{"--quick"}, io.Discard); err != nil || o.runs != 1 || o.torMode != "tuned" {
 		t.Errorf("%+v, %v", o, err)
 	}
 	if o, err := parse([]string{"--scale"}, io.Discard); err != nil || !o.scale {
@@ -41,6 +41,7 @@ func TestCommandLineIsChecked(t *testing.T) {
 	}
 	for _, bad := range [][]string{
 		{"extra"}, {"--runs", "0"}, {"--runs", "21"}, {"--runs", "x"}, {"--only", "i2p"}, {"--tor-mode", "fast"}, {"--unknown"},
+		{"--quick", "--runs", "7"}, {"--scale", "--only", "tor"}, {"--scale", "--out", "x"}, {"--scale", "--runs", "3"},
 	} {
 		if _, err := parse(bad, io.Discard); !errors.Is(err, errUsage) {
 			t.Errorf("%v: %v", bad, err)

@@ -68,7 +68,7 @@ func parse(args []string, errs io.Writer) (options, error) {
 	f.SetOutput(errs)
 	f.IntVar(&o.runs, "runs", 3, "run each network `N` times, in turn")
 	f.BoolVar(&o.quick, "quick", false, "one run with small sizes, under a minute: a trial of the bench itself")
-	f.BoolVar(&o.scale, "scale", false, "measure how one relay of chive grows from 10 to 10,000 circuits instead, about 8 minutes")
+	f.BoolVar(&o.scale, "scale", false, "measure how one relay of chive grows from 10 to 10,000 circuits instead, about 7 minutes")
 	f.StringVar(&o.only, "only", "", "measure `NAME` only: tor or chive")
 	f.StringVar(&o.torMode, "tor-mode", "", "tor's settings, `NAME,...`: live, tuned, noconflux; both is live,tuned (default both, of a trial tuned)")
 	f.StringVar(&o.out, "out", filepath.Join("runs", "bench"), "write bench.json, bench.svg and bench.md into `DIR`")
@@ -90,6 +90,17 @@ func parse(args []string, errs io.Writer) (options, error) {
 		return o, fmt.Errorf("%w: --runs takes 1 to %d", errUsage, maxRuns)
 	case o.only != "" && o.only != "tor" && o.only != "chive":
 		return o, fmt.Errorf("%w: --only takes tor or chive", errUsage)
+	}
+	var idle string
+	f.Visit(func(g *flag.Flag) {
+		switch {
+		case o.scale && g.Name != "scale" && g.Name != "quick" && g.Name != "chive",
+			o.quick && g.Name == "runs" && o.runs != 1:
+			idle = g.Name
+		}
+	})
+	if idle != "" {
+		return o, fmt.Errorf("%w: --%s says nothing here: --scale is about chive alone and writes no files, --quick is one run", errUsage, idle)
 	}
 	if o.torMode == "" {
 		o.torMode = "both"
@@ -113,6 +124,9 @@ func run(ctx context.Context, args []string, out, errs io.Writer) error {
 	}
 	if o.scale {
 		return scale(ctx, o, out, errs)
+	}
+	if err := os.MkdirAll(o.out, 0o755); err != nil { // now, not when all is measured
+		return err
 	}
 	s, err := newSession(ctx, o, errs)
 	if err != nil {

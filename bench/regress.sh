@@ -65,21 +65,27 @@ cleanup() {
 trap cleanup EXIT
 mkdir -p "$OUT"
 
+old=$BASELINE commit=
+case ${1:-} in
+    --record) ;;
+    "") [ -s "$BASELINE" ] || die "$BASELINE is missing; record it with --record, or name a commit" ;;
+    -h | --help)
+        sed -n '2,/^$/s/^# \{0,1\}//p' bench/regress.sh
+        exit 0
+        ;;
+    -*) die "usage: bash bench/regress.sh [COMMIT | --record | --help]" ;;
+    *) commit=$(git rev-parse --verify --quiet "$1^{commit}") || die "$1 is no commit" ;;
+esac
+
 echo "building" >&2
 build_tree . "$scratch/now"
-old=$BASELINE
-case ${1:-} in
-    --record | "") ;;
-    -*) die "usage: bash bench/regress.sh [COMMIT | --record]" ;;
-    *)
-        commit=$(git rev-parse --verify --quiet "$1^{commit}") || die "$1 is no commit"
-        other=$scratch/tree
-        git worktree add --quiet --detach "$other" "$commit"
-        build_tree "$other" "$scratch/old"
-        old=$OUT/old.txt
-        : >"$old"
-        ;;
-esac
+if [ -n "$commit" ]; then
+    other=$scratch/tree
+    git worktree add --quiet --detach "$other" "$commit"
+    build_tree "$other" "$scratch/old"
+    old=$OUT/old.txt
+    : >"$old"
+fi
 
 : >"$OUT/new.txt"
 for ((i = 1; i <= COUNT; i++)); do
@@ -96,5 +102,4 @@ if [ "${1:-}" = --record ]; then
     echo "written: $BASELINE"
     exit 0
 fi
-[ -s "$old" ] || die "$old is missing; record it with --record, or name a commit"
 go tool -modfile=tools/go.mod benchstat "$old" "$OUT/new.txt"

@@ -40,7 +40,11 @@ func (r *Report) Table() string {
 			}
 			row = append(row, text)
 		}
-		rows = append(rows, append(row, goal(f), verdict(f, chive, others)))
+		verdict := verdict(f, chive, others)
+		if r.Quick {
+			verdict = "" // a trial reaches and misses nothing
+		}
+		rows = append(rows, append(row, goal(f), verdict))
 	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "chive and Tor side by side, %s\n\n", r.Began.UTC().Format("2006-01-02 15:04 UTC"))

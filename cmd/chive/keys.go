@@ -77,7 +77,7 @@ func (a *app) keysFounder() *cobra.Command {
 	f := c.Flags()
 	f.StringSliceVar(&o.Addresses, "address", nil, "others reach this relay at `IP:PORT`; several with commas")
 	f.StringVar(&o.Exit, "exit", "off", "connect to destinations as `POLICY` permits: off, web, reduced, or a file of rules")
-	f.StringVar(&o.Rate, "rate", "1 MiB/s", "offer `SIZE` per second; the more, the more traffic the relay gets")
+	f.StringVar(&o.Rate, "rate", "1 MiB/s", "offer `SIZE` per second: the more, the more clients choose the relay; it limits nothing")
 	f.StringVar(&o.Family, "family", "", "you run several relays: the key of their family is in `FILE`, and is made if it is not there")
 	f.StringVar(&o.About.Nickname, "nickname", "", "call the relay `NAME`; kept for later runs")
 	f.StringVar(&o.About.Contact, "contact", "", "you can be reached at `TEXT`; kept for later runs, exits need one")
