@@ -57,7 +57,10 @@ func TestAnIdleCircuitHasNoGoroutine(t *testing.T) {
 			others = append(others, w.circuit(l, 2))
 		}
 		pass(5 * time.Minute)
-		if n := runtime.NumGoroutine(); n > before {
+		// A link's writer may be there or have retired, and so may the runtime's own; a
+		// circuit would bring one at each of two relays.
+		const apart = 10
+		if n := runtime.NumGoroutine(); n > before+apart {
 			t.Errorf("%d goroutines for 40 circuits", n-before)
 		}
 		w.open(41, time.Second)
