@@ -157,7 +157,7 @@ func TestIdleHandlersHaveNoGoroutine(t *testing.T) {
 			b.Handle(&taker{t: t, st: b})
 		}
 		wait(3 * DefaultKeepAlive) // the goroutines that write have retired
-		const apart = 10 // the runtime's own come and go; each stream would bring one
+		const apart = 10           // the runtime's own come and go; each stream would bring one
 		if after := runtime.NumGoroutine(); after > before+apart {
 			t.Errorf("%d goroutines for 100 idle streams", after-before)
 		}
