@@ -38,6 +38,27 @@ func fill(c *walker) <-chan error {
 	return done
 }
 
+// TestHalfACreateDoesNotStay: streams that say one byte are gone when CREATE is due.
+func TestHalfACreateDoesNotStay(t *testing.T) {
+	inTown(t, func(t *testing.T, w *town) {
+		l := w.client()
+		w.circuit(l, 1)
+		for range 100 {
+			st, err := l.Open(link.StreamCircuit)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := st.Write([]byte{byte(cell.Create)}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		pass(time.Minute)
+		if n, _ := l.Streams(); n > 1 {
+			t.Errorf("a minute later %d streams are open, want the circuit's", n)
+		}
+	})
+}
+
 // TestAnIdleCircuitHasNoGoroutine at a relay in the middle and at the last one.
 func TestAnIdleCircuitHasNoGoroutine(t *testing.T) {
 	inTown(t, func(t *testing.T, w *town) {

@@ -37,15 +37,18 @@ func (n *neighbour) serveCircuit(st *link.Stream) {
 // to be; the stream is then of no more use.
 func (n *neighbour) create(st *link.Stream) (*circuit.Hop, bool) {
 	r := n.r
-	// A stream that never says CREATE must not stay.
+	// A stream that never says CREATE, or half of it, must not stay.
 	patience := time.AfterFunc(createTimeout, func() { st.Close() })
-	err := st.WaitCells()
-	if !patience.Stop() || err != nil {
+	if err := st.WaitCells(); err != nil {
+		patience.Stop()
 		return nil, false
 	}
 	one := r.cell()
 	defer r.releaseCell(one)
 	cells, err := st.ReadCells(one[:])
+	if !patience.Stop() {
+		return nil, false
+	}
 	if err != nil || st.Buffered() > 0 || cell.Command(cells[0]) != cell.Create {
 		r.count.violation(circuit.ErrProtocol)
 		r.destroy(st, circuit.ReasonProtocol)

@@ -35,6 +35,7 @@ func (c *circ) extend(ctx context.Context, e cell.Extend) {
 		return
 	}
 	next.Handle((*nextSide)(c))
+	c.r.warm.touch(c) // EXTENDED made it so
 }
 
 // reach opens a circuit stream to the relay named in e and does CREATE with it, in
@@ -96,6 +97,8 @@ func createAt(ctx context.Context, next *link.Stream, create []byte, one *oneCel
 		return circuit.ReasonProtocol // an answer has a reason
 	case cell.Command(cells[0]) != cell.Created || next.Buffered() > 0:
 		return circuit.ReasonProtocol // nothing follows before we send more
+	case !stop():
+		return circuit.ReasonLinkLost // too late: it is being closed, and nobody would hear of that
 	}
 	return circuit.ReasonNone
 }
