@@ -21,6 +21,10 @@ var (
 // runs on.
 const tick = 10 * time.Millisecond
 
+// statBits bounds each of the two times, so that their sum is a time.Duration: a
+// thousand machines' lifetimes.
+const statBits = 38
+
 // ParseStat reads the processor time, user and system together, out of a
 // process's stat file. The name of the process may hold anything.
 func ParseStat(data []byte) (time.Duration, error) {
@@ -36,7 +40,7 @@ func ParseStat(data []byte) (time.Duration, error) {
 	}
 	var sum uint64
 	for _, f := range []string{fields[user], fields[system]} {
-		n, err := strconv.ParseUint(f, 10, 48)
+		n, err := strconv.ParseUint(f, 10, statBits)
 		if err != nil {
 			return 0, ErrFormat
 		}
