@@ -40,7 +40,7 @@ func (m *Machine) setView(v View) {
 	m.setPrivate()
 	for _, p := range slices.Clone(m.peers) {
 		if s := m.standings[p.rid]; s != nil {
-			s.decay(m.now)
+			s.decay(m.now, m.penaltyTime())
 			p.doubt = s.score / penaltyUndelivered
 		}
 		m.lookAgain(p, changed)

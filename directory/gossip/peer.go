@@ -128,7 +128,7 @@ func (m *Machine) linkUp(ev LinkUp) {
 	}
 	p.setSession(ev.Session)
 	if s := m.standings[ev.RID]; s != nil {
-		s.decay(m.now)
+		s.decay(m.now, m.penaltyTime())
 		p.doubt = s.score / penaltyUndelivered
 	}
 	p.kind, p.leaveAt = m.classify(p)

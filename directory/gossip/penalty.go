@@ -18,10 +18,11 @@ const (
 	penaltyExcess      = 1 // beyond the bucket
 	penaltyNone        = 1 // announced, then denied
 	penaltyLimit       = 100
-
-	penaltyHalfLife = time.Hour
-	penaltyWait     = time.Hour // of an identity that reached the limit
 )
+
+// penaltyTime is how long it takes to halve a score, and how long an identity waits
+// that reached the limit: an epoch, so an hour in public networks.
+func (m *Machine) penaltyTime() time.Duration { return m.cfg.Params.EpochLen }
 
 // maxStandings bounds the identities that are remembered: the one with the lowest
 // score, among equals the longest untouched, is forgotten.
@@ -36,11 +37,11 @@ type standing struct {
 	repair  repairRecord
 }
 
-// decay halves the score for each hour that has passed.
-func (s *standing) decay(now time.Time) {
-	for s.score > 0 && now.Sub(s.halved) >= penaltyHalfLife {
+// decay halves the score for each half-life that has passed.
+func (s *standing) decay(now time.Time, halfLife time.Duration) {
+	for s.score > 0 && now.Sub(s.halved) >= halfLife {
 		s.score /= 2
-		s.halved = s.halved.Add(penaltyHalfLife)
+		s.halved = s.halved.Add(halfLife)
 	}
 	if s.score == 0 {
 		s.halved = now
@@ -57,7 +58,7 @@ func (m *Machine) standing(now time.Time, rid record.RID) *standing {
 		s = &standing{halved: now}
 		m.standings[rid] = s
 	}
-	s.decay(now)
+	s.decay(now, m.penaltyTime())
 	s.touched = now
 	return s
 }
@@ -66,7 +67,7 @@ func (m *Machine) forgetOne(now time.Time) {
 	var worst record.RID
 	var least *standing
 	for rid, s := range m.standings {
-		s.decay(now)
+		s.decay(now, m.penaltyTime())
 		if m.peerOf(rid) != nil {
 			continue
 		}
@@ -87,7 +88,7 @@ func (m *Machine) penalise(p *peer, points int) bool {
 	if s.score < penaltyLimit {
 		return true
 	}
-	s.waits = m.now.Add(penaltyWait)
+	s.waits = m.now.Add(m.penaltyTime())
 	m.close(p, ReasonPenalty)
 	return false
 }
