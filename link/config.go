@@ -39,6 +39,11 @@ type Config struct {
 	// DefaultClockSkew. A client that does not trust its clock yet sets it
 	// high, to ask relays for the time.
 	ClockSkew time.Duration
+	// Certified, if not nil, is told the identity and the end of every certificate
+	// that a relay shows and that is its own, before Verify, and whether or not it is
+	// valid at this clock: what the relay thinks the time is lies within
+	// MaxCertificateLife before that end. It must not block.
+	Certified func(identity ed25519.PublicKey, notAfter time.Time)
 }
 
 func (c Config) withDefaults() Config {

@@ -253,6 +253,9 @@ func (h *handshake) checkPeer(field []byte, mustCertify bool) error {
 	if !bytes.Equal(cert.LinkKey[:], h.state.hs.PeerStatic()) {
 		return ErrHandshake
 	}
+	if h.cfg.Certified != nil {
+		h.cfg.Certified(bytes.Clone(cert.Identity), cert.NotAfter)
+	}
 	if !cert.ValidAt(h.now, h.cfg.ClockSkew) {
 		return ErrCertificateTime
 	}

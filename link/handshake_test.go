@@ -171,6 +171,35 @@ func TestHandshakeRefusals(t *testing.T) {
 	}
 }
 
+// TestCertificateTimesAreToldThoughRefused: how else would a client know how wrong its
+// clock is.
+func TestCertificateTimesAreToldThoughRefused(t *testing.T) {
+	for _, ahead := range []time.Duration{-100 * time.Hour, time.Hour, 200 * time.Hour} {
+		id := testIdentity(t, 2)
+		end := time.Now().Add(ahead).Truncate(time.Second)
+		cert, err := SignCertificate(testKey(2), testNetwork, [32]byte(id.key.PublicKey().Bytes()), end)
+		if err != nil {
+			t.Fatal(err)
+		}
+		id.certificate = cert
+		var told time.Time
+		cfg := clientConfig()
+		cfg.Certified = func(who ed25519.PublicKey, notAfter time.Time) {
+			if !who.Equal(testKey(2).Public()) {
+				t.Error("another identity")
+			}
+			told = notAfter
+		}
+		init, resp := states(t, AESGCM, cfg, relayConfig(id))
+		if _, err := run(init, resp); (err == nil) != (ahead == time.Hour) {
+			t.Errorf("%v: %v", ahead, err)
+		}
+		if !told.Equal(end) {
+			t.Errorf("%v: told %v, want %v", ahead, told, end)
+		}
+	}
+}
+
 // Spec: protocol §1 (LINK-5)
 func TestResponderWithoutCertificateIsRefused(t *testing.T) {
 	init, resp := states(t, AESGCM, clientConfig(), clientConfig())

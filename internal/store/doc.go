@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: BSD-3-Clause
 
-// Package store keeps small files so that a kill at any instant, or a power cut
-// after a call returned, leaves each file old or new, never half.
+// Package store keeps small files, and one larger file of tables, so that a kill at
+// any instant, or a power cut after a call returned, leaves each old or new, never half.
 //
 // [WriteFile] writes, syncs, renames and syncs the folder; [ReadKey] refuses keys
-// that others can read; [TakeLock] keeps a second process out of a state folder. Files
-// are 0600, folders 0700. What the files hold is the caller's: nothing here
+// that others can read; [TakeLock] keeps a second process out of a state folder; a
+// [Table] holds buckets of keys and values. Files are 0600, folders 0700. What the files hold is the caller's: nothing here
 // encrypts, caches or watches, and nothing is logged.
 //
 // Error texts hold no path. [ExposedError] and [HeldError] have methods that say

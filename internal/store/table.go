@@ -1,0 +1,350 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
+package store
+
+import (
+	"encoding/binary"
+	"errors"
+	"hash/crc32"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime/debug"
+	"strconv"
+	"sync/atomic"
+	"time"
+
+	bolt "go.etcd.io/bbolt"
+	berrors "go.etcd.io/bbolt/errors"
+)
+
+// Limits of a Table.
+const (
+	// maxMoved is how many damaged files are kept beside a table.
+	maxMoved = 100
+	// lockPatience is how long OpenTable waits for another process.
+	lockPatience = 200 * time.Millisecond
+	// maxTableSize keeps a mistake from filling the disk, in bytes. Then Put fails.
+	maxTableSize = 4 << 30
+	sumSize      = 4
+)
+
+// Errors of a Table. The operating system's error is wrapped for errors.Is and
+// classification; its text is not shown.
+var (
+	ErrTable     = errors.New("store: the table could not be read or written")
+	ErrTableHeld = errors.New("store: another process holds the table")
+)
+
+// errDamaged means bytes that are not what a Table writes.
+var errDamaged = errors.New("store: damaged")
+
+// Write puts one value of a bucket in place of the one before; nil deletes it. Keys
+// are not empty.
+type Write struct {
+	Bucket     string
+	Key, Value []byte
+}
+
+// Table is a file of buckets, each a sorted map from keys to values. A kill at any
+// instant, or a power cut after Put returned, leaves each transaction whole or
+// without effect. Every value stands behind a checksum over its bucket, key and
+// bytes, so that a file that was spoiled is found to be when it is opened.
+//
+// A Table may be used by several goroutines.
+type Table struct {
+	db      *bolt.DB
+	movedTo string
+	damaged atomic.Bool
+	// update runs a transaction; tests make it fail.
+	update func(func(*bolt.Tx) error) error
+}
+
+// ownBucket holds what the table notes about itself. No caller's bucket is named so.
+var (
+	ownBucket  = []byte("\x00table")
+	damagedKey = []byte("damaged")
+)
+
+// OpenTable opens the table at a path, which it makes, with its folder, if it is not
+// there: folder 0700, file 0600. The whole file is read and checked, about a second
+// for 100 MB. One that is damaged is moved aside to PATH.damaged-N and a fresh one put
+// in its place: see Damaged and MovedTo.
+// Errors: ErrFolder, ErrTableHeld, ErrTable.
+func OpenTable(path string) (*Table, error) {
+	if err := MakeFolder(filepath.Dir(path)); err != nil {
+		return nil, err
+	}
+	if err := begin(path); err != nil {
+		return nil, &hiddenError{ErrTable, err}
+	}
+	db, err := openBolt(path)
+	movedTo := ""
+	if errors.Is(err, errDamaged) {
+		if movedTo, err = replaceDamaged(path); err == nil {
+			db, err = openBolt(path)
+		}
+	}
+	if errors.Is(err, berrors.ErrTimeout) {
+		return nil, &hiddenError{ErrTableHeld, err}
+	}
+	if err != nil {
+		return nil, &hiddenError{ErrTable, err}
+	}
+	t := &Table{db: db, movedTo: movedTo, update: db.Update}
+	_ = db.View(func(tx *bolt.Tx) error {
+		b := tx.Bucket(ownBucket)
+		t.damaged.Store(b != nil && b.Get(damagedKey) != nil)
+		return nil
+	})
+	return t, nil
+}
+
+// openBolt opens and checks a file. Errors: errDamaged, berrors.ErrTimeout, and the
+// operating system's.
+func openBolt(path string) (db *bolt.DB, err error) {
+	if info, err := os.Stat(path); err == nil && exposed(info.Mode()) {
+		if err := os.Chmod(path, FileMode); err != nil {
+			return nil, err
+		}
+	}
+	if short(path) {
+		return nil, errDamaged
+	}
+	var file *os.File
+	// A file that was cut short is mapped beyond its end, and pages that were spoiled
+	// make the library panic: both count as damage.
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	defer func() {
+		if recover() != nil {
+			err = errDamaged
+		}
+		if err != nil && db != nil {
+			_ = db.Close()
+			db = nil
+		}
+		if err != nil && file != nil {
+			_ = file.Close() // frees the lock of one that broke while it was opened
+		}
+	}()
+	db, err = bolt.Open(path, FileMode, &bolt.Options{
+		Timeout: lockPatience, FreelistType: bolt.FreelistMapType, MaxSize: maxTableSize,
+		OpenFile: func(name string, flag int, mode fs.FileMode) (*os.File, error) {
+			var err error
+			file, err = os.OpenFile(name, flag, mode)
+			return file, err
+		},
+	})
+	for _, damage := range []error{berrors.ErrInvalid, berrors.ErrVersionMismatch, berrors.ErrChecksum, berrors.ErrInvalidMapping} {
+		if errors.Is(err, damage) {
+			return db, errDamaged
+		}
+	}
+	if err != nil {
+		return db, err
+	}
+	info, err := file.Stat()
+	if err != nil {
+		return db, err
+	}
+	return db, db.View(func(tx *bolt.Tx) error {
+		if info.Size() < tx.Size() {
+			return errDamaged
+		}
+		for range tx.Check() { // the walk goes on to its end
+			err = errDamaged
+		}
+		if err != nil {
+			return err
+		}
+		return tx.ForEach(func(name []byte, b *bolt.Bucket) error {
+			if b == nil {
+				return errDamaged
+			}
+			return b.ForEach(func(k, v []byte) error {
+				_, err := opened(name, k, v)
+				return err
+			})
+		})
+	})
+}
+
+// short reports a file that is too small to be a table: ours are never seen before
+// they are whole.
+func short(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.Mode().IsRegular() && info.Size() < int64(2*os.Getpagesize())
+}
+
+// makeTable makes an empty table of its own at a path, of which nothing may be there.
+// lost: it knows that it stands in for a damaged one.
+func makeTable(path string, lost bool) (err error) {
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			_ = os.Remove(path)
+		}
+	}()
+	db, err := bolt.Open(path, FileMode, &bolt.Options{Timeout: lockPatience})
+	if err != nil {
+		return err
+	}
+	if lost {
+		err = db.Update(func(tx *bolt.Tx) error { return put(tx, ownBucket, damagedKey, []byte{1}) })
+	}
+	if closeErr := db.Close(); err == nil {
+		err = closeErr
+	}
+	return err
+}
+
+// Beside a table lie, for a moment, one that is being made, and one that is to stand in
+// for a damaged one: whole, with the place of the damaged one empty or not yet.
+const (
+	makingSuffix  = ".making"
+	instandSuffix = newSuffix
+)
+
+// begin makes a table if there is none, and ends what a kill has interrupted.
+func begin(path string) error {
+	if _, err := os.Lstat(path); err == nil || !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	err := moveInto(path, instandSuffix)
+	if !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if err := makeTable(path+makingSuffix, false); err != nil {
+		return err
+	}
+	return moveInto(path, makingSuffix)
+}
+
+func moveInto(path, suffix string) error {
+	if err := os.Rename(path+suffix, path); err != nil {
+		return err
+	}
+	return system{}.syncFolder(filepath.Dir(path))
+}
+
+// replaceDamaged moves a damaged table aside and puts an empty one that knows of it in
+// its place. A kill in between is ended by begin.
+func replaceDamaged(path string) (movedTo string, err error) {
+	if err := makeTable(path+makingSuffix, true); err != nil {
+		return "", err
+	}
+	if err := os.Rename(path+makingSuffix, path+instandSuffix); err != nil {
+		return "", err
+	}
+	for n := 1; ; n++ {
+		movedTo = path + ".damaged-" + strconv.Itoa(n)
+		if _, err := os.Lstat(movedTo); errors.Is(err, fs.ErrNotExist) || n == maxMoved {
+			break // the last one is overwritten
+		}
+	}
+	if err := os.Rename(path, movedTo); err != nil {
+		return "", err
+	}
+	return movedTo, moveInto(path, instandSuffix)
+}
+
+// Damaged reports that what the table held was lost: it was found damaged and moved
+// aside, now or before a restart, and no Put has succeeded since. So the first Put is
+// where to note what must not be forgotten about it.
+func (t *Table) Damaged() bool { return t.damaged.Load() }
+
+// MovedTo returns where OpenTable has moved a damaged file, to be shown to the
+// operator; empty: nowhere.
+func (t *Table) MovedTo() string { return t.movedTo }
+
+// Each calls f for each value of a bucket, in the order of keys, until f fails. A
+// bucket that was never written is empty. Key and value are only valid within f, which
+// must not call Put. Errors: f's, ErrTable.
+func (t *Table) Each(bucket string, f func(key, value []byte) error) error {
+	var failed error
+	err := t.db.View(func(tx *bolt.Tx) error {
+		b := tx.Bucket([]byte(bucket))
+		if b == nil {
+			return nil
+		}
+		return b.ForEach(func(k, v []byte) error {
+			value, err := opened([]byte(bucket), k, v)
+			if err != nil {
+				return err
+			}
+			failed = f(k, value)
+			return failed
+		})
+	})
+	if err == nil || failed != nil {
+		return failed
+	}
+	return &hiddenError{ErrTable, err}
+}
+
+// Put makes all writes durable, or none. It must not be called within Each.
+// Error: ErrTable.
+func (t *Table) Put(writes []Write) error {
+	err := t.update(func(tx *bolt.Tx) error {
+		if t.damaged.Load() {
+			if err := tx.DeleteBucket(ownBucket); err != nil {
+				return err
+			}
+		}
+		for i := range writes {
+			w := &writes[i]
+			if err := put(tx, []byte(w.Bucket), w.Key, w.Value); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return &hiddenError{ErrTable, err}
+	}
+	t.damaged.Store(false)
+	return nil
+}
+
+func put(tx *bolt.Tx, bucket, key, value []byte) error {
+	b, err := tx.CreateBucketIfNotExists(bucket)
+	if err != nil {
+		return err
+	}
+	if value == nil {
+		return b.Delete(key)
+	}
+	return b.Put(key, sealed(bucket, key, value))
+}
+
+// Close closes the file. Error: ErrTable.
+func (t *Table) Close() error {
+	if err := t.db.Close(); err != nil {
+		return &hiddenError{ErrTable, err}
+	}
+	return nil
+}
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+func sum(bucket, key, value []byte) uint32 {
+	head := binary.BigEndian.AppendUint32(nil, uint32(len(bucket)))
+	head = binary.BigEndian.AppendUint32(append(head, bucket...), uint32(len(key)))
+	return crc32.Update(crc32.Checksum(append(head, key...), castagnoli), castagnoli, value)
+}
+
+// sealed is what the file holds of a value.
+func sealed(bucket, key, value []byte) []byte {
+	out := binary.BigEndian.AppendUint32(make([]byte, 0, sumSize+len(value)), sum(bucket, key, value))
+	return append(out, value...)
+}
+
+// opened returns the value that was sealed. Error: errDamaged.
+func opened(bucket, key, held []byte) ([]byte, error) {
+	if len(held) < sumSize || binary.BigEndian.Uint32(held) != sum(bucket, key, held[sumSize:]) {
+		return nil, errDamaged
+	}
+	return held[sumSize:], nil
+}
