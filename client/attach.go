@@ -86,7 +86,7 @@ func (c *Client) takeOrWait(age uint64, key Isolation, n need, avoid []record.RI
 	c.ongoing[ongoing{key, n, age}] = w
 	c.waiters = append(c.waiters, w)
 	c.building++
-	c.needed(now, key, n)
+	c.needed(now, n)
 	return nil, w, true
 }
 
@@ -109,7 +109,7 @@ func (c *Client) take(now time.Time, age uint64, key Isolation, n need, avoid []
 	}
 	if best != nil {
 		if !best.taken {
-			c.needed(now, key, n)
+			c.needed(now, n)
 		}
 		best.claim(key, age, now)
 	}
@@ -125,9 +125,9 @@ func (q *circ) claim(key Isolation, age uint64, now time.Time) {
 }
 
 // needed notes that a request used up, or lacked, an unused circuit, and has further
-// ones built. What the client asks for itself foretells nothing. Under Client.mu.
-func (c *Client) needed(now time.Time, key Isolation, n need) {
-	if d := c.needs[n]; d != nil && key != checkKey {
+// ones built. Under Client.mu.
+func (c *Client) needed(now time.Time, n need) {
+	if d := c.needs[n]; d != nil {
 		d.need(now)
 	}
 	c.kick()

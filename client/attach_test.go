@@ -5,7 +5,6 @@ package client
 import (
 	"context"
 	"errors"
-	"fmt"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -186,7 +185,7 @@ func TestBuildingAheadIsBounded(t *testing.T) {
 			n := need{protocol: record.TCP, port: uint16(80 + i%maxNeeds)}
 			c.remember(n)
 			c.mu.Lock()
-			c.needed(time.Now(), Isolation(fmt.Sprint(i)), n)
+			c.needed(time.Now(), n)
 			c.mu.Unlock()
 		}
 		total := 0

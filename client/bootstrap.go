@@ -5,8 +5,10 @@ package client
 import (
 	"context"
 	"errors"
+	"sync"
 	"time"
 
+	dirsync "chive/directory/sync"
 	"chive/link"
 )
 
@@ -19,7 +21,7 @@ type Progress struct {
 	Tag string
 	// Cause says why it stands still, from a closed list: clock_skew,
 	// no_route, refused, filtered, no_peers, directory_stale; empty while it
-	// goes on.
+	// goes on. After 100 % it says why no new circuits are made.
 	Cause string
 	// Text is a sentence for a person, without an address.
 	Text string
@@ -38,15 +40,19 @@ const (
 // ended before.
 func (c *Client) bootstrap(ctx context.Context) bool {
 	c.progress(Progress{Percent: 0, Tag: "starting"})
-	wait := retryFirst
-	for {
-		err := c.firstCircuit(ctx)
+	wait, resync := retryFirst, false
+	for round := 0; ; round++ {
+		var err error
+		if resync || !c.fresh(time.Now()) {
+			if err = c.obtain(ctx, round); err != nil {
+				c.giveBack()
+			}
+		}
 		if err == nil {
-			c.progress(Progress{Percent: 100, Tag: "done"})
-			c.mu.Lock()
-			c.quietUntil = time.Now().Add(startQuiet)
-			c.mu.Unlock()
-			close(c.ready)
+			err, resync = c.firstCircuit(ctx)
+		}
+		if err == nil {
+			c.arrive()
 			return true
 		}
 		if ctx.Err() != nil {
@@ -54,30 +60,119 @@ func (c *Client) bootstrap(ctx context.Context) bool {
 		}
 		c.probe(ctx)
 		c.stuck(err)
-		select {
-		case <-ctx.Done():
-			return false
-		case <-time.After(wait):
+		longest := retryMax
+		if errors.Is(err, errStale) || errors.Is(err, errAnchor) {
+			longest = c.staleWait(0) // relays were asked and have nothing newer
+			wait = longest
 		}
-		wait = min(2*wait, retryMax)
+		if pause(ctx, wait) != nil {
+			return false
+		}
+		wait = min(2*wait, longest)
 	}
 }
 
-// firstCircuit goes once through the steps.
-func (c *Client) firstCircuit(ctx context.Context) error {
+// fresh reports whether the list of relays can be used without asking anybody: what
+// was saved, or snapshot 0 while everybody has it.
+func (c *Client) fresh(now time.Time) bool {
+	held, current := c.current().view.Epoch(), c.doc.EpochAt(now)
+	return held <= current && dirsync.ServedFresh(c.doc.Params, held, current)
+}
+
+// arrive says that the client can be used.
+func (c *Client) arrive() {
+	c.enter(StateReady)
+	c.progress(Progress{Percent: 100, Tag: "done"})
+	c.mu.Lock()
+	c.quietUntil = time.Now().Add(startQuiet)
+	c.mu.Unlock()
+	close(c.ready)
+}
+
+// obtain gets a list of relays that can be used. Errors: hearing.settle's, ctx's.
+// Spec: directory §8 (COLD, CHAIN, TABLE).
+func (c *Client) obtain(ctx context.Context, round int) error {
+	c.enter(StateCold)
 	c.progress(Progress{Percent: 5, Tag: "connecting"})
-	if err := c.firstGuard(ctx); err != nil {
+	all := c.sources()
+	c.countPlaces(all)
+	c.mu.Lock()
+	c.dir.readings = nil // the clock may have been set since
+	c.mu.Unlock()
+	patience := min(dialPatience<<min(round, 4), link.DialTimeout)
+	old := false
+	if err := c.withFollower(ctx, func(f *dirsync.Follower) { old = f.TooOld(time.Now()) }); err != nil {
 		return err
 	}
+	if old {
+		// Retired keys must not speak; but it may be this clock that is fast.
+		if err := c.hearTimes(ctx, all, patience); err != nil {
+			return err
+		}
+		return errAnchor
+	}
+	h := c.newHearing()
+	if err := h.askAll(ctx, all, patience); err != nil {
+		return err
+	}
+	return h.settle(ctx)
+}
+
+// hearTimes links to relays in different places for nothing but what their
+// certificates say about this clock. Errors: *clockError, ctx's.
+func (c *Client) hearTimes(ctx context.Context, all []source, patience time.Duration) error {
+	heard := make(map[place]bool)
+	for i, s := range all {
+		if i >= maxSources || len(heard) >= voices {
+			break
+		}
+		if heard[s.of(c)] {
+			continue
+		}
+		dial, cancel := context.WithTimeout(ctx, patience)
+		l, err := c.links.Get(dial, s.rid, s.addrs)
+		cancel()
+		if err == nil {
+			c.borrow(s.rid, l)
+			heard[s.of(c)] = true
+		}
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if err := c.clockWrong(time.Now()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// firstCircuit goes from a list of relays to the first circuit. A list that was
+// fetched a moment ago is compared meanwhile with what relays apart hold. resync says
+// that another list may help.
+func (c *Client) firstCircuit(ctx context.Context) (err error, resync bool) {
+	c.progress(Progress{Percent: 5, Tag: "connecting"})
+	if err := c.updateGuards(); err != nil && !isPathError(err) {
+		return err, false
+	}
+	if err := c.firstGuard(ctx); err != nil {
+		return err, errors.Is(err, errNoGuard)
+	}
+	c.giveBack()
 	c.progress(Progress{Percent: 70, Tag: "loading_directory"})
 	c.progress(Progress{Percent: 75, Tag: "choosing_guards"})
 	c.progress(Progress{Percent: 85, Tag: "building_circuit"})
-	_, err := c.construct(ctx, needWeb, nil)
+	var checked sync.WaitGroup
+	if c.unchecked() {
+		c.enter(StateCheck)
+		checked.Go(func() { c.firstCheck(ctx) })
+	}
+	_, err = c.construct(ctx, needWeb, nil)
 	if isPathError(err) {
 		// No exit for the web: the network still serves other needs.
 		_, err = c.construct(ctx, needDir, nil)
 	}
-	return err
+	checked.Wait()
+	return err, !isPathError(err)
 }
 
 // firstGuard finds a guard that can be reached.
@@ -103,12 +198,26 @@ func (c *Client) firstGuard(ctx context.Context) error {
 	return last
 }
 
-// progress reports a step and forgets earlier trouble.
+// enter notes a state of the bootstrap; once there is a circuit it stays StateReady.
+func (c *Client) enter(s State) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.dir.state != StateReady {
+		c.dir.state = s
+	}
+}
+
+// progress reports a step, unless a later one was reported before, and forgets
+// earlier trouble.
 func (c *Client) progress(p Progress) {
 	c.mu.Lock()
 	c.trouble = ""
+	back := p.Percent < c.dir.step.Percent
+	if c.dir.step.Cause = ""; !back {
+		c.dir.step = p
+	}
 	c.mu.Unlock()
-	if c.cfg.Progress != nil {
+	if c.cfg.Progress != nil && !back {
 		c.cfg.Progress(p)
 	}
 }
@@ -118,9 +227,14 @@ func (c *Client) stuck(err error) {
 	cause, text := c.troubleOf(err)
 	c.mu.Lock()
 	c.trouble = text
+	c.dir.step.Cause, c.dir.step.Text = cause, text
+	if errors.Is(err, errStale) || errors.Is(err, errAnchor) {
+		c.dir.state = StateRefused
+	}
+	p := c.dir.step
 	c.mu.Unlock()
 	if c.cfg.Progress != nil {
-		c.cfg.Progress(Progress{Percent: 5, Tag: "connecting", Cause: cause, Text: text})
+		c.cfg.Progress(p)
 	}
 }
 
@@ -136,7 +250,14 @@ func (c *Client) startTrouble() string {
 // troubleOf names the cause of a step that failed and says what to do.
 func (c *Client) troubleOf(err error) (cause, text string) {
 	var f *Failure
+	var clock *clockError
 	switch {
+	case errors.As(err, &clock):
+		return "clock_skew", clock.Error()
+	case errors.Is(err, errAnchor):
+		return "directory_stale", "what this client has to begin with is too old: keys retired since then must not speak. Get a newer release, or a newer genesis document."
+	case errors.Is(err, errStale):
+		return "directory_stale", c.freshnessWords(c.current(), time.Now()) + " No relay asked has one: the network is stalled, these relays hold it back, or this clock is fast."
 	case c.blocked():
 		return "filtered", "your network blocks your guards: other relays can be reached, these cannot. Use another connection."
 	case errors.Is(err, link.ErrCertificateTime):
@@ -149,6 +270,12 @@ func (c *Client) troubleOf(err error) (cause, text string) {
 		return "filtered", "the guard does not answer. A firewall may drop the connection; another guard is tried."
 	case errors.Is(err, link.ErrHandshake):
 		return "filtered", "the guard did not complete the handshake: it belongs to another network, or something in between interferes."
+	case errors.Is(err, dirsync.ErrForged), errors.Is(err, dirsync.ErrOrphan), errors.Is(err, errUnproven):
+		return "no_peers", "the relays asked sent lists of relays that do not verify. Others are asked."
+	case errors.Is(err, dirsync.ErrBusy), errors.Is(err, dirsync.ErrAbsent):
+		return "no_peers", "the relays asked are busy. They are asked again."
+	case errors.Is(err, errNoSource):
+		return "no_peers", "no relay is known that could be asked for the list of relays. Name one that you know."
 	case isPathError(err):
 		return "no_peers", err.Error()
 	case errors.As(err, &f):

@@ -5,160 +5,226 @@ package client
 import (
 	"context"
 	"errors"
-	"io"
+	"slices"
+	"sync"
 	"time"
 
-	"chive/circuit"
-	"chive/directory/path"
+	"chive/directory/snapshot"
 	dirsync "chive/directory/sync"
+	"chive/directory/vote"
 	"chive/internal/redact"
-	"chive/link"
 )
 
-// errView says that a relay holds another table of relays than this client.
-var errView = errors.New("client: a relay holds another table of relays")
+// The CHECK: relays in different places are asked, each through a circuit of its own,
+// which header they hold for the epoch of the list in use. A client that is shown a
+// list made for it alone hears of it here. Spec: directory §8 (CHECK).
 
 const (
-	checkPatience = 10 * time.Second
-	checkLimit    = time.Minute // for one question through a circuit, waiting and building included
+	checkCircuits = 2 // relays that must hold the same
+	maxQuestions  = 6 // relays asked, at most, for these
+	maxChecks     = 3 // lists compared in one go, if they change meanwhile
+	checkLimit    = time.Minute
+	// firstPatience bounds the CHECK before the first request: whoever answers nothing
+	// can hold up a client no longer. It is then done later.
+	firstPatience = 20 * time.Second
 	checkEvery    = 24 * time.Hour
-	checkCircuits = 2
+	checkAgain    = 10 * time.Minute // after one that came to nothing
 
-	// A question comes so long after the start, or after the one before, at random
-	// in between: none holds up a user, and who sees them learns only about when the
-	// client started.
+	// What a client asks for itself comes so long after its start, at random in
+	// between: it holds up no user, and who sees it learns only about when that was.
 	checkSoonest = 5 * time.Second
 	checkLatest  = 15 * time.Second
 )
 
-// checkGuard asks the first guard which table it holds. One that holds another is
-// left for later.
-func (c *Client) checkGuard(ctx context.Context) error {
-	guards := c.usableGuards()
-	if len(guards) == 0 {
-		return errNoGuard
-	}
-	l, err := c.linkTo(ctx, guards[0])
-	if err != nil {
-		return err
-	}
-	err = c.checkPeer(ctx, l)
-	if errors.Is(err, errView) {
-		c.avoidRelay(guards[0].RID)
-	}
-	return err
-}
+// errUnchecked says that too few relays could be asked.
+var errUnchecked = errors.New("client: too few relays could be asked which list of relays they hold")
 
-// checkPeer asks the relay at the other end of l which table it holds.
-func (c *Client) checkPeer(ctx context.Context, l *link.Link) error {
-	st, err := l.Open(link.StreamDirectory)
-	if err != nil {
-		return err
-	}
-	defer st.Close()
-	ctx, cancel := context.WithTimeout(ctx, checkPatience)
-	defer cancel()
-	stop := context.AfterFunc(ctx, func() { st.Close() })
-	defer stop()
-	return c.checkOver(st)
-}
+// answer is what one relay's answer means.
+type answer byte
 
-// checkOver asks one HEADER question over a directory stream. A relay that cannot
-// answer is not held against it; one that holds another table is.
-func (c *Client) checkOver(rw io.ReadWriter) error {
+const (
+	answerNone    answer = iota // none
+	answerSame                  // it holds the list in use
+	answerSkipped               // it says that the epoch has no list
+	answerOther                 // it holds another one, and showed the certificate
+	answerBroken                // it said something that is not so
+)
+
+// unchecked reports whether a list was taken from somebody that nobody apart was asked
+// about. What follows from the genesis document alone is everybody's.
+func (c *Client) unchecked() bool {
 	c.mu.Lock()
-	view := c.view
-	c.mu.Unlock()
-	q := dirsync.CheckRequest(view)
-	body, err := q.Encode()
-	if err != nil {
-		return err
-	}
-	if _, err := rw.Write(dirsync.Frame(body)); err != nil {
-		return link.ErrConnection
-	}
-	reply, err := dirsync.ReadAnswer(rw)
-	if err != nil {
-		return link.ErrConnection
-	}
-	a, err := dirsync.DecodeAnswer(reply, q)
-	if err != nil {
-		return errView
-	}
-	switch dirsync.Check(view, a) {
-	case dirsync.Same, dirsync.Unknown:
-		return nil
-	}
-	return errView
+	defer c.mu.Unlock()
+	return c.dir.taken && c.dir.table.view.Epoch() > 0
 }
 
-// crossCheck asks the guard and, through circuits, relays in different places which
-// table they hold: a client that is shown a table of its own would hear of it here. It
-// runs some time after the start and once a day.
-func (c *Client) crossCheck(ctx context.Context) {
-	questions := []func(context.Context) error{c.checkGuard}
-	for range checkCircuits {
-		questions = append(questions, c.checkThrough)
-	}
-	for {
-		for _, ask := range questions {
-			if pause(ctx, checkSoonest+c.random(checkLatest-checkSoonest)) != nil {
-				return
-			}
-			if errors.Is(ask(ctx), errView) {
-				c.cfg.Log.Error().EmbedObject(redact.RoleClient).EmbedObject(redact.Event("table_differs")).
-					Msg("a relay reports another table of relays than this client holds; compare the genesis document with others before relying on this network")
-			}
-		}
-		if pause(ctx, checkEvery) != nil {
-			return
-		}
-	}
-}
-
-// checkKey isolates the client's own questions from everybody's streams.
-const checkKey Isolation = "\x00check"
-
-// checkThrough asks the last hop of a fresh circuit.
-// The answer is returned as it is: one relay that agrees does not make up for one
-// that does not.
-func (c *Client) checkThrough(ctx context.Context) error {
-	var verdict error
-	ctx, cancel := context.WithTimeout(ctx, checkLimit)
+// firstCheck is the CHECK before the first request.
+func (c *Client) firstCheck(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, firstPatience)
 	defer cancel()
-	err := c.try(ctx, checkKey, needDir, func(ctx context.Context, q *circ) (bool, error) {
-		defer c.retire(q)
-		s, err := q.open(func() (*circuit.Stream, error) { return q.o.BeginDir() })
-		if err != nil {
-			return false, err
-		}
-		if err := s.waitOpen(ctx); err != nil {
-			return false, err
-		}
-		defer s.Close()
-		_ = s.SetDeadline(time.Now().Add(checkPatience))
-		verdict = c.checkOver(s)
-		return false, nil
-	})
-	return errors.Join(err, verdict)
+	_ = c.crossCheck(ctx) // what is not answered now is asked later
 }
 
-// refreshGuards replaces guards that are due, until ctx ends.
-func (c *Client) refreshGuards(ctx context.Context) {
-	t := time.NewTicker(guardEvery)
-	defer t.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-t.C:
+// checkDaily compares lists some time after the start and once a day, and passes
+// evidence on, until ctx ends.
+func (c *Client) checkDaily(ctx context.Context) {
+	c.mu.Lock()
+	done := !c.dir.checked.IsZero()
+	c.mu.Unlock()
+	wait := checkSoonest + c.random(checkLatest-checkSoonest)
+	if done {
+		c.sendEvidence(ctx)
+		wait = checkEvery
+	} else {
+		wait += checkSoonest // the first fetch comes before
+	}
+	for pause(ctx, wait) == nil {
+		wait = checkEvery
+		if err := c.crossCheck(ctx); err != nil {
+			wait = checkAgain
 		}
-		var rule *path.RuleError
-		if err := c.updateGuards(); errors.As(err, &rule) {
-			c.cfg.Log.Warn().EmbedObject(redact.RoleClient).EmbedObject(redact.Event("guards")).
-				Msg("no further relay can become a guard")
-		}
+		c.sendEvidence(ctx)
 	}
 }
 
-const guardEvery = time.Minute
+// crossCheck compares the list in use with what relays apart hold. What it finds
+// stands in the Status. Error: errUnchecked.
+func (c *Client) crossCheck(ctx context.Context) error {
+	for range maxChecks {
+		t := c.current()
+		err := c.checkTable(ctx, t)
+		if c.current() == t {
+			return err
+		}
+	}
+	return errUnchecked
+}
+
+// checkTable asks relays about t until checkCircuits hold the same, t is not in use
+// any more, or nobody is left to ask.
+func (c *Client) checkTable(ctx context.Context, t *table) error {
+	var asked []*snapshot.Relay
+	same := 0
+	for len(asked) < maxQuestions && ctx.Err() == nil {
+		before := len(asked)
+		for _, q := range c.askMany(ctx, t, asked, checkCircuits-same) {
+			if q.last == nil {
+				continue
+			}
+			asked = append(asked, q.last)
+			switch q.answer {
+			case answerSame:
+				same++
+			case answerBroken:
+				c.drop(q.last.RID)
+				c.cfg.Log.Warn().EmbedObject(redact.RoleClient).EmbedObject(redact.Event("forged")).
+					Msg("a relay says of the list of relays in use what is not so; it is not asked again")
+			}
+		}
+		switch {
+		case c.current() != t:
+			return nil
+		case same >= checkCircuits, same > 0 && len(asked) == before: // the network has no more to ask
+			c.mu.Lock()
+			c.dir.checked, c.dir.taken = time.Now(), false
+			c.mu.Unlock()
+			return nil
+		case len(asked) == before:
+			return errUnchecked
+		}
+	}
+	return errUnchecked
+}
+
+// question is one relay's answer; last is nil when it could not be asked.
+type question struct {
+	last   *snapshot.Relay
+	answer answer
+}
+
+// askMany asks n relays at once about t, in places apart from each other and from
+// those that were asked.
+func (c *Client) askMany(ctx context.Context, t *table, asked []*snapshot.Relay, n int) []question {
+	out := make([]question, n)
+	var tasks sync.WaitGroup
+	not := slices.Clone(asked)
+	for i := range out {
+		last := c.pickLast(t, not)
+		if last == nil {
+			break
+		}
+		not = append(not, last)
+		tasks.Go(func() {
+			ctx, cancel := context.WithTimeout(ctx, checkLimit)
+			defer cancel()
+			err := c.askLast(ctx, last, func(ctx context.Context, s stream) error {
+				out[i].answer = c.question(ctx, s, t)
+				return nil
+			})
+			if err != nil {
+				c.avoidRelay(last.RID)
+			}
+			out[i].last = last
+		})
+	}
+	tasks.Wait()
+	return out
+}
+
+// question asks the relay at the other end of s about t.
+func (c *Client) question(ctx context.Context, s stream, t *table) answer {
+	rw, stop := patiently(ctx, s)
+	defer stop()
+	theirs, err := dirsync.FetchHeader(rw, c.nid, t.view.Epoch())
+	switch {
+	case errors.Is(err, dirsync.ErrForged):
+		return answerBroken
+	case err != nil:
+		return answerNone
+	case theirs == nil:
+		return c.skipped(ctx, s)
+	case theirs.Digest() == t.view.Header().Digest():
+		return answerSame
+	case t.view.Epoch() == 0:
+		return answerBroken // snapshot 0 follows from the genesis document
+	}
+	cert, err := dirsync.FetchCertificate(rw, theirs.Digest())
+	switch {
+	case errors.Is(err, dirsync.ErrForged), errors.Is(err, dirsync.ErrAbsent):
+		return answerBroken // it says so and does not show it
+	case err != nil:
+		return answerNone
+	}
+	return c.judge(ctx, cert)
+}
+
+// skipped follows the chain of a relay that says there is no list of an epoch of
+// which a certified one is in use, if it is the higher one.
+func (c *Client) skipped(ctx context.Context, s stream) answer {
+	_, err := c.fetchOver(ctx, s)
+	switch {
+	case errors.Is(err, dirsync.ErrForged):
+		return answerBroken
+	case errors.Is(err, dirsync.ErrOrphan):
+		c.setForked()
+	}
+	return answerSkipped
+}
+
+// judge compares a certificate for another header of the epoch with what is held.
+func (c *Client) judge(ctx context.Context, theirs *vote.Certificate) answer {
+	out := answerNone
+	err := c.withFollower(ctx, func(f *dirsync.Follower) {
+		switch verdict, _ := f.Judge(theirs); verdict {
+		case dirsync.JudgeForged, dirsync.JudgeSame:
+			out = answerBroken
+		case dirsync.JudgeOther:
+			out = answerOther
+			c.keep(f)
+		}
+	})
+	if err != nil {
+		return answerNone
+	}
+	return out
+}

@@ -3,94 +3,183 @@
 package client
 
 import (
-	"bytes"
-	"crypto/ed25519"
-	"errors"
-	"fmt"
 	"net/netip"
 	"testing"
 	"time"
 
-	"chive/circuit/handshake"
-	"chive/directory/genesis"
 	"chive/directory/record"
-	"chive/directory/snapshot"
-	dirsync "chive/directory/sync"
-	"chive/directory/transition"
 )
 
-// view makes snapshot 0 of a network with n founders, whose keys follow from seed.
-func view(t *testing.T, seed byte, n int) snapshot.View {
-	t.Helper()
-	var founders []*record.Founder
-	var keys []ed25519.PrivateKey
-	for i := range n {
-		var s [32]byte
-		s[0], s[1] = seed, byte(i)
-		key := ed25519.NewKeyFromSeed(s[:])
-		public := [32]byte(key.Public().(ed25519.PublicKey))
-		founders = append(founders, &record.Founder{
-			Identity: key.Public().(ed25519.PublicKey), Onion: handshake.NewOnionKey(&s).Public(),
-			VRF: public, Committee: [2][32]byte{public, public}, DeclaredRate: 1000, Roles: record.RoleGuard,
-			Addresses: []netip.AddrPort{netip.MustParseAddrPort(fmt.Sprintf("127.0.0.1:%d", 9000+i))},
-		})
-		keys = append(keys, key)
-	}
-	doc, err := genesis.New("check", founders, true, time.Unix(1_000_000, 0))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, k := range keys {
-		if err := doc.Sign(k); err != nil {
+// Spec: protocol §7 (BOOT-7)
+func TestTheSameListElsewhereIsAllThatIsAsked(t *testing.T) {
+	inVillage(t, 6, func(t *testing.T, v *village) {
+		s := v.chain().grow(20, 0).server()
+		for _, r := range v.relays {
+			r.holds(s)
+		}
+		v.epoch(20)
+		w := v.walk(nil)
+		defer w.end()
+		if err := w.obtain(t.Context(), 0); err != nil {
 			t.Fatal(err)
 		}
-	}
-	return transition.Genesis(doc).Snapshot()
-}
-
-// relayOf answers one directory question as a relay that holds v would.
-type relayOf struct {
-	v      snapshot.View
-	garble bool
-	out    bytes.Buffer
-}
-
-func (r *relayOf) Write(p []byte) (int, error) {
-	body, err := dirsync.ReadRequest(bytes.NewReader(p))
-	if err != nil {
-		return 0, err
-	}
-	answer := dirsync.Busy()
-	if r.v != nil {
-		answer = dirsync.NewServer(r.v).Answer(body)
-	}
-	if r.garble {
-		answer[20] ^= 1
-	}
-	r.out.Write(answer)
-	return len(p), nil
-}
-
-func (r *relayOf) Read(p []byte) (int, error) { return r.out.Read(p) }
-
-// TestAnotherTableIsNoticed compares what relays report with what the client holds
-// (DIR-1 and the CHECK of the directory's design).
-func TestAnotherTableIsNoticed(t *testing.T) {
-	ours := view(t, 1, 5)
-	c := &Client{view: ours}
-	for _, r := range []struct {
-		name  string
-		relay *relayOf
-		bad   bool
-	}{
-		{"the same table", &relayOf{v: ours}, false},
-		{"busy", &relayOf{}, false},
-		{"another network's table", &relayOf{v: view(t, 2, 5)}, true},
-		{"a table of one relay less", &relayOf{v: view(t, 1, 4)}, true},
-		{"garbage", &relayOf{v: ours, garble: true}, true},
-	} {
-		if err := c.checkOver(r.relay); errors.Is(err, errView) != r.bad {
-			t.Errorf("%s: %v", r.name, err)
+		if err := w.crossCheck(t.Context()); err != nil {
+			t.Fatal(err)
 		}
-	}
+		if st := w.Status(); st.Alarm != nil || st.Checked.IsZero() || w.unchecked() {
+			t.Errorf("%+v", st)
+		}
+	})
+}
+
+// Spec: protocol §7 (BOOT-7)
+func TestASplitViewIsAnAlarmThatStays(t *testing.T) {
+	inVillage(t, 9, func(t *testing.T, v *village) {
+		common := v.chain().grow(18, 0)
+		ours, theirs := common.fork(18).grow(21, 1).server(), common.fork(18).grow(21, 2).server()
+		for _, r := range v.relays {
+			r.holds(theirs)
+		}
+		v.relays[4].holds(ours)
+		v.epoch(21)
+		w := v.walk(func(c *Config) {
+			c.Peers = []Peer{{RID: v.relays[4].rid, Addresses: []netip.AddrPort{v.relays[4].addr}}}
+		})
+		defer w.end()
+		if err := w.obtain(t.Context(), 0); err != nil || w.held() != 20 {
+			t.Fatalf("%v, holds epoch %d", err, w.held())
+		}
+		mine := w.current().view.Header().Digest()
+		_ = w.crossCheck(t.Context())
+		st := w.Status()
+		if st.Alarm == nil || st.Alarm.Kind != AlarmSplit || st.Alarm.Ours != mine || st.Alarm.Theirs == mine || st.Alarm.Text == "" {
+			t.Fatalf("%+v", st.Alarm)
+		}
+		w.sendEvidence(t.Context())
+		took := 0
+		for _, r := range v.relays {
+			r.mu.Lock()
+			for _, e := range r.evidence {
+				rec, err := record.DecodeEvidence(e)
+				if err != nil {
+					t.Errorf("not evidence: %v", err)
+				} else if _, err := rec.Digest(); err != nil {
+					t.Error(err)
+				}
+			}
+			took += min(len(r.evidence), 1)
+			r.mu.Unlock()
+		}
+		if took != evidenceCircuits {
+			t.Errorf("%d relays apart were given the proof, want %d", took, evidenceCircuits)
+		}
+		w.sendEvidence(t.Context())
+
+		again := v.walk(func(c *Config) { c.Directory = w.mem })
+		defer again.end()
+		if a := again.Status().Alarm; a == nil || a.Kind != AlarmSplit || a.Epoch != 20 {
+			t.Errorf("after a restart: %+v", a)
+		}
+	})
+}
+
+// Spec: protocol §7 (BOOT-7)
+func TestWhoLiesAboutTheListIsDropped(t *testing.T) {
+	inVillage(t, 5, func(t *testing.T, v *village) {
+		c := v.chain().grow(17, 0)
+		lie := c.fork(17)
+		s := c.grow(20, 0).server()
+		lie.forged = true // certificates that nobody signed
+		liar := lie.grow(20, 9).server()
+		for _, r := range v.relays {
+			r.holds(s)
+		}
+		v.epoch(20)
+		w := v.walk(nil)
+		defer w.end()
+		if err := w.obtain(t.Context(), 0); err != nil {
+			t.Fatal(err)
+		}
+		v.relays[0].forges(s)
+		v.relays[1].holds(liar)
+		v.relays[2].holds(liar)
+		for range 8 { // until each has been asked
+			if err := w.crossCheck(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for i, r := range v.relays {
+			if w.isDropped(r.rid) != (i < 3) {
+				t.Errorf("relay %d: dropped %v", i, w.isDropped(r.rid))
+			}
+		}
+		if w.Status().Alarm != nil {
+			t.Error("an alarm without a signature")
+		}
+	})
+}
+
+// Spec: protocol §7 (BOOT-7)
+func TestAHigherChainIsFollowedWhereOursWasSkipped(t *testing.T) {
+	inVillage(t, 6, func(t *testing.T, v *village) {
+		common := v.chain().grow(18, 0)
+		// Epoch 19 was made final late, and only one relay had it; the others went on
+		// from 18.
+		late := common.fork(18).grow(19, 1)
+		late.grow(20, 1)
+		main := common.fork(18)
+		main.skip(2)
+		main.grow(25, 0)
+		most := main.server()
+		for _, r := range v.relays {
+			r.holds(most)
+		}
+		v.relays[2].holds(late.server())
+		v.epoch(23)
+		w := v.walk(func(c *Config) {
+			c.Peers = []Peer{{RID: v.relays[2].rid, Addresses: []netip.AddrPort{v.relays[2].addr}}}
+		})
+		defer w.end()
+		if err := w.obtain(t.Context(), 0); err != nil || w.held() != 19 {
+			t.Fatalf("%v, holds epoch %d", err, w.held())
+		}
+		// Their list is the child of the one in place of ours: that shows too little.
+		if err := w.crossCheck(t.Context()); err == nil || w.held() != 19 || len(w.dir.dropped) > 0 || w.Status().Alarm != nil {
+			t.Fatalf("%v, holds epoch %d, %d dropped, alarm %v", err, w.held(), len(w.dir.dropped), w.Status().Alarm)
+		}
+		v.epoch(24)
+		if err := w.crossCheck(t.Context()); err != nil {
+			t.Fatalf("%v, holds epoch %d", err, w.held())
+		}
+		if w.held() != 23 || w.Status().Alarm != nil {
+			t.Errorf("holds epoch %d, alarm %v", w.held(), w.Status().Alarm)
+		}
+	})
+}
+
+// Spec: protocol §7 (BOOT-7)
+func TestSilentRelaysHoldUpTheFirstRequestForAWhileOnly(t *testing.T) {
+	inVillage(t, 5, func(t *testing.T, v *village) {
+		s := v.chain().grow(20, 0).server()
+		for _, r := range v.relays {
+			r.holds(s)
+		}
+		v.epoch(20)
+		w := v.walk(nil)
+		defer w.end()
+		if err := w.obtain(t.Context(), 0); err != nil {
+			t.Fatal(err)
+		}
+		for _, r := range v.relays {
+			r.does(nil)
+		}
+		began := time.Now()
+		w.firstCheck(t.Context())
+		if took := time.Since(began); took > firstPatience+time.Second {
+			t.Errorf("it took %v", took)
+		}
+		if !w.unchecked() {
+			t.Error("nobody answered, and the list counts as compared")
+		}
+	})
 }

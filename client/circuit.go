@@ -20,11 +20,13 @@ import (
 // circ is one circuit of this client. Its reader goroutine takes everything the
 // guard sends; o is touched only under car's lock.
 type circ struct {
-	c    *Client
-	path []*snapshot.Relay
-	st   *link.Stream
-	car  *carrier.Carrier
-	o    *circuit.Origin
+	c     *Client
+	path  []*snapshot.Relay
+	table *table // that the path was chosen from
+	need  need   // that it was chosen for
+	st    *link.Stream
+	car   *carrier.Carrier
+	o     *circuit.Origin
 
 	grown chan struct{} // a token when a hop was added
 	done  chan struct{} // closed when the reader has ended
@@ -62,9 +64,34 @@ func (e *circuitError) Error() string {
 	return "client: the circuit ended: " + e.reason.String()
 }
 
-// build makes a circuit along path. On failure it returns a *circuitError, or
+// unknownKey reports whether a relay of a circuit does not have the onion key that the
+// list of relays gives it.
+func unknownKey(err error) bool {
+	var ce *circuitError
+	return errors.As(err, &ce) && ce.reason == circuit.ReasonUnknownKey && !ce.local
+}
+
+// explainBuild puts a build's error into words a person can use.
+func (c *Client) explainBuild(err error) error {
+	var ce *circuitError
+	switch {
+	case errors.Is(err, errClosing):
+		return errStarting("it is shutting down")
+	case errors.Is(err, errFull):
+		return errCircuit("the client has as many circuits as it may; close some connections")
+	case errors.Is(err, errLost):
+		return errCircuit("it was lost before it was used")
+	case errors.As(err, &ce) && ce.timeout:
+		return errCircuit("a relay did not answer in time")
+	case errors.As(err, &ce):
+		return errCircuit("a relay ended it (" + ce.reason.String() + ")")
+	}
+	return errDown(c.linkTrouble(err))
+}
+
+// build makes a circuit for n along path, which was chosen from t. On failure it returns a *circuitError, or
 // the error of the link to the guard with hop 0.
-func (c *Client) build(ctx context.Context, path []*snapshot.Relay) (*circ, error) {
+func (c *Client) build(ctx context.Context, path []*snapshot.Relay, t *table, n need) (*circ, error) {
 	l, err := c.linkTo(ctx, path[0])
 	if err != nil {
 		return nil, err
@@ -79,7 +106,7 @@ func (c *Client) build(ctx context.Context, path []*snapshot.Relay) (*circ, erro
 		return nil, err
 	}
 	q := &circ{
-		c: c, path: path, st: st, o: o,
+		c: c, path: path, table: t, need: n, st: st, o: o,
 		car:   carrier.New(&o.End, st),
 		grown: make(chan struct{}, 1),
 		done:  make(chan struct{}),

@@ -16,7 +16,7 @@ import (
 	"chive/directory/genesis"
 	"chive/directory/path"
 	"chive/directory/record"
-	"chive/directory/snapshot"
+	"chive/directory/vote"
 	"chive/link"
 )
 
@@ -34,14 +34,20 @@ const readBuffer = 16 * cell.Size
 type Config struct {
 	// Genesis is the document the network begins with.
 	Genesis *genesis.Document
-	// View is the agreed table of relays, the same for everybody.
-	View snapshot.View
 	// Transport carries links to guards.
 	Transport link.Transport
 	// Hops is the length of circuits, MinHops to MaxHops; zero means DefaultHops.
 	Hops int
 	// Store keeps the guards; nil forgets them when the client ends.
 	Store Store
+	// Directory keeps the list of relays, with what it was verified by and what was
+	// found against it: up to dirsync.MaxSavedSize bytes. Nil forgets it.
+	Directory Store
+	// Peers are relays that the user knows, to begin with; nil is fine as long as
+	// founders, or relays of the saved list, are there. At most MaxPeers.
+	Peers []Peer
+	// Verifier checks signatures of the directory; nil means vote.Plain.
+	Verifier vote.Verifier
 	// Rand feeds keys, handshakes and path choice; it is used by several
 	// goroutines at once. In a public network it must be the system's source.
 	Rand io.Reader
@@ -75,11 +81,11 @@ type Client struct {
 	save    chan struct{}   // a token for the saver
 	builds  chan struct{}   // tokens: circuits being built
 	life    context.Context // ends with Run; set by it
+	askLast asker
 	tasks   sync.WaitGroup
 
 	mu         sync.Mutex
-	view       snapshot.View
-	selector   *path.Selector
+	dir        directory // what is not marked otherwise
 	guards     *path.Guards
 	open       []*circ
 	ongoing    map[ongoing]*waiter
@@ -102,7 +108,7 @@ var ErrConfig = errors.New("client: the configuration is incomplete")
 
 // New checks c and returns a client that Run starts. It does no I/O.
 func New(c Config) (*Client, error) {
-	if c.Genesis == nil || c.View == nil || c.Transport == nil || c.Rand == nil {
+	if c.Genesis == nil || c.Transport == nil || c.Rand == nil {
 		return nil, ErrConfig
 	}
 	if c.Hops == 0 {
@@ -111,8 +117,19 @@ func New(c Config) (*Client, error) {
 	if c.Hops < MinHops || c.Hops > MaxHops {
 		return nil, ErrConfig
 	}
+	if len(c.Peers) > MaxPeers {
+		return nil, ErrConfig
+	}
+	for _, p := range c.Peers {
+		if len(p.Addresses) == 0 || len(p.Addresses) > MaxPeerAddresses {
+			return nil, ErrConfig
+		}
+	}
+	if c.Verifier == nil {
+		c.Verifier = vote.Plain{}
+	}
 	cl := &Client{
-		cfg: c, doc: c.Genesis, nid: c.Genesis.NetworkID(), view: c.View,
+		cfg: c, doc: c.Genesis, nid: c.Genesis.NetworkID(), dir: newDirectory(&c),
 		params:  circuitParams(&c.Genesis.Params),
 		ready:   make(chan struct{}),
 		over:    make(chan struct{}),
@@ -123,6 +140,7 @@ func New(c Config) (*Client, error) {
 		needs:   make(map[need]*demand),
 		failed:  make(map[record.RID]time.Time),
 	}
+	cl.askLast = cl.throughCircuit
 	cl.cells.New = func() any { b := make([]byte, readBuffer); return &b }
 	return cl, nil
 }
@@ -134,6 +152,7 @@ func (c *Client) Run(ctx context.Context) error {
 	if err := c.loadGuards(); err != nil {
 		return err
 	}
+	c.loadDirectory()
 	life, end := context.WithCancel(context.WithoutCancel(ctx))
 	defer end()
 	c.life = ctx
@@ -144,15 +163,9 @@ func (c *Client) Run(ctx context.Context) error {
 		c.saveGuards(life)
 	}()
 	if c.bootstrap(ctx) {
-		c.tasks.Add(2)
-		go func() {
-			defer c.tasks.Done()
-			c.crossCheck(life)
-		}()
-		go func() {
-			defer c.tasks.Done()
-			c.refreshGuards(life)
-		}()
+		for _, task := range []func(context.Context){c.follow, c.checkDaily, c.refreshGuards} {
+			c.tasks.Go(func() { task(life) })
+		}
 		c.maintain(ctx)
 	}
 	c.shutdown()

@@ -258,6 +258,9 @@ func (c *Client) random(d time.Duration) time.Duration {
 	return time.Duration(binary.BigEndian.Uint64(b[:]) % uint64(d))
 }
 
+// below returns a number from 0 to n-1.
+func (c *Client) below(n int) int { return int(c.random(time.Duration(n))) }
+
 func pause(ctx context.Context, d time.Duration) error {
 	t := time.NewTimer(d)
 	defer t.Stop()

@@ -67,6 +67,12 @@ func errDown(why string) *Failure {
 		"check this machine's connection and clock")
 }
 
+// errOldList says that the list of relays is too old for new circuits.
+func errOldList(why string) *Failure {
+	return failure("network_down", why+" (directory_stale)",
+		"check this machine's connection and clock; the list is fetched as soon as a relay has a newer one")
+}
+
 // verdict is what to do about a stream that did not open.
 type verdict struct {
 	fail     *Failure // what to tell the program if no try is left

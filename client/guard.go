@@ -12,6 +12,7 @@ import (
 	"chive/directory/path"
 	"chive/directory/record"
 	"chive/directory/snapshot"
+	dirsync "chive/directory/sync"
 	"chive/internal/redact"
 	"chive/link"
 )
@@ -25,7 +26,8 @@ var (
 	errNoGuard    = errors.New("client: no guard is in the table of relays")
 )
 
-// loadGuards reads the saved guards, or draws the first ones.
+// loadGuards reads the saved guards. None is drawn yet: that takes a list of relays
+// that is not too old.
 func (c *Client) loadGuards() error {
 	now := time.Now()
 	g := path.NewGuards(c.doc.Params, now)
@@ -42,16 +44,23 @@ func (c *Client) loadGuards() error {
 	}
 	c.mu.Lock()
 	c.guards = g
-	c.selector = path.NewSelector(c.view, c.doc.Params)
 	c.mu.Unlock()
-	return c.updateGuards()
+	return nil
 }
 
-// updateGuards replaces guards that are due and fills up.
+// updateGuards replaces guards that are due and fills up, unless the list of relays is
+// too old to judge by.
 func (c *Client) updateGuards() error {
+	if c.refusesAt(time.Now()) {
+		return nil
+	}
 	c.mu.Lock()
-	_, err := c.guards.Update(time.Now(), c.cfg.Rand, c.selector)
+	report, err := c.guards.Update(time.Now(), c.cfg.Rand, c.dir.table.selector)
 	c.mu.Unlock()
+	if report&path.ReportRemoved != 0 {
+		c.cfg.Log.Info().EmbedObject(redact.RoleClient).EmbedObject(redact.Event("guards")).
+			Msg("a guard was replaced: its time was over, or it had left the list of relays")
+	}
 	c.askSave()
 	return err
 }
@@ -102,8 +111,11 @@ func (c *Client) usableGuards() []*snapshot.Relay {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	var out []*snapshot.Relay
+	if c.guards == nil {
+		return nil
+	}
 	for _, rid := range c.guards.Usable(time.Now()) {
-		if r, ok := c.view.Table().Relay(rid); ok {
+		if r, ok := c.dir.table.view.Table().Relay(rid); ok {
 			out = append(out, r)
 		}
 	}
@@ -121,6 +133,7 @@ func (c *Client) linkTo(ctx context.Context, r *snapshot.Relay) (*link.Link, err
 func (c *Client) dialLink(ctx context.Context, rid [16]byte, addrs []netip.AddrPort) (*link.Link, error) {
 	cfg := link.Config{
 		NetworkID: c.nid, Rand: c.cfg.Rand, HalfLife: c.doc.Params.EWMAHalfLife,
+		Certified: c.certified(rid, c.placeOf(rid, addrs)),
 		Verify: func(id ed25519.PublicKey) error {
 			if record.NewRID(c.nid, id) != record.RID(rid) {
 				return errOtherRelay
@@ -174,8 +187,9 @@ func (c *Client) guardCircuit(rid record.RID, ok bool) {
 }
 
 // choose returns a path for n that avoids, as last hop, the relays in avoid, and
-// anywhere, relays that failed a moment ago; the latter only while others do.
-func (c *Client) choose(n need, avoid []record.RID) ([]*snapshot.Relay, error) {
+// anywhere, relays that failed a moment ago or forged a list of relays; the latter
+// two only while others do. The path comes from the table that is returned with it.
+func (c *Client) choose(n need, avoid []record.RID) ([]*snapshot.Relay, *table, error) {
 	now := time.Now()
 	c.mu.Lock()
 	exclude := make(map[record.RID]bool, len(c.failed)+len(avoid))
@@ -188,12 +202,18 @@ func (c *Client) choose(n need, avoid []record.RID) ([]*snapshot.Relay, error) {
 			exclude[r] = true
 		}
 	}
+	for r := range c.dir.dropped {
+		exclude[r] = true
+	}
 	guards := c.guards.Usable(now)
-	selector := c.selector
+	t := c.dir.table
 	c.mu.Unlock()
+	if c.freshnessAt(t, now) == dirsync.Refused {
+		return nil, nil, errOldList(c.freshnessWords(t, now))
+	}
 
 	req := path.Request{Hops: c.cfg.Hops, Target: n.target(), Guards: guards, Exclude: exclude}
-	p, err := selector.Choose(c.cfg.Rand, req)
+	p, err := t.selector.Choose(c.cfg.Rand, req)
 	if isPathError(err) && len(exclude) > known {
 		// Everybody failed a moment ago: then it was not their fault.
 		req.Exclude = nil
@@ -203,16 +223,16 @@ func (c *Client) choose(n need, avoid []record.RID) ([]*snapshot.Relay, error) {
 				req.Exclude[r] = true
 			}
 		}
-		p, err = selector.Choose(c.cfg.Rand, req)
+		p, err = t.selector.Choose(c.cfg.Rand, req)
 	}
 	var rule *path.RuleError
 	if errors.As(err, &rule) && rule.Position == path.Last && n != needDir {
-		return nil, errors.Join(errPolicy, err)
+		return nil, nil, errors.Join(errPolicy, err)
 	}
 	if rule != nil {
-		return nil, errors.Join(errCircuit(rule.Error()), err)
+		return nil, nil, errors.Join(errCircuit(rule.Error()), err)
 	}
-	return p, err
+	return p, t, err
 }
 
 // target is what a need asks of the last hop.

@@ -75,13 +75,13 @@ func (c *Client) construct(ctx context.Context, n need, avoid []record.RID) (*ci
 		if c.full() {
 			return nil, c.explainBuild(errFull)
 		}
-		path, err := c.choose(n, avoid)
+		path, t, err := c.choose(n, avoid)
 		if err != nil {
 			return nil, err
 		}
 		began := time.Now()
 		bctx, cancel := context.WithTimeout(ctx, c.timeout.limit())
-		q, err := c.build(bctx, path)
+		q, err := c.build(bctx, path, t, n)
 		cancel()
 		if err == nil {
 			c.timeout.add(time.Since(began))
@@ -97,30 +97,15 @@ func (c *Client) construct(ctx context.Context, n need, avoid []record.RID) (*ci
 		if ctx.Err() != nil {
 			break // the program gave up: that is nobody's fault
 		}
+		if unknownKey(err) && c.freshen(ctx, t) {
+			continue // the list was old; nobody is to blame
+		}
 		c.buildFailed(path, err)
 	}
 	if ctx.Err() != nil {
 		return nil, ctx.Err()
 	}
 	return nil, c.explainBuild(last)
-}
-
-// explainBuild puts a build's error into words a person can use.
-func (c *Client) explainBuild(err error) error {
-	var ce *circuitError
-	switch {
-	case errors.Is(err, errClosing):
-		return errStarting("it is shutting down")
-	case errors.Is(err, errFull):
-		return errCircuit("the client has as many circuits as it may; close some connections")
-	case errors.Is(err, errLost):
-		return errCircuit("it was lost before it was used")
-	case errors.As(err, &ce) && ce.timeout:
-		return errCircuit("a relay did not answer in time")
-	case errors.As(err, &ce):
-		return errCircuit("a relay ended it (" + ce.reason.String() + ")")
-	}
-	return errDown(c.linkTrouble(err))
 }
 
 // buildFailed keeps in mind which relay failed.

@@ -50,7 +50,7 @@ func (c *Client) stranger(now time.Time) *snapshot.Relay {
 		guards = append(guards, g.RID)
 	}
 	var others []*snapshot.Relay
-	table := c.view.Table()
+	table := c.dir.table.view.Table()
 	for i := range table.Len() {
 		if r := table.At(i); r.Flags&snapshot.FlagRunning != 0 && !slices.Contains(guards, r.RID) {
 			others = append(others, r)

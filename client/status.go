@@ -5,6 +5,7 @@ package client
 import (
 	"time"
 
+	"chive/directory/path"
 	"chive/directory/record"
 )
 
@@ -39,4 +40,111 @@ func (c *Client) Guards() []record.RID {
 		out = append(out, g.RID)
 	}
 	return out
+}
+
+// State is where a client stands with the list of relays. Spec: directory §8.
+type State string
+
+// States.
+const (
+	StateCold    State = "cold"    // looks for a relay to ask
+	StateChain   State = "chain"   // asks for the newest list and verifies who signed it
+	StateTable   State = "table"   // fetches the list itself
+	StateCheck   State = "check"   // asks relays apart whether they hold the same
+	StateReady   State = "ready"   // has a fresh list, refetched now and then
+	StateStale   State = "stale"   // goes on with an old list, and asks for a newer one
+	StateRefused State = "refused" // the list is too old: no new circuits
+)
+
+// Status is what a client shows its own user. Spec: product §4, directory §6, §8.
+type Status struct {
+	Bootstrap Progress // the last step
+	State     State
+	Text      string // what stands in the way, for a person; empty: nothing
+
+	Epoch     uint64    // of the list used
+	Current   uint64    // of this clock
+	Freshness string    // a sentence
+	Fetched   time.Time // a relay last answered with something that verified; zero: none yet
+	NextFetch time.Time // zero: not planned
+	Checked   time.Time // relays apart last said that they hold this very list; zero: not yet
+
+	Committee  CommitteeStatus
+	Unmeasured bool // no running relay was measured
+	Stalled    bool // relays apart agree that there was no newer list for too long
+	Forked     bool // a relay holds a chain that this list is not part of
+	Notes      []string
+	Alarm      *Alarm // nil: none
+	Clock      string // what is wrong with this machine's clock; empty: nothing known
+
+	Guards   []GuardExplained
+	Circuits []CircuitExplained
+	Relays   RelayCounts
+}
+
+// CommitteeStatus says who agrees on the list.
+type CommitteeStatus struct {
+	K, M, Q  int // seats; of them must agree to change something; to make a list final
+	Eligible int // relays that can be drawn, as far as the list tells
+	Groups   int // in which these are
+	Young    bool
+	Text     string // what it means to be young; empty: it is not
+}
+
+// RelayCounts says what the list holds. Guards and Exits count running relays with
+// that role.
+type RelayCounts struct{ Listed, Running, Guards, Exits int }
+
+// Status returns a picture of the client. It may be called at any time, by any
+// goroutine.
+func (c *Client) Status() Status {
+	now := time.Now()
+	t := c.current()
+	eligible, groups := t.eligible()
+	s := Status{
+		Epoch: t.view.Epoch(), Current: c.doc.EpochAt(now), Freshness: c.freshnessWords(t, now),
+		Unmeasured: t.unmeasured(), Relays: t.counts(),
+	}
+	if err := c.clockWrong(now); err != nil {
+		s.Clock = err.Error()
+	}
+
+	type shown struct {
+		q *circ
+		e CircuitExplained
+	}
+	c.mu.Lock()
+	d := &c.dir
+	s.Bootstrap, s.State, s.Text = d.step, c.stateAt(now), c.trouble
+	s.Fetched, s.NextFetch, s.Checked = d.fetched, d.nextFetch, d.checked
+	s.Stalled, s.Forked = d.stalled, d.forked
+	if d.alarm != nil {
+		alarm := *d.alarm
+		s.Alarm = &alarm
+	}
+	s.Committee = committeeStatus(d.seats, eligible, groups)
+	var guards []path.GuardStatus
+	var usable []record.RID
+	if c.guards != nil {
+		guards, usable = c.guards.List(now), c.guards.Usable(now)
+	}
+	circuits := make([]shown, len(c.open))
+	for i, q := range c.open {
+		circuits[i] = shown{q, CircuitExplained{Opened: q.openedAt, InUse: q.taken, Streams: q.streams}}
+	}
+	c.mu.Unlock()
+
+	s.Guards = explainGuards(t, guards, usable)
+	for _, x := range circuits {
+		if x.q.table != nil {
+			x.e.Epoch = x.q.table.view.Epoch()
+		}
+		x.e.Hops = explainCircuit(x.q, guards)
+		s.Circuits = append(s.Circuits, x.e)
+	}
+	if s.Text == "" && (s.State == StateStale || s.State == StateRefused) {
+		s.Text = s.Freshness
+	}
+	s.Notes = s.notes()
+	return s
 }

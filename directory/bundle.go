@@ -37,7 +37,10 @@ type bundle struct {
 // maxChain bounds the ancestors in a bundle: those of two days, and one before.
 func maxChain(p genesis.Params) int { return 2*max(p.Day, 1) + 2 }
 
-func (b *bundle) encode() []byte {
+func (b *bundle) encode() []byte { return b.encodeWith(b.state.Encode()) }
+
+// encodeWith returns the bundle's bytes, given those of its state.
+func (b *bundle) encodeWith(state []byte) []byte {
 	piece := func(out, data []byte) []byte {
 		return append(binary.BigEndian.AppendUint32(out, uint32(len(data))), data...)
 	}
@@ -54,7 +57,7 @@ func (b *bundle) encode() []byte {
 	for _, s := range b.steps {
 		out = piece(out, s.Encode())
 	}
-	return append(out, b.state.Encode()...)
+	return append(out, state...)
 }
 
 // decodeBundle reads what encode wrote. The parts fit each other; whether the
@@ -282,6 +285,3 @@ func (b *bundle) verify(doc *genesis.Document, from *transition.State, v vote.Ve
 	_, err := anchor.Follow(doc.Params, doc.NetworkID(), steps, b.certificate, v)
 	return err
 }
-
-// genesisBundle is snapshot 0.
-func genesisBundle(doc *genesis.Document) *bundle { return &bundle{state: transition.Genesis(doc)} }

@@ -14,10 +14,6 @@ import (
 	"chive/directory/transition"
 )
 
-// maxDrawn bounds the candidates of each lane that a member probes and votes on in an
-// epoch.
-const maxDrawn = 32
-
 // identity returns the key of a relay, as its descriptor tells: the table has none.
 func (m *Machine) identity(rid record.RID) (ed25519.PublicKey, bool) {
 	d := m.descs.all[rid]
@@ -129,7 +125,8 @@ func (m *Machine) takeCandidate(o *record.Opened, data []byte) gossip.Verdict {
 	if o.Voucher != nil {
 		sponsor, known := m.identity(o.Voucher.Sponsor)
 		today := m.at.state.Snapshot().Day()
-		if !known || o.Voucher.Verify(o.VouchedBy, m.nid, sponsor, uint16(min(today, 1<<16-1)), m.now) != nil {
+		at, listed := m.table().Index(o.Voucher.Sponsor)
+		if !known || !listed || !m.at.state.Eligible(m.p, at) || o.Voucher.Verify(o.VouchedBy, m.nid, sponsor, uint16(min(today, 1<<16-1)), m.now) != nil {
 			return gossip.VerdictKnown // as far as our table tells
 		}
 		c.Vouched, c.Sponsor = true, o.Voucher.Sponsor
@@ -186,20 +183,10 @@ func (m *Machine) candidate(rid record.RID) (c sybil.Candidate, d *record.Descri
 	return c, d, opened.Descriptor
 }
 
-// drawn returns the candidates that come first in the lotteries of an epoch, the
-// vouched lane before the open one, as many of each as there are slots.
+// drawn returns the candidates whose turn it is in an epoch.
 // Spec: protocol §7 (ADM-3).
 func (m *Machine) drawn(epoch uint64) []record.RID {
-	beacon := m.at.beacon(sybil.LotteryEpoch(m.p, epoch))
-	slots := m.at.state.Slots(m.p, epoch)
-	var out []record.RID
-	for _, lane := range []sybil.Lane{sybil.LaneVouched, sybil.LaneOpen} {
-		order := m.pending.Draw(beacon, sybil.HeldBefore(m.p, epoch), lane)
-		// Who returns waits in either lane, and needs a slot of its own.
-		most := min(maxDrawn, max(slots[lane], slots[sybil.LaneReturning]))
-		out = append(out, order[:min(len(order), most)]...)
-	}
-	return out
+	return m.at.state.Drawn(m.p, epoch, m.at.beacon(sybil.LotteryEpoch(m.p, epoch)), m.pending)
 }
 
 // wantAdmission returns the drawn candidates that were reached since the window of an

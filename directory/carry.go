@@ -24,7 +24,7 @@ func (m *Machine) carry(e vote.Effect) {
 		m.tokens = m.tokensBefore + e.Token
 		m.emit(Store{Token: m.tokens, Bucket: BucketSelf, Key: memoryKey, Value: e.Memory})
 	case vote.Send:
-		if it, err := openItem(e.Class, e.Data); err == nil && m.hold(it) {
+		if it, err := m.cfg.Catalog.item(e.Class, e.Data); err == nil && m.hold(it) {
 			m.tell(gossip.Announce{Class: e.Class, Digest: e.Digest})
 		}
 	case vote.Fetch:
@@ -74,7 +74,7 @@ func (m *Machine) fetch(e vote.Fetch) {
 	var rest [][32]byte
 	for _, d := range e.Digests {
 		if it := m.items.get(e.Class, d); it != nil {
-			m.ask(vote.Received{Class: e.Class, Data: it.data})
+			m.ask(vote.Received{Class: e.Class, Data: it.data, Decoded: it.said})
 			continue
 		}
 		rest = append(rest, d)

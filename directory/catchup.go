@@ -102,7 +102,7 @@ func (m *Machine) neighbours() {
 // load fetches the state of a certificate that the member holds and follows.
 func (m *Machine) load(c *vote.Certificate) {
 	if m.caught != nil && m.caught.state.Digest() == c.HeaderDigest() {
-		m.ask(vote.Loaded{State: m.rules.State(m.caught.state)})
+		m.ask(vote.Loaded{State: m.cfg.Catalog.state(m.rules, m.caught.state)})
 		return
 	}
 	if m.catch != nil && m.catch.digest == c.HeaderDigest() {
@@ -167,11 +167,14 @@ func (m *Machine) pursueAt() time.Time {
 
 // best returns the newest head that a neighbour has and that is well ahead of ours.
 func (m *Machine) best() (out head, ok bool) {
-	for _, rid := range slices.SortedFunc(maps.Keys(m.heads), record.RID.Compare) {
-		h := m.heads[rid]
-		if h.epoch >= m.at.state.Epoch()+behindBy && h.epoch > out.epoch && !slices.Contains(m.failed, failure{rid, h.digest}) {
-			out, ok = h, true
+	var of record.RID // of equals the lowest rid's: the order of a map decides nothing
+	least := m.at.state.Epoch() + behindBy
+	for rid, h := range m.heads {
+		if h.epoch < least || ok && (h.epoch < out.epoch || h.epoch == out.epoch && rid.Compare(of) > 0) ||
+			slices.Contains(m.failed, failure{rid, h.digest}) {
+			continue
 		}
+		out, of, ok = h, rid, true
 	}
 	return out, ok
 }
@@ -222,9 +225,10 @@ func (m *Machine) assemble(c *catchUp) {
 		return
 	}
 	m.catch = nil
+	m.cfg.Catalog.same(m.rules, b)
 	m.caught = b
 	if c.member {
-		m.ask(vote.Loaded{State: m.rules.State(b.state)})
+		m.ask(vote.Loaded{State: m.cfg.Catalog.state(m.rules, b.state)})
 		return
 	}
 	m.jump(b)

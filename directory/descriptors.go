@@ -10,14 +10,19 @@ import (
 	"chive/directory/record"
 )
 
-// descriptor is one that is held. It is immutable but for days.
-type descriptor struct {
+// opened is a descriptor that was read and verified. It is immutable.
+type opened struct {
 	*record.Descriptor
-	rid     record.RID
-	signed  *record.Signed
-	digest  [32]byte // of the item
-	body    [32]byte
-	data    []byte
+	rid    record.RID
+	signed *record.Signed
+	digest [32]byte // of the item
+	body   [32]byte
+	data   []byte
+}
+
+// descriptor is one that is held.
+type descriptor struct {
+	*opened
 	dayOf   uint64      // day in which it came
 	inDay   int         // how many of the relay came in that day
 	replace *descriptor // the one before that says something else
@@ -74,6 +79,9 @@ func (m *Machine) descriptorBehind(rid record.RID, body [16]byte) *record.Descri
 // openDescriptor reads and verifies one. judged is false for what another clock may
 // judge otherwise.
 func (m *Machine) openDescriptor(data []byte) (d *descriptor, judged bool, err error) {
+	if o := m.cfg.Catalog.descriptor(data); o != nil && o.CheckTime(m.now, m.times()) == nil {
+		return &descriptor{opened: o}, true, nil
+	}
 	said, signed, err := record.OpenDescriptor(data, m.nid, m.now, m.times())
 	if err != nil {
 		return nil, !untimely(err), err
@@ -82,10 +90,12 @@ func (m *Machine) openDescriptor(data []byte) (d *descriptor, judged bool, err e
 	if err != nil {
 		return nil, true, err
 	}
-	return &descriptor{
+	o := &opened{
 		Descriptor: said, rid: record.NewRID(m.nid, said.Identity), signed: signed, data: data, body: body,
 		digest: record.ItemDigest(record.ClassDescriptor, signed.Payload),
-	}, true, nil
+	}
+	m.cfg.Catalog.keep(o)
+	return &descriptor{opened: o}, true, nil
 }
 
 // acceptDescriptor judges one from a peer.

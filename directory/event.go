@@ -99,6 +99,11 @@ type Solved struct{ Work *record.Work }
 // the list, or was away for long, learns who to call. It is only read.
 type Seen struct{ Snapshot *snapshot.Snapshot }
 
+// Evidence is what a client has brought (protocol §7, request 8). It is judged like a
+// PUSH, but nobody is penalised for it. The bytes belong to the machine afterwards.
+type Evidence struct{ Data []byte }
+
+func (Evidence) isEvent()    {}
 func (WorkChecked) isEvent() {}
 func (EntrySigned) isEvent() {}
 func (Join) isEvent()        {}

@@ -33,12 +33,16 @@ func (m *Machine) follow(next *bundle) {
 		m.below = nil
 	}
 	m.at, m.progress, m.moved = next, m.now, true
-	data := next.encode()
+	data := next.encodeWith(m.cfg.Catalog.encoding(next.state))
 	m.keep(BucketAux, stateKey(size(next)), data)
-	m.hold(&item{
-		class: record.ClassCertificate, digest: next.certificate.Digest(), epoch: h.Epoch, data: next.certificate.Encode(),
-	})
+	if it, err := m.cfg.Catalog.item(record.ClassCertificate, next.certificate.Encode()); err == nil {
+		m.hold(it)
+	}
+	if m.cfg.Catalog != nil {
+		data = nil // a copy less
+	}
 	m.serve(next, data)
+	m.cfg.Catalog.turn(h.Epoch)
 	if m.seen != nil && m.seen.Epoch() <= h.Epoch {
 		m.seen = nil
 	}
@@ -67,14 +71,10 @@ func (m *Machine) neighbourhood() gossip.View {
 		Epoch: epoch, Head: m.at.state.Digest(),
 		Beacon:    m.at.beacon(sybil.LotteryEpoch(m.p, epoch)),
 		DayBefore: m.at.beacon(sybil.LotteryEpoch(m.p, dayBefore(m.p, epoch))),
-		Relays:    make([]gossip.Relay, table.Len()),
+		Relays:    m.cfg.Catalog.relays(table),
 	}
-	for i := range table.Len() {
-		r := table.At(i)
-		v.Relays[i] = gossip.Relay{RID: r.RID, Group: r.Group, Running: r.Flags&snapshot.FlagRunning != 0}
-		if r.RID == m.cfg.RID {
-			v.Entry = v.Relays[i].Running && m.at.state.Snapshot().Day()-int(r.BirthDay) >= m.p.EntryAge
-		}
+	if r, ok := table.Relay(m.cfg.RID); ok {
+		v.Entry = r.Flags&snapshot.FlagRunning != 0 && m.at.state.Snapshot().Day()-int(r.BirthDay) >= m.p.EntryAge
 	}
 	if l := m.at.state.Owner(m.p, epoch+1); l != nil {
 		v.Seats = len(l.Seats)
@@ -89,10 +89,11 @@ func stateKey(history uint64) []byte { return []byte{'S', byte(history % 2)} }
 // loadStates finds the newest state that was saved, its parent, and what was
 // promised.
 func (m *Machine) loadStates() {
-	m.at = genesisBundle(m.doc)
+	m.at = &bundle{state: m.cfg.Catalog.genesisState(m.doc)}
 	var all []*bundle
 	for _, value := range m.saved(BucketAux) {
 		if b, err := decodeBundle(m.doc, value); err == nil && b.certificate != nil {
+			m.cfg.Catalog.same(m.rules, b)
 			all = append(all, b)
 		}
 	}
@@ -133,7 +134,7 @@ func (m *Machine) saved(b Bucket) func(yield func(key, value []byte) bool) {
 // loadRecords reads the records that were saved, as if they had come now.
 func (m *Machine) loadRecords() {
 	for _, value := range m.saved(BucketCert) {
-		if it, err := openItem(record.ClassCertificate, append([]byte(nil), value...)); err == nil {
+		if it, err := m.cfg.Catalog.item(record.ClassCertificate, append([]byte(nil), value...)); err == nil {
 			m.items.put(it)
 		}
 	}

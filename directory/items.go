@@ -32,6 +32,9 @@ type item struct {
 	epoch  uint64
 	header [32]byte // of a certificate
 	data   []byte
+	// said is the item itself, which the member shares; nil for a certificate, of which
+	// many are kept.
+	said any
 }
 
 // items holds them by class and digest.

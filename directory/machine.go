@@ -36,6 +36,7 @@ type Config struct {
 	Keys     map[uint64]ed25519.PrivateKey // committee keys by term; the machine's afterwards, wiped in time; may be nil
 	Rand     Rand
 	Verifier vote.Verifier
+	Catalog  *Catalog // nil but in simulations of many machines
 	// Saved returns what was stored in a bucket, in the order of keys, for as long as
 	// New runs. nil: nothing was.
 	Saved func(b Bucket) iter.Seq2[[]byte, []byte]
@@ -132,11 +133,11 @@ func New(c Config) (*Machine, error) {
 // newMember makes the member's machine for the newest state that is held.
 func (m *Machine) newMember(lost bool) error {
 	c := vote.Config{
-		Document: m.doc, RID: m.cfg.RID, Keys: m.cfg.Keys, VRF: m.cfg.VRF, Rules: m.rules, Verifier: m.cfg.Verifier,
-		Rand: m.cfg.Rand, State: m.rules.State(m.at.state), Certificate: m.at.certificate, Memory: m.memory, MemoryLost: lost,
+		Document: m.doc, RID: m.cfg.RID, Keys: m.cfg.Keys, VRF: m.cfg.VRF, Rules: m.memberRules(), Verifier: m.cfg.Verifier,
+		Rand: m.cfg.Rand, State: m.cfg.Catalog.state(m.rules, m.at.state), Certificate: m.at.certificate, Memory: m.memory, MemoryLost: lost,
 	}
 	if m.below != nil {
-		c.Parent = m.rules.State(m.below.state)
+		c.Parent = m.cfg.Catalog.state(m.rules, m.below.state)
 	}
 	member, err := vote.New(c)
 	if err != nil {
@@ -219,6 +220,10 @@ func (m *Machine) take(ev Event) {
 		}
 		m.cfg.Keys[ev.Term] = ev.Key
 		m.ask(vote.NewKey{Term: ev.Term, Key: ev.Key})
+	case Evidence:
+		if digest, verdict := m.acceptEvidence(ev.Data); verdict == gossip.VerdictNew {
+			m.tell(gossip.Announce{Class: record.ClassEvidence, Digest: digest})
+		}
 	case Revocation:
 		if digest, verdict := m.acceptTombstone(ev.Data); verdict == gossip.VerdictNew {
 			m.tell(gossip.Announce{Class: record.ClassTombstone, Digest: digest})

@@ -130,19 +130,19 @@ func openItem(class byte, data []byte) (*item, error) {
 		if err != nil {
 			return nil, err
 		}
-		it.digest, it.epoch = v.Digest(), v.Epoch
+		it.digest, it.epoch, it.said = v.Digest(), v.Epoch, v
 	case record.ClassProposal:
 		p, err := vote.DecodeProposal(data)
 		if err != nil {
 			return nil, err
 		}
-		it.digest, it.epoch = p.Digest(), p.Header.Epoch
+		it.digest, it.epoch, it.said = p.Digest(), p.Header.Epoch, p
 	case record.ClassSignature:
 		s, err := vote.DecodeSignature(data)
 		if err != nil {
 			return nil, err
 		}
-		it.digest, it.epoch = s.Digest(), s.Epoch
+		it.digest, it.epoch, it.said = s.Digest(), s.Epoch, s
 	default:
 		c, err := vote.DecodeCertificate(data)
 		if err != nil {
@@ -155,7 +155,7 @@ func openItem(class byte, data []byte) (*item, error) {
 
 // acceptItem lets the member judge an item of the committee.
 func (m *Machine) acceptItem(from record.RID, class byte, data []byte) (gossip.Digest, gossip.Verdict) {
-	it, err := openItem(class, data)
+	it, err := m.cfg.Catalog.item(class, data)
 	if err != nil {
 		return gossip.Digest{}, gossip.VerdictInvalid
 	}
@@ -166,7 +166,7 @@ func (m *Machine) acceptItem(from record.RID, class byte, data []byte) (gossip.D
 		return it.digest, gossip.VerdictKnown
 	}
 	verdict := gossip.VerdictKnown
-	effects := m.member.Step(m.now, vote.Received{Class: class, Data: data})
+	effects := m.member.Step(m.now, vote.Received{Class: class, Data: it.data, Decoded: it.said})
 	m.todo = append(m.todo, slices.DeleteFunc(effects, func(e vote.Effect) bool {
 		switch e := e.(type) {
 		case vote.Accept:

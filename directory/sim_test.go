@@ -60,6 +60,7 @@ type sim struct {
 	nodes  []*node
 	rand   *rand.Rand
 	verify *remembering
+	shared *Catalog
 	links  uint64
 	cut    map[[2]int]bool // pairs that cannot talk
 	trace  hash.Hash
@@ -185,7 +186,7 @@ func (n *node) start() {
 	n.life++
 	seed := seedOf("rand", n.n*1000+n.life)
 	m, err := New(Config{
-		Document: n.s.doc, RID: n.rid, VRF: vrfKey(n.n), Keys: keys, Rand: rand.NewChaCha8(seed), Verifier: n.s.verify,
+		Document: n.s.doc, RID: n.rid, VRF: vrfKey(n.n), Keys: keys, Rand: rand.NewChaCha8(seed), Verifier: n.s.verify, Catalog: n.s.shared,
 		Saved: func(b Bucket) iter.Seq2[[]byte, []byte] {
 			return func(yield func(k, v []byte) bool) {
 				for _, k := range slices.Sorted(maps.Keys(n.store[b])) {
@@ -260,6 +261,8 @@ func (s *sim) note(n *node, e Effect) {
 		fmt.Fprint(s.trace, e.Token, e.Bucket)
 		s.trace.Write(e.Key)
 		s.trace.Write(e.Value)
+	case SignEntry:
+		fmt.Fprint(s.trace, *e.Entry)
 	default:
 		fmt.Fprint(s.trace, e)
 	}

@@ -4,7 +4,6 @@ package relay
 
 import (
 	"context"
-	"crypto/ed25519"
 	"errors"
 	"net/netip"
 	"runtime"
@@ -45,12 +44,7 @@ func (r *Relay) linkConfig() link.Config {
 // dial opens a link to the relay rid at one of addrs.
 func (r *Relay) dial(ctx context.Context, rid [16]byte, addrs []netip.AddrPort) (*link.Link, error) {
 	cfg := r.linkConfig()
-	cfg.Verify = func(id ed25519.PublicKey) error {
-		if record.NewRID(r.nid, id) != record.RID(rid) {
-			return errOtherRelay
-		}
-		return nil
-	}
+	cfg.Verify = r.expect(rid)
 	var last error
 	for _, a := range addrs {
 		l, err := link.Dial(ctx, r.cfg.Transport, a, cfg)
@@ -90,13 +84,14 @@ func (r *Relay) acceptLinks(ctx context.Context, ln *link.Listener) {
 
 // neighbour is a link that is being served.
 type neighbour struct {
-	r     *Relay
-	link  *link.Link
-	rid   record.RID      // zero: a client
-	ctx   context.Context // ends with the link
-	admit *rate.Limiter   // of CREATE
-	dirs  chan struct{}   // tokens: directory streams
-	tasks sync.WaitGroup  // its streams, circuits included
+	r       *Relay
+	link    *link.Link
+	rid     record.RID      // zero: a client
+	ctx     context.Context // ends with the link
+	admit   *rate.Limiter   // of CREATE
+	dirs    *ration         // of the directory
+	gossips chan struct{}   // tokens: gossip streams that the peer has opened
+	tasks   sync.WaitGroup  // its streams, circuits included
 }
 
 // serveLink answers the streams the other side opens, until the link ends.
@@ -108,7 +103,10 @@ func (r *Relay) serveLink(ctx context.Context, l *link.Link) {
 	n := &neighbour{
 		r: r, link: l, rid: rid, ctx: ctx,
 		admit: newAdmission(rid != record.RID{}, r.genesis.Testnet),
-		dirs:  make(chan struct{}, maxDirectoryPerEnd),
+		dirs:  newRation(), gossips: make(chan struct{}, maxGossipPerLink),
+	}
+	if rid != (record.RID{}) {
+		r.contact(rid)
 	}
 	defer n.tasks.Wait()
 	defer cancel()
@@ -126,9 +124,11 @@ func (r *Relay) serveLink(ctx context.Context, l *link.Link) {
 				defer st.Close()
 				stop := context.AfterFunc(ctx, func() { st.Close() })
 				defer stop()
-				r.serveDirectory(st, n.dirs)
+				r.serveDirectory(ctx, st, n.dirs)
 			})
-		default: // gossip and mailboxes are not served yet
+		case link.StreamGossip:
+			n.tasks.Go(func() { n.serveGossip(st) })
+		default: // mailboxes are not served yet
 			st.Close()
 		}
 	}

@@ -29,7 +29,7 @@ type circ struct {
 	car  *carrier.Carrier
 	hop  *circuit.Hop
 	exit *exit.Circuit // nil: no exit here
-	dirs chan struct{} // tokens: directory streams; clientSide's, nil before the first
+	dirs *ration       // of the directory; clientSide's, nil before the first
 
 	warmth warmth
 	tasks  sync.WaitGroup // jobs
@@ -90,7 +90,13 @@ func (s *nextSide) Arrived() (done bool) {
 	c := (*circ)(s)
 	buf := c.r.buffer()
 	defer c.r.release(buf)
-	return c.backward(*buf)
+	if !c.backward(*buf) {
+		return false
+	}
+	c.mu.Lock()
+	c.next = nil // its buffers need not wait for the client's end
+	c.mu.Unlock()
+	return true
 }
 
 // Ended has nothing to do: nextSide waits for the client's side alone.
@@ -229,7 +235,7 @@ func (c *circ) forward(buf []byte) (code circuit.Reason, done bool) {
 // the last.
 func (c *circ) backward(buf []byte) (done bool) {
 	c.r.warm.touch(c)
-	cells, err := c.next.ReadCells(buf) // nobody changes next any more
+	cells, err := c.next.ReadCells(buf) // nobody but Arrived changes next any more
 	if err != nil {
 		c.loseNext(circuit.ReasonLinkLost)
 		return true

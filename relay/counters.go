@@ -12,6 +12,16 @@ import (
 // counters are totals since the start. They name no peer and no circuit.
 type counters struct {
 	cells, circuits, refusals, replays, violations, overflows atomic.Uint64
+	gossipIn, gossipOut                                       traffic
+	gossipFull                                                atomic.Uint64
+}
+
+// traffic is a number of messages, and their bytes.
+type traffic struct{ messages, bytes atomic.Uint64 }
+
+func (t *traffic) add(messages, bytes int) {
+	t.messages.Add(uint64(messages))
+	t.bytes.Add(uint64(bytes))
 }
 
 func (c *counters) forwarded(cells int) { c.cells.Add(uint64(cells)) }
@@ -27,7 +37,7 @@ func (c *counters) violation(err error) {
 	c.overflows.Add(1)
 }
 
-// Status is what a relay tells its operator: totals, never circuits or peers.
+// Status is what a relay tells its operator: totals, never circuits or clients.
 type Status struct {
 	OpenCircuits    int    // now
 	CellsForwarded  uint64 // both directions, since the start
@@ -36,14 +46,15 @@ type Status struct {
 	Replayed        uint64 // CREATE seen before
 	Violations      uint64 // circuits closed because a peer broke the protocol
 	Overflows       uint64 // circuits closed at a bound of ours
+	Directory       DirectoryStatus
 }
 
-// Status returns the totals.
+// Status returns the totals, and how the relay stands in the directory.
 func (r *Relay) Status() Status {
 	r.mu.Lock()
 	open := len(r.circuits)
 	r.mu.Unlock()
-	return Status{
+	s := Status{
 		OpenCircuits:    open,
 		CellsForwarded:  r.count.cells.Load(),
 		CircuitsCreated: r.count.circuits.Load(),
@@ -52,4 +63,12 @@ func (r *Relay) Status() Status {
 		Violations:      r.count.violations.Load(),
 		Overflows:       r.count.overflows.Load(),
 	}
+	if d := r.directory.Load(); d != nil {
+		s.Directory = *d
+	}
+	g, in, out := &s.Directory.Gossip, &r.count.gossipIn, &r.count.gossipOut
+	g.MessagesIn, g.BytesIn = in.messages.Load(), in.bytes.Load()
+	g.MessagesOut, g.BytesOut = out.messages.Load(), out.bytes.Load()
+	g.ClosedFull = r.count.gossipFull.Load()
+	return s
 }

@@ -88,7 +88,7 @@ func (r *Relay) respond(body []byte) (*circuit.Hop, []byte, circuit.Reason) {
 	if r.replayed(create, false) {
 		return nil, nil, circuit.ReasonProtocol
 	}
-	created, keys, err := handshake.Respond(r.cfg.Rand, r.rid, r.cfg.Onion, create, circuit.Negotiate)
+	created, keys, err := handshake.Respond(r.cfg.Rand, r.rid, r.onionKeys(), create, circuit.Negotiate)
 	switch err {
 	case nil:
 	case handshake.ErrUnknownKey:

@@ -47,7 +47,7 @@ func (c *circ) reach(ctx context.Context, e cell.Extend, one *oneCell) (*link.St
 	}
 	// The addresses are those of the table: a dial is shared by everybody who
 	// extends to that relay, so no client may choose where it goes.
-	known, ok := c.r.cfg.View.Table().Relay(rid)
+	known, ok := c.r.View().Table().Relay(rid)
 	if !ok {
 		return nil, circuit.ReasonUnreachable
 	}

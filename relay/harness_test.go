@@ -7,6 +7,7 @@ import (
 	"crypto/ed25519"
 	"crypto/rand"
 	"net/netip"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -16,7 +17,6 @@ import (
 	"chive/circuit/handshake"
 	"chive/directory/genesis"
 	"chive/directory/record"
-	"chive/directory/transition"
 	"chive/internal/memnet"
 	"chive/internal/testutil"
 	"chive/link"
@@ -29,6 +29,7 @@ type town struct {
 	net   *memnet.Network
 	doc   *genesis.Document
 	keys  [2]ed25519.PrivateKey
+	rings [2]*MemoryKeyring
 	onion [2]*handshake.OnionKey
 	relay *Relay
 	stop  context.CancelFunc
@@ -49,15 +50,8 @@ func inTown(t *testing.T, f func(t *testing.T, w *town)) {
 		for i := range w.keys {
 			w.keys[i] = ed25519.NewKeyFromSeed(append(make([]byte, 31), byte(i+1)))
 			w.onion[i] = handshake.NewOnionKey(&[32]byte{8: byte(i + 1)})
-			public := func(n byte) [32]byte {
-				k := ed25519.NewKeyFromSeed(append(make([]byte, 30), n, byte(i+1)))
-				return [32]byte(k.Public().(ed25519.PublicKey))
-			}
-			founders = append(founders, &record.Founder{
-				Identity: w.keys[i].Public().(ed25519.PublicKey), Onion: w.onion[i].Public(), VRF: public(1),
-				Committee: [2][32]byte{public(2), public(3)}, DeclaredRate: 100_000, Roles: record.RoleGuard,
-				Addresses: []netip.AddrPort{townAddr(i)},
-			})
+			w.rings[i] = ring(t, byte(i+1))
+			founders = append(founders, founder(w.keys[i], w.rings[i], townAddr(i)))
 		}
 		doc, err := genesis.New("testnet", founders, true, time.Now())
 		if err != nil {
@@ -87,7 +81,7 @@ func inTown(t *testing.T, f func(t *testing.T, w *town)) {
 func (w *town) start(i int) (*Relay, context.CancelFunc, chan error) {
 	w.t.Helper()
 	r, err := New(Config{
-		Genesis: w.doc, View: transition.Genesis(w.doc).Snapshot(), Identity: w.keys[i], Onion: []*handshake.OnionKey{w.onion[i]},
+		Genesis: w.doc, Identity: w.keys[i], Keys: w.rings[i], About: about(townAddr(i)),
 		Transport: w.net.Host(townAddr(i).Addr()), Listen: townAddr(i), DrainTimeout: -1, Rand: rand.Reader,
 	})
 	if err != nil {
@@ -98,6 +92,36 @@ func (w *town) start(i int) (*Relay, context.CancelFunc, chan error) {
 	go func() { ended <- r.Run(ctx) }()
 	<-r.Ready()
 	return r, stop, ended
+}
+
+// ring makes keys of a number. The onion key is that of seed 8: n.
+func ring(t *testing.T, n byte) *MemoryKeyring {
+	t.Helper()
+	seed := func(use byte) [32]byte { return [32]byte{30: use, 31: n} }
+	p := genesis.Testnet()
+	k, err := MemoryKeyringFrom(KeySeeds{
+		VRF: seed(1), Onion: [32]byte{8: n}, Committee: [2][32]byte{seed(2), seed(3)},
+	}, rand.Reader, p.OnionLife, p.OnionOverlap, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return k
+}
+
+// founder is the record of a relay with these keys.
+func founder(identity ed25519.PrivateKey, k *MemoryKeyring, addr netip.AddrPort) *record.Founder {
+	f := &record.Founder{
+		Identity: identity.Public().(ed25519.PublicKey), Onion: k.OnionPublic(), VRF: k.VRFPublic(),
+		DeclaredRate: 100_000, Roles: record.RoleGuard, Addresses: []netip.AddrPort{addr},
+	}
+	for term := range f.Committee {
+		f.Committee[term], _ = k.CommitteePublic(uint64(term))
+	}
+	return f
+}
+
+func about(addr netip.AddrPort) About {
+	return About{Addresses: []netip.AddrPort{addr}, Rate: 100_000, Roles: record.RoleGuard}
 }
 
 // client links to the first relay.
@@ -202,40 +226,54 @@ func (w *town) next(f func(st *link.Stream)) (stop func()) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		conn, err := ln.Accept()
-		if err != nil {
-			return
-		}
-		l, err := link.Server(ctx, conn, link.Config{NetworkID: w.doc.NetworkID(), Identity: id, Rand: rand.Reader})
-		if err != nil {
-			w.t.Error(err)
-			return
-		}
-		context.AfterFunc(ctx, func() { _ = l.Close() })
+		var links sync.WaitGroup
+		defer links.Wait()
 		for {
-			st, _, err := l.Accept()
+			conn, err := ln.Accept()
 			if err != nil {
 				return
 			}
-			cells, err := st.ReadCells(make([]byte, cell.Size))
-			if err != nil {
-				return
-			}
-			rid := record.NewRID(w.doc.NetworkID(), w.keys[1].Public().(ed25519.PublicKey))
-			created, _, err := handshake.Respond(rand.Reader, rid, w.onion[1:], cells[1:1+handshake.CreateSize], circuit.Negotiate)
-			if err != nil {
-				w.t.Error(err)
-				return
-			}
-			if cell.PutHandshake(cells, cell.Created, created) != nil || st.WriteCells(cells) != nil {
-				return
-			}
-			f(st)
+			links.Go(func() {
+				l, err := link.Server(ctx, conn, link.Config{NetworkID: w.doc.NetworkID(), Identity: id, Rand: rand.Reader})
+				if err != nil {
+					return // a probe that had seen enough
+				}
+				context.AfterFunc(ctx, func() { _ = l.Close() })
+				w.circuits(l, f)
+			})
 		}
 	}()
 	return func() {
 		cancel()
 		_ = ln.Close()
 		<-done
+	}
+}
+
+// circuits answers the circuits that come over a link of the second relay.
+func (w *town) circuits(l *link.Link, f func(st *link.Stream)) {
+	for {
+		st, kind, err := l.Accept()
+		if err != nil {
+			return
+		}
+		if kind != link.StreamCircuit {
+			st.Close()
+			continue
+		}
+		cells, err := st.ReadCells(make([]byte, cell.Size))
+		if err != nil {
+			return
+		}
+		rid := record.NewRID(w.doc.NetworkID(), w.keys[1].Public().(ed25519.PublicKey))
+		created, _, err := handshake.Respond(rand.Reader, rid, w.onion[1:], cells[1:1+handshake.CreateSize], circuit.Negotiate)
+		if err != nil {
+			w.t.Error(err)
+			return
+		}
+		if cell.PutHandshake(cells, cell.Created, created) != nil || st.WriteCells(cells) != nil {
+			return
+		}
+		f(st)
 	}
 }

@@ -8,17 +8,20 @@ import (
 	"io"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/rs/zerolog"
+	"golang.org/x/time/rate"
 
 	"chive/circuit"
 	"chive/circuit/cell"
 	"chive/circuit/handshake"
 	"chive/directory/genesis"
 	"chive/directory/record"
-	"chive/directory/snapshot"
 	dirsync "chive/directory/sync"
+	"chive/directory/transition"
+	"chive/directory/vote"
 	"chive/link"
 	"chive/relay/exit"
 )
@@ -27,12 +30,18 @@ import (
 type Config struct {
 	// Genesis is the document the network begins with.
 	Genesis *genesis.Document
-	// View is the agreed table of relays, the same for everybody.
-	View snapshot.View
 	// Identity is the relay's own signing key.
 	Identity ed25519.PrivateKey
-	// Onion are the circuit keys answered to, the newest first; one to three.
-	Onion []*handshake.OnionKey
+	// Keys are its other keys.
+	Keys Keyring
+	// About is what its descriptor says.
+	About About
+	// Store is the directory's memory; nil: none beyond this Relay, in a testnet only.
+	Store Store
+	// Verifier checks signatures and VRF proofs; nil: one by one, without memory.
+	Verifier vote.Verifier
+	// Voucher is a sponsor's signed voucher, for joining; nil: none.
+	Voucher []byte
 	// Transport carries links.
 	Transport link.Transport
 	// Listen is where links are accepted. Port 0 lets the system choose.
@@ -66,20 +75,19 @@ type Observer interface {
 
 // Limits of our own; the rows are those of the threat model's budget.
 const (
-	readBuffer         = 16 * cell.Size // bytes one read takes at most
-	maxCircuits        = 65_536         // circuits in all
-	maxSeen            = 1 << 16        // handshakes remembered against replay, in each of two generations
-	maxHandshakes      = 1_024          // CREATE cells waiting for the CPU (B9)
-	maxOnwardDials     = 256            // onward dials under way (B10)
-	onwardTimeout      = 10 * time.Second
-	createTimeout      = 10 * time.Second // from a stream's opening to its CREATE
-	handshakeWait      = 500 * time.Millisecond
-	defaultDrain       = 30 * time.Second
-	createBurstClient  = 60 // B8
-	createRateClient   = 2
-	createBurstRelay   = 1_000
-	createRateRelay    = 100
-	maxDirectoryPerEnd = 4 // directory streams at once on one link or circuit (B23)
+	readBuffer        = 16 * cell.Size // bytes one read takes at most
+	maxCircuits       = 65_536         // circuits in all
+	maxSeen           = 1 << 16        // handshakes remembered against replay, in each of two generations
+	maxHandshakes     = 1_024          // CREATE cells waiting for the CPU (B9)
+	maxOnwardDials    = 256            // onward dials under way (B10)
+	onwardTimeout     = 10 * time.Second
+	createTimeout     = 10 * time.Second // from a stream's opening to its CREATE
+	handshakeWait     = 500 * time.Millisecond
+	defaultDrain      = 30 * time.Second
+	createBurstClient = 60 // B8
+	createRateClient  = 2
+	createBurstRelay  = 1_000
+	createRateRelay   = 100
 )
 
 // Relay is the running role.
@@ -93,7 +101,9 @@ type Relay struct {
 	cells   sync.Pool // *[]byte: read buffers of readBuffer bytes
 	single  sync.Pool // *oneCell
 	warm    warm
-	serve   *dirsync.Server
+	store   Store
+	wall    func() time.Time
+	claims  *rate.Limiter // of evidence from clients
 	work    chan struct{} // a token: there may be room for one more handshake
 	dials   chan struct{} // tokens: onward dials
 	pool    *link.Pool
@@ -103,6 +113,17 @@ type Relay struct {
 	tasks   sync.WaitGroup
 
 	drainOnce sync.Once
+
+	// What the directory's loop shows to everybody else.
+	shown      atomic.Pointer[shown]
+	serve      atomic.Pointer[dirsync.Server]
+	onion      atomic.Pointer[[]*handshake.OnionKey]
+	replica    atomic.Pointer[replica] // nil: none runs
+	directory  atomic.Pointer[DirectoryStatus]
+	onList     chan struct{} // closed once the relay is listed
+	onListOnce sync.Once
+	numbers    atomic.Uint64 // of gossip streams
+	answering  atomic.Int64  // bytes of answers that are being written
 
 	mu        sync.Mutex
 	seen      *handshake.Filter
@@ -122,10 +143,19 @@ var ErrNotTestnet = errors.New("relay: an observer is allowed in a testnet only"
 
 // New checks c and returns a relay that Run starts. It does no I/O.
 func New(c Config) (*Relay, error) {
-	if c.Genesis == nil || c.View == nil || len(c.Identity) != ed25519.PrivateKeySize || len(c.Onion) == 0 || c.Transport == nil || c.Rand == nil {
+	if c.Genesis == nil || len(c.Identity) != ed25519.PrivateKeySize || c.Keys == nil || c.Transport == nil || c.Rand == nil {
 		return nil, ErrConfig
 	}
 	doc := c.Genesis
+	if c.Store == nil && !doc.Testnet {
+		return nil, ErrConfig
+	}
+	if err := c.About.check(c.Identity.Public().(ed25519.PublicKey)); err != nil {
+		return nil, errors.Join(ErrAbout, err)
+	}
+	if c.Verifier == nil {
+		c.Verifier = vote.Plain{}
+	}
 	if c.Observer != nil && !doc.Testnet {
 		return nil, ErrNotTestnet
 	}
@@ -137,7 +167,7 @@ func New(c Config) (*Relay, error) {
 		return nil, err
 	}
 	r := &Relay{
-		seen: seen, serve: dirsync.NewServer(c.View),
+		seen: seen, store: c.Store, wall: time.Now, claims: rate.NewLimiter(claimsPerSecond, claimsAtOnce), onList: make(chan struct{}),
 		cfg: c, genesis: doc, nid: doc.NetworkID(),
 		params:   circuitParams(&doc.Params),
 		work:     make(chan struct{}, 1),
@@ -147,7 +177,12 @@ func New(c Config) (*Relay, error) {
 		drain:    make(chan struct{}),
 		warm:     warm{some: make(chan struct{}, 1)},
 	}
-	r.rid = record.NewRID(r.nid, c.Identity.Public().(ed25519.PublicKey))
+	r.rid = record.NewRID(r.nid, r.identityKey())
+	if r.store == nil {
+		r.store = NewMemoryStore()
+	}
+	r.serve.Store(dirsync.NewServer(doc))
+	r.show(transition.Genesis(doc).Snapshot())
 	r.cells.New = func() any { b := make([]byte, readBuffer); return &b }
 	r.single.New = func() any { return new(oneCell) }
 	return r, nil

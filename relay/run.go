@@ -28,6 +28,10 @@ func (r *Relay) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	replica, err := r.newReplica()
+	if err != nil {
+		return err
+	}
 	ln, err := r.cfg.Transport.Listen(r.cfg.Listen)
 	if err != nil {
 		return errors.Join(ErrListen, redact.Classify(err))
@@ -58,7 +62,11 @@ func (r *Relay) Run(ctx context.Context) error {
 	r.listen = listener.AddrPort()
 	r.mu.Unlock()
 
-	r.tasks.Add(3)
+	r.tasks.Add(4)
+	go func() {
+		defer r.tasks.Done()
+		r.replicate(life, replica)
+	}()
 	go func() {
 		defer r.tasks.Done()
 		r.sweep(life)

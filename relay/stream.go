@@ -75,10 +75,10 @@ func (c *circ) jobs(events []circuit.Event) []job {
 				continue
 			}
 			if c.dirs == nil {
-				c.dirs = make(chan struct{}, maxDirectoryPerEnd)
+				c.dirs = newRation()
 			}
-			out = append(out, func(context.Context) {
-				c.r.serveDirectory(s, c.dirs)
+			out = append(out, func(ctx context.Context) {
+				c.r.serveDirectory(ctx, s, c.dirs)
 				_ = s.Close()
 			})
 		}

@@ -34,6 +34,9 @@ func TestMain(m *testing.M) {
 	if url := os.Getenv(fetchKey); url != "" {
 		os.Exit(fetchAsProgram(url))
 	}
+	if spec := os.Getenv(relayKey); spec != "" {
+		os.Exit(runAsRelay(spec))
+	}
 	if os.Getenv(aloneKey) == "" {
 		if code := runAlone(); code != exitNotAlone {
 			os.Exit(code)

@@ -14,6 +14,9 @@ func TestMain(m *testing.M) {
 	if url := os.Getenv(fetchKey); url != "" {
 		os.Exit(fetchAsProgram(url))
 	}
+	if spec := os.Getenv(relayKey); spec != "" {
+		os.Exit(runAsRelay(spec))
+	}
 	os.Exit(m.Run())
 }
 

@@ -8,18 +8,20 @@ import (
 	"net/netip"
 	"time"
 
-	"chive/circuit/handshake"
 	"chive/directory/genesis"
 	"chive/directory/record"
 	"chive/link"
+	"chive/relay"
 	"chive/relay/exit"
 )
 
-// planned is a relay that is to be founded.
+// planned is a relay that is to run: what lasts over restarts.
 type planned struct {
-	founder   *record.Founder
+	founder   *record.Founder // what it declares, whether it founds the network or not
 	identity  ed25519.PrivateKey
-	onion     *handshake.OnionKey
+	seeds     relay.KeySeeds
+	keys      *relay.MemoryKeyring
+	store     *relay.MemoryStore
 	transport link.Transport
 	listen    netip.AddrPort
 }
@@ -38,42 +40,57 @@ var everything = []record.PortRange{
 func plan(c *Config) ([]*planned, error) {
 	out := make([]*planned, c.Relays)
 	for i := range out {
-		transport, listen, err := c.Fabric.Relay(i)
+		p, err := newPlanned(c, i, i >= c.Relays-c.Exits)
 		if err != nil {
 			return nil, err
 		}
-		p, err := newPlanned(c.Rand, i >= c.Relays-c.Exits)
-		if err != nil {
-			return nil, err
-		}
-		p.transport, p.listen = transport, listen
-		p.founder.Addresses = []netip.AddrPort{listen}
 		out[i] = p
 	}
 	return out, nil
 }
 
-func newPlanned(rand io.Reader, isExit bool) (*planned, error) {
+// newPlanned makes the keys of relay i and reserves its place.
+func newPlanned(c *Config, i int, isExit bool) (*planned, error) {
+	transport, listen, err := c.Fabric.Relay(i)
+	if err != nil {
+		return nil, err
+	}
 	var seeds [5][32]byte
 	for i := range seeds {
-		if _, err := io.ReadFull(rand, seeds[i][:]); err != nil {
+		if _, err := io.ReadFull(c.Rand, seeds[i][:]); err != nil {
 			return nil, err
 		}
 	}
-	identity := ed25519.NewKeyFromSeed(seeds[0][:])
-	onion := handshake.NewOnionKey(&seeds[1])
-	f := &record.Founder{
-		Identity: identity.Public().(ed25519.PublicKey),
-		Onion:    onion.Public(), VRF: public(seeds[2]),
+	p := &planned{
+		identity: ed25519.NewKeyFromSeed(seeds[0][:]),
+		seeds:    relay.KeySeeds{Onion: seeds[1], VRF: seeds[2], Committee: [2][32]byte{seeds[3], seeds[4]}},
+		store:    relay.NewMemoryStore(), transport: transport, listen: listen,
+	}
+	params := genesis.Testnet()
+	if p.keys, err = relay.MemoryKeyringFrom(p.seeds, c.Rand, params.OnionLife, params.OnionOverlap, time.Now()); err != nil {
+		return nil, err
+	}
+	p.founder = &record.Founder{
+		Identity: p.identity.Public().(ed25519.PublicKey),
+		Onion:    p.keys.OnionPublic(), VRF: p.keys.VRFPublic(),
 		Committee:    [2][32]byte{public(seeds[3]), public(seeds[4])},
+		Addresses:    []netip.AddrPort{listen},
 		DeclaredRate: 100_000,
 		Roles:        record.RoleGuard,
 	}
 	if isExit {
-		f.Roles |= record.RoleExit
-		f.Policy = everything
+		p.founder.Roles |= record.RoleExit
+		p.founder.Policy = everything
 	}
-	return &planned{founder: f, identity: identity, onion: onion}, nil
+	return p, nil
+}
+
+// about is what the relay's descriptor says.
+func (p *planned) about() relay.About {
+	return relay.About{
+		Addresses: p.founder.Addresses, Rate: p.founder.DeclaredRate, Roles: p.founder.Roles, Policy: p.founder.Policy,
+		Contact: "testnet",
+	}
 }
 
 func public(seed [32]byte) [32]byte {
@@ -100,20 +117,14 @@ func found(plans []*planned) (*genesis.Document, error) {
 
 // exitConfig is a testnet exit's: it permits every port and, as a testnet may,
 // loopback, but no relay's link.
-func exitConfig(network exit.Network, doc *genesis.Document) (exit.Config, error) {
+func exitConfig(network exit.Network, links func(netip.AddrPort) bool) (exit.Config, error) {
 	policy, err := exit.ParsePolicy("accept any *:*")
 	if err != nil {
 		return exit.Config{}, err
 	}
-	links := make(map[netip.AddrPort]bool)
-	for _, f := range doc.Founders {
-		for _, a := range f.Addresses {
-			links[a] = true
-		}
-	}
 	return exit.Config{
 		Network: network, Policy: policy, Testnet: true,
 		Own:       func() ([]netip.Addr, error) { return nil, nil },
-		Forbidden: func(a netip.AddrPort) bool { return links[a] },
+		Forbidden: links,
 	}, nil
 }

@@ -8,17 +8,16 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"net/netip"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/rs/zerolog"
 
-	"chive/circuit/handshake"
 	"chive/client"
 	"chive/directory/genesis"
 	"chive/directory/record"
-	"chive/directory/snapshot"
-	"chive/directory/transition"
 	"chive/relay"
 	"chive/relay/exit"
 )
@@ -58,12 +57,14 @@ type Config struct {
 // ErrConfig says that a number of nodes is out of bounds.
 var ErrConfig = errors.New("testnet: 3 to 300 relays, 1 to as many exits, and up to 300 clients")
 
-// Relay is one relay of a testnet.
+// Relay is one relay of a testnet. The role changes with each Restart.
 type Relay struct {
 	*relay.Relay
 	Founder *record.Founder
 	Exit    bool
 
+	plan *planned
+	at   int // in the fabric
 	stop context.CancelFunc
 	done chan error
 }
@@ -82,8 +83,8 @@ type Network struct {
 	Relays  []*Relay
 	Clients []*Client
 
+	cfg    Config
 	fabric Fabric
-	log    zerolog.Logger
 	target *http.Server
 	stops  []context.CancelFunc // of the local ports
 	tasks  sync.WaitGroup
@@ -96,8 +97,8 @@ func Start(ctx context.Context, c Config) (*Network, error) {
 	if err := c.fill(); err != nil {
 		return nil, err
 	}
-	n := &Network{fabric: c.Fabric, log: c.Log}
-	if err := n.start(ctx, &c); err != nil {
+	n := &Network{cfg: c, fabric: c.Fabric}
+	if err := n.start(ctx); err != nil {
 		n.Close()
 		return nil, err
 	}
@@ -129,24 +130,25 @@ func (c *Config) fill() error {
 	return nil
 }
 
-func (n *Network) start(ctx context.Context, c *Config) error {
+func (n *Network) start(ctx context.Context) error {
 	if err := n.startTarget(); err != nil {
 		return err
 	}
-	plans, err := plan(c)
+	plans, err := plan(&n.cfg)
 	if err != nil {
 		return err
 	}
 	if n.Genesis, err = found(plans); err != nil {
 		return err
 	}
-	view := transition.Genesis(n.Genesis).Snapshot()
 	for i, p := range plans {
-		if err := n.startRelay(ctx, c, i, p, view); err != nil {
+		r := &Relay{Founder: p.founder, Exit: p.exit(), plan: p, at: i}
+		if err := n.startRelay(ctx, r); err != nil {
 			return err
 		}
+		n.Relays = append(n.Relays, r)
 	}
-	return n.startClients(ctx, c, view)
+	return n.startClients(ctx)
 }
 
 func (n *Network) startTarget() error {
@@ -163,19 +165,20 @@ func (n *Network) startTarget() error {
 	return nil
 }
 
-// startRelay starts relay i and waits until it accepts links.
-func (n *Network) startRelay(ctx context.Context, c *Config, i int, p *planned, view snapshot.View) error {
+// startRelay starts a relay and waits until it accepts links.
+func (n *Network) startRelay(ctx context.Context, r *Relay) error {
+	c, p := &n.cfg, r.plan
 	cfg := relay.Config{
-		Genesis: n.Genesis, View: view,
-		Identity: p.identity, Onion: []*handshake.OnionKey{p.onion},
+		Genesis: n.Genesis, Identity: p.identity, Keys: p.keys, About: p.about(), Store: p.store,
 		Transport: p.transport, Listen: p.listen,
 		DrainTimeout: c.DrainTimeout, Rand: c.Rand, Log: c.Log,
 	}
 	if c.Observe != nil {
-		cfg.Observer = c.Observe(i)
+		cfg.Observer = c.Observe(r.at)
 	}
+	var links atomic.Pointer[relay.Relay]
 	if p.exit() {
-		x, err := exitConfig(c.Fabric.Exit(i), n.Genesis)
+		x, err := exitConfig(c.Fabric.Exit(r.at), func(a netip.AddrPort) bool { return links.Load().IsRelay(a) })
 		if err != nil {
 			return err
 		}
@@ -187,51 +190,104 @@ func (n *Network) startRelay(ctx context.Context, c *Config, i int, p *planned, 
 	if err != nil {
 		return err
 	}
+	links.Store(role)
 	life, stop := context.WithCancel(context.WithoutCancel(ctx))
-	r := &Relay{Relay: role, Founder: p.founder, Exit: p.exit(), stop: stop, done: make(chan error, 1)}
-	go func() { r.done <- role.Run(life) }()
-	n.Relays = append(n.Relays, r)
+	r.Relay, r.stop, r.done = role, stop, make(chan error, 1)
+	done := r.done
+	go func() { done <- role.Run(life) }()
 	select {
 	case <-role.Ready():
 		return nil
-	case err := <-r.done:
-		r.done <- err
+	case err := <-done:
+		done <- err
 		return errors.Join(errors.New("testnet: a relay did not start"), err)
 	case <-ctx.Done():
+		r.Stop()
 		return ctx.Err()
 	}
 }
 
+// Restart starts a relay again that was stopped, with its keys and what it had
+// stored. It returns once the relay accepts links.
+func (n *Network) Restart(ctx context.Context, r *Relay) error { return n.startRelay(ctx, r) }
+
+// Join starts a relay that did not found the network. It returns once the relay
+// accepts links; Listed tells when the others have taken it in.
+func (n *Network) Join(ctx context.Context, isExit bool) (*Relay, error) {
+	if len(n.Relays) >= MaxRelays {
+		return nil, ErrConfig
+	}
+	p, err := newPlanned(&n.cfg, len(n.Relays), isExit)
+	if err != nil {
+		return nil, err
+	}
+	r := &Relay{Founder: p.founder, Exit: isExit, plan: p, at: len(n.Relays)}
+	if err := n.startRelay(ctx, r); err != nil {
+		return nil, err
+	}
+	n.Relays = append(n.Relays, r)
+	return r, nil
+}
+
 // startClients starts all clients and waits until each has a circuit.
-func (n *Network) startClients(ctx context.Context, c *Config, view snapshot.View) error {
-	for i := range c.Clients {
-		cfg := client.Config{
-			Genesis: n.Genesis, View: view, Transport: c.Fabric.Client(i),
-			Hops: c.Hops, Rand: c.Rand, Log: c.Log,
-		}
-		if i == 0 {
-			cfg.Progress = c.Progress
-		}
-		role, err := client.New(cfg)
-		if err != nil {
+func (n *Network) startClients(ctx context.Context) error {
+	for range n.cfg.Clients {
+		if _, err := n.begin(ctx); err != nil {
 			return err
 		}
-		life, stop := context.WithCancel(context.WithoutCancel(ctx))
-		cl := &Client{Client: role, stop: stop, done: make(chan error, 1)}
-		go func() { cl.done <- role.Run(life) }()
-		n.Clients = append(n.Clients, cl)
 	}
 	for _, cl := range n.Clients {
-		select {
-		case <-cl.Ready():
-		case err := <-cl.done:
-			cl.done <- err
-			return errors.Join(errors.New("testnet: a client did not start"), err)
-		case <-ctx.Done():
-			return ctx.Err()
+		if err := cl.await(ctx); err != nil {
+			return err
 		}
 	}
 	return nil
+}
+
+// JoinClient starts one more client and waits until it has a circuit.
+func (n *Network) JoinClient(ctx context.Context) (*Client, error) {
+	if len(n.Clients) >= MaxClients {
+		return nil, ErrConfig
+	}
+	cl, err := n.begin(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return cl, cl.await(ctx)
+}
+
+// begin starts the next client.
+func (n *Network) begin(ctx context.Context) (*Client, error) {
+	i := len(n.Clients)
+	cfg := client.Config{
+		Genesis: n.Genesis, Transport: n.cfg.Fabric.Client(i),
+		Hops: n.cfg.Hops, Rand: n.cfg.Rand, Log: n.cfg.Log,
+	}
+	if i == 0 {
+		cfg.Progress = n.cfg.Progress
+	}
+	role, err := client.New(cfg)
+	if err != nil {
+		return nil, err
+	}
+	life, stop := context.WithCancel(context.WithoutCancel(ctx))
+	cl := &Client{Client: role, stop: stop, done: make(chan error, 1)}
+	go func() { cl.done <- role.Run(life) }()
+	n.Clients = append(n.Clients, cl)
+	return cl, nil
+}
+
+// await waits until the client has a circuit.
+func (c *Client) await(ctx context.Context) error {
+	select {
+	case <-c.Ready():
+		return nil
+	case err := <-c.done:
+		c.done <- err
+		return errors.Join(errors.New("testnet: a client did not start"), err)
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 // Stop ends one relay and waits until it has gone. Its links break, as they do

@@ -26,7 +26,7 @@ func (n *Network) ServeSocks(i int, o node.SocksOptions) ([]string, error) {
 	n.tasks.Add(1)
 	go func() {
 		defer n.tasks.Done()
-		_ = node.ServeProxy(ctx, c.Client, listeners, true, n.log)
+		_ = node.ServeProxy(ctx, c.Client, listeners, true, n.cfg.Log)
 	}()
 	return names, nil
 }

@@ -125,3 +125,7 @@ say "a testnet was started, used and stopped twice; nothing is left"
 
 # Here a missing program fails its row; CHIVE_REQUIRE_TOOLS=0 skips it.
 CHIVE_REQUIRE_TOOLS=${CHIVE_REQUIRE_TOOLS:-1} go test -count=1 -timeout=2m -run '^TestCompat$' ./testnet
+
+# --- as relays that are killed: seven processes, ended without warning and started again
+
+KILLS=${KILLS:-15} go test -tags soak -count=1 -timeout=3m -run '^TestKilledMembersNeverSignTwice$' ./testnet

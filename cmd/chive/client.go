@@ -22,6 +22,8 @@ type clientObject struct {
 	Testnet bool     `json:"testnet"`
 	Socks   []string `json:"socks"`
 	Seconds float64  `json:"took_seconds"`
+	Control string   `json:"control"`
+	Notes   []string `json:"notes,omitempty"`
 }
 
 const clientHelp = `Runs a client and its proxy until it is interrupted. Programs reach the network through
@@ -31,7 +33,9 @@ far end: with curl, write socks5h and not socks5.
 Programs that send different user names or passwords to the proxy never share a circuit.
 
 The client prints one line that begins with "ready client" when its first circuit is
-open. This version has no public network built in: name a network's genesis document.`
+open. This version has no public network built in: name a network's genesis document. It
+asks the network's founders for the list of relays, and the relays it has met before;
+where none of them can be reached any more, --peer names others.`
 
 func (a *app) clientCommand() *cobra.Command {
 	var o node.ClientOptions
@@ -39,7 +43,8 @@ func (a *app) clientCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use: "client", Short: "run the proxy that programs use", Long: clientHelp, Args: exactly(),
 		Example: "  chive client --genesis genesis.chive\n" +
-			"  curl --proxy socks5h://127.0.0.1:9250 http://example.com/",
+			"  curl --proxy socks5h://127.0.0.1:9250 http://example.com/\n" +
+			"  chive status",
 		RunE: func(c *cobra.Command, _ []string) error {
 			if c.Flags().Changed("wait") && wait <= 0 {
 				return usage(c, "--wait takes a duration above zero, such as 30s")
@@ -48,7 +53,12 @@ func (a *app) clientCommand() *cobra.Command {
 				o.Hops = -1 // out of bounds, as it was said
 			}
 			o.Socks.Answers = answers
-			o.State, o.Wait, o.Log = a.global.state, wait, a.log("info")
+			var err error
+			if o.Control, err = a.controlSocket(); err != nil {
+				return err
+			}
+			o.State, o.Wait, o.Log, o.Version = a.global.state, wait, a.log("info"), version
+			o.Tell = a.tell
 			o.Progress = a.newProgress().step
 			coarseTimers() // first: it may start the program again
 			harden()
@@ -65,6 +75,7 @@ func (a *app) clientCommand() *cobra.Command {
 	f := c.Flags()
 	f.StringVar(&o.Genesis, "genesis", "", "the network's genesis document is in `FILE`")
 	f.StringSliceVar(&o.Socks.Addrs, "socks", []string{node.DefaultSocks}, "programs find the proxy at `ADDR,...`: loopback IP:PORT, or unix:/PATH")
+	f.StringArrayVar(&o.Peers, "peer", nil, "ask the relay `RID@IP:PORT` first; repeat it for more")
 	f.IntVar(&o.Hops, "hops", client.DefaultHops, fmt.Sprintf("build circuits of `N` relays, %d to %d", client.MinHops, client.MaxHops))
 	f.DurationVar(&wait, "wait", 0, "give up after `D`, such as 30s, and exit with 3 if the network is not reached by then")
 	return c
@@ -72,7 +83,10 @@ func (a *app) clientCommand() *cobra.Command {
 
 // clientReady prints the ready line. Spec: product CLI-8.
 func (a *app) clientReady(r node.ClientReady) {
-	a.answer(clientObject{"chive.client/1", "ready", "client", r.Network, r.Testnet, r.Socks, seconds(r.Took)}, func(w io.Writer) {
-		fmt.Fprintf(w, "ready client socks=%s dns=off web=off control=off relay=off took=%s\n", strings.Join(r.Socks, ","), took(r.Took))
+	a.answer(clientObject{"chive.client/1", "ready", "client", r.Network, r.Testnet, r.Socks, seconds(r.Took), r.Control, r.Notes}, func(w io.Writer) {
+		fmt.Fprintf(w, "ready client socks=%s dns=off web=off control=%s relay=off took=%s\n", strings.Join(r.Socks, ","), r.Control, took(r.Took))
 	})
+	for _, n := range r.Notes {
+		a.tell(n)
+	}
 }

@@ -32,8 +32,9 @@ type founderObject struct {
 const founderHelp = `Writes the file with which this relay helps to found a network: its public keys, address,
 declared rate and exit policy, signed. Pass the file to whoever runs "chive network new".
 
-The relay's keys are in the state folder and are made when there are none. What the file
-declares cannot be changed once the network is founded.`
+The relay's keys are in the state folder and are made when there are none. What is not
+said stays as it was said before. The network begins with what the file declares; later
+changes travel with the relay's descriptor.`
 
 func (a *app) keysCommand() *cobra.Command {
 	return parent("keys", "a relay's keys", "Makes and lists the keys of the relay in the state folder.", a.keysFounder(), a.keysList())
@@ -55,15 +56,7 @@ func (a *app) keysFounder() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if r.KeysMade {
-				a.note("Made this relay's keys in %s. Keep a copy in a safe place: whoever has them is this relay.", state.Dir())
-			}
-			if r.NewFamily {
-				a.note("Made a new family key in %s. Copy it to the family's other relays.", o.Family)
-			}
-			for _, h := range r.Hidden {
-				a.note("Note: clients will not see this rule of the exit policy: %s.", h)
-			}
+			a.noteMade(r.Made, state.Dir(), o.Family)
 			rate := uint64(r.RateKbit) * 125
 			a.answer(founderObject{
 				"chive.keys.founder/1", r.File, r.Identity, texts(r.Addresses), r.Exit, rate,
@@ -74,20 +67,38 @@ func (a *app) keysFounder() *cobra.Command {
 			return nil
 		},
 	}
-	f := c.Flags()
-	f.StringSliceVar(&o.Addresses, "address", nil, "others reach this relay at `IP:PORT`; several with commas")
-	f.StringVar(&o.Exit, "exit", "off", "connect to destinations as `POLICY` permits: off, web, reduced, or a file of rules")
-	f.StringVar(&o.Rate, "rate", "1 MiB/s", "offer `SIZE` per second: the more, the more clients choose the relay; it limits nothing")
-	f.StringVar(&o.Family, "family", "", "you run several relays: the key of their family is in `FILE`, and is made if it is not there")
-	f.StringVar(&o.About.Nickname, "nickname", "", "call the relay `NAME`; kept for later runs")
-	f.StringVar(&o.About.Contact, "contact", "", "you can be reached at `TEXT`; kept for later runs, exits need one")
-	f.StringVar(&o.Out, "out", "", "write `FILE`")
+	declareFlags(c, &o.Declaring)
+	c.Flags().StringVar(&o.Out, "out", "", "write `FILE`")
 	return c
+}
+
+// declareFlags are the flags by which a relay declares itself.
+func declareFlags(c *cobra.Command, d *node.Declaring) {
+	f := c.Flags()
+	f.StringSliceVar(&d.Addresses, "address", nil, "others reach this relay at `IP:PORT`; several with commas")
+	f.StringVar(&d.Exit, "exit", "", "connect to destinations as `POLICY` permits: off (unless it was said otherwise), web, reduced, or a file of rules")
+	f.StringVar(&d.Rate, "rate", "", "offer `SIZE` per second (unless it was said: "+node.DefaultRate+"): the more, the more clients choose the relay; it limits nothing")
+	f.StringVar(&d.Family, "family", "", "you run several relays: the key of their family is in `FILE`, and is made if it is not there")
+	f.StringVar(&d.About.Nickname, "nickname", "", "call the relay `NAME`")
+	f.StringVar(&d.About.Contact, "contact", "", "you can be reached at `TEXT`; exits need one")
+}
+
+// noteMade says what was made for a relay.
+func (a *app) noteMade(m node.Made, dir, family string) {
+	if m.KeysMade {
+		a.note("Made this relay's keys in %s. Keep a copy in a safe place: whoever has them is this relay.", dir)
+	}
+	if m.NewFamily {
+		a.note("Made a new family key in %s. Copy it to the family's other relays.", family)
+	}
+	for _, h := range m.Hidden {
+		a.note("Note: clients will not see this rule of the exit policy: %s.", h)
+	}
 }
 
 type keyObject struct {
 	Use     string `json:"use"`
-	Term    *int   `json:"term,omitempty"`
+	Term    *int64 `json:"term,omitempty"`
 	Public  string `json:"public"`
 	Created string `json:"created"`
 	File    string `json:"file"`
@@ -127,7 +138,7 @@ func (a *app) keysList() *cobra.Command {
 				for _, k := range out.Keys {
 					term := "-"
 					if k.Term != nil {
-						term = strconv.Itoa(*k.Term)
+						term = strconv.FormatInt(*k.Term, 10)
 					}
 					fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\n", k.Use, term, k.Public, k.Created, k.File)
 				}

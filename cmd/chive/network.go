@@ -185,13 +185,13 @@ func (a *app) printNetwork(schema string, n *node.NetworkInfo) {
 		}
 		fmt.Fprintf(w, "network %s\nid %s\nkind %s\nbegins %s\nsigned %d of %d\n\n", n.Name, n.NetworkID, kind, out.Time, len(n.Founders)-n.Missing, len(n.Founders))
 		t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-		fmt.Fprintln(t, "FOUNDER\tADDRESSES\tRATE\tEXIT\tSIGNED")
+		fmt.Fprintln(t, "FOUNDER\tRID\tADDRESSES\tRATE\tEXIT\tSIGNED")
 		for _, f := range n.Founders {
 			signed := "no"
 			if f.Signed {
 				signed = "yes"
 			}
-			fmt.Fprintf(t, "%s\t%s\t%d kbit/s\t%s\t%s\n", f.Identity[:16], strings.Join(texts(f.Addresses), ","), f.RateKbit, f.Exit, signed)
+			fmt.Fprintf(t, "%s\t%s\t%s\t%d kbit/s\t%s\t%s\n", f.Identity[:16], f.RID, strings.Join(texts(f.Addresses), ","), f.RateKbit, f.Exit, signed)
 		}
 		_ = t.Flush()
 	})

@@ -56,6 +56,24 @@ func (a *app) note(format string, args ...any) {
 	}
 }
 
+// noteObject is a note for programs; it goes to standard error.
+type noteObject struct {
+	Schema string `json:"schema"`
+	Text   string `json:"text"`
+}
+
+// tell passes on what a daemon says while it runs. It is not in its log, since it may
+// name files.
+func (a *app) tell(text string) {
+	switch {
+	case a.global.quiet:
+	case a.global.json:
+		printObject(a.err, noteObject{"chive.note/1", text})
+	default:
+		a.note("Note: %s", text)
+	}
+}
+
 // printObject prints an object on one line. Addresses are shown as they are.
 func printObject(w io.Writer, object any) {
 	e := json.NewEncoder(w)

@@ -39,18 +39,20 @@ func TestProgressTranscript(t *testing.T) {
 		{time.Second, down},
 		{time.Second, client.Progress{Percent: 45, Tag: "loading_directory", Text: "3.1 of 6.0 MB"}},
 		{time.Second, client.Progress{Percent: 100, Tag: "done"}},
+		{time.Minute, client.Progress{Percent: 100, Tag: "done", Cause: "directory_stale", Text: "The list of relays is 7 epochs old."}},
 	} {
 		clock = clock.Add(s.after)
 		p.step(s.step)
 	}
-	want := `Bootstrapped 0% (starting): reading the guards
-Bootstrapped 5% (connecting): connecting to a guard
-Bootstrapped 10% (handshake): agreeing on keys with the guard
+	want := `Bootstrapped 0% (starting): reading what was saved
+Bootstrapped 5% (connecting): connecting to a relay
+Bootstrapped 10% (handshake): agreeing on keys with the relay
 Stuck at 10% (handshake): the guard does not accept connections.
 Stuck at 10% (handshake): the guard does not answer.
 Stuck at 10% (handshake): the guard does not accept connections.
 Bootstrapped 45% (loading_directory): 3.1 of 6.0 MB
 Bootstrapped 100% (done): connected
+Trouble (directory_stale): The list of relays is 7 epochs old.
 `
 	if out.String() != want {
 		t.Errorf("got\n%swant\n%s", out.String(), want)

@@ -48,6 +48,10 @@ func (p *progress) step(s client.Progress) {
 	if s.Cause != "" {
 		if last, ok := p.told[s.Cause]; !ok || now.Sub(last) >= patience {
 			p.told[s.Cause] = now
+			if p.percent == 100 { // it has worked, and may go on working
+				p.print("trouble", s.Cause, fmt.Sprintf("Trouble (%s): %s", s.Cause, s.Text), s.Text)
+				return
+			}
 			p.print("stuck", s.Cause, fmt.Sprintf("Stuck at %d%% (%s): %s", p.percent, p.tag, s.Text), s.Text)
 		}
 		return
@@ -77,15 +81,15 @@ func (p *progress) print(event, cause, line, text string) {
 func stepText(tag string) string {
 	switch tag {
 	case "starting":
-		return "reading the guards"
+		return "reading what was saved"
 	case "connecting":
-		return "connecting to a guard"
+		return "connecting to a relay"
 	case "handshake":
-		return "agreeing on keys with the guard"
+		return "agreeing on keys with the relay"
 	case "loading_checkpoint":
-		return "asking for the newest table of relays"
+		return "asking for the newest list of relays"
 	case "loading_directory":
-		return "the table of relays is current"
+		return "fetching the list of relays"
 	case "choosing_guards":
 		return "choosing guards"
 	case "building_circuit":

@@ -3,15 +3,80 @@
 package main
 
 import (
+	"crypto/rand"
 	"fmt"
 	"io"
 	"net/netip"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"chive/internal/node"
 )
+
+type initObject struct {
+	Schema    string   `json:"schema"`
+	State     string   `json:"state"`
+	Identity  string   `json:"identity"`
+	Network   string   `json:"network,omitempty"`
+	RID       string   `json:"rid,omitempty"`
+	Founder   bool     `json:"founder"`
+	Addresses []string `json:"addresses"`
+	Exit      string   `json:"exit"`
+	Rate      uint64   `json:"rate_bytes_per_second"`
+	Family    string   `json:"family,omitempty"`
+	KeysMade  bool     `json:"keys_made"`
+	NewFamily bool     `json:"family_made"`
+	Hidden    []string `json:"hidden_rules,omitempty"` // what clients will not see of the exit policy
+	Notes     []string `json:"notes,omitempty"`
+}
+
+const relayInitHelp = `Makes a relay: its keys, if the state folder holds none, and what it declares about itself,
+which "chive relay run" publishes. Called again it changes what is said anew; the rest and
+the keys stay. Stop the relay first.
+
+The exit is off unless --exit turns it on. What an exit's users do looks as if this host
+did it: expect complaints, tell your provider and whoever shares the address beforehand,
+and name a --contact that you read.`
+
+func (a *app) relayInit() *cobra.Command {
+	var o node.InitOptions
+	c := &cobra.Command{
+		Use: "init", Short: "make a relay's keys and say what it offers", Long: relayInitHelp, Args: exactly(),
+		Example: "  chive relay init --nickname maple --contact ops@example.net --address 203.0.113.5:9240 --rate 2MiB/s\n" +
+			"  chive relay init --state relay2 --address 198.51.100.7:9240 --exit web --contact ops@example.net --genesis genesis.chive",
+		RunE: func(*cobra.Command, []string) error {
+			state, err := node.OpenState(a.global.state)
+			if err != nil {
+				return err
+			}
+			defer state.Close()
+			r, err := state.Init(o, rand.Reader, time.Now())
+			if err != nil {
+				return err
+			}
+			a.noteMade(r.Made, state.Dir(), o.Family)
+			for _, n := range r.Notes {
+				a.note("Note: %s", n)
+			}
+			a.answer(initObject{
+				"chive.relay.init/1", state.Dir(), r.Identity, r.Network, r.RID, r.Founder, texts(r.Addresses), r.Exit,
+				uint64(r.RateKbit) * 125, r.Family, r.KeysMade, r.NewFamily, r.Hidden, r.Notes,
+			}, func(w io.Writer) {
+				fmt.Fprintf(w, "relay %s\nidentity %s\n", state.Dir(), r.Identity)
+				if r.RID != "" {
+					fmt.Fprintf(w, "rid %s in network %s\n", r.RID, r.Network)
+				}
+				fmt.Fprintf(w, "addresses %s\nrate %d kbit/s\nexit %s\n", strings.Join(texts(r.Addresses), ","), r.RateKbit, r.Exit)
+			})
+			return nil
+		},
+	}
+	declareFlags(c, &o.Declaring)
+	c.Flags().StringVar(&o.Genesis, "genesis", "", "the relay is for the network whose genesis document is in `FILE`: check what it declares, and bind the state folder to it")
+	return c
+}
 
 type relayObject struct {
 	Schema      string   `json:"schema"`
@@ -24,27 +89,40 @@ type relayObject struct {
 	ConfirmedBy int      `json:"confirmed_by"`
 	Exit        string   `json:"exit"`
 	Seconds     float64  `json:"took_seconds"`
+	RID         string   `json:"rid"`
+	Listed      bool     `json:"listed"`
+	Control     string   `json:"control"`
 	Notes       []string `json:"notes,omitempty"`
 }
 
 const relayRunHelp = `Runs a relay until it is interrupted; then it takes no new circuits, gives those that are
 open up to 30 s, and ends. A second interrupt ends it at once.
 
-In this version a relay must be a founder of the network: make its keys with
-"chive keys founder", the network with "chive network new", and sign it with
-"chive network sign". Joining a running network comes later.
+Make the relay first with "chive relay init", or with "chive keys founder" if it helps to
+found the network. A relay that is not on the network's list asks three relays to
+introduce it, and is admitted by lot: in a testnet within a few epochs, in the public
+network within days. "chive status" says how far it is.
 
 An exit connects to destinations on behalf of others, and what they do looks as if this
-host did it. It is off unless --exit turns it on. The policy must be the one that the
-relay was founded with.`
+host did it. It is off unless --exit turns it on, here or when the relay was made.`
 
 func (a *app) relayCommand() *cobra.Command {
+	return parent("relay", "carry other people's traffic", "Makes and runs a relay, which passes on encrypted cells and cannot read them.", a.relayInit(), a.relayRun())
+}
+
+func (a *app) relayRun() *cobra.Command {
 	var o node.RelayOptions
-	run := &cobra.Command{
+	c := &cobra.Command{
 		Use: "run", Short: "run a relay", Long: relayRunHelp, Args: exactly(),
-		Example: "  chive relay run --state relay1 --genesis genesis.chive --listen 0.0.0.0:9240",
+		Example: "  chive relay run --state relay1 --genesis genesis.chive --listen 0.0.0.0:9240\n" +
+			"  chive status --state relay1",
 		RunE: func(c *cobra.Command, _ []string) error {
-			o.State, o.Log = a.global.state, a.log("info")
+			var err error
+			if o.Control, err = a.controlSocket(); err != nil {
+				return err
+			}
+			o.State, o.Log, o.Version = a.global.state, a.log("info"), version
+			o.Tell = a.tell
 			coarseTimers() // first: it may start the program again
 			harden()
 			node.TuneMemory()
@@ -56,20 +134,21 @@ func (a *app) relayCommand() *cobra.Command {
 				node.TuneProcessors(ctx)
 				a.relayReady(r)
 			}
-			err := node.RunRelay(ctx, o)
+			err = node.RunRelay(ctx, o)
 			if err == nil {
 				a.note("Stopped.")
 			}
 			return err
 		},
 	}
-	f := run.Flags()
+	f := c.Flags()
 	f.StringVar(&o.Genesis, "genesis", "", "the network's genesis document is in `FILE`")
 	f.StringVar(&o.Listen, "listen", node.DefaultListen, "accept links at `ADDR`, IP:PORT; [::]:9240 is IPv4 and IPv6")
-	f.StringVar(&o.Exit, "exit", "off", "connect to destinations as `POLICY` permits: off, web, reduced, or a file of rules")
+	f.StringVar(&o.Exit, "exit", "", "connect to destinations as `POLICY` permits: off, web, reduced, or a file of rules; kept for later runs, and off unless it was ever said")
+	f.StringVar(&o.Rate, "rate", "", "offer `SIZE` per second; kept for later runs")
 	f.StringVar(&o.About.Nickname, "nickname", "", "call the relay `NAME`; kept for later runs")
 	f.StringVar(&o.About.Contact, "contact", "", "its operator can be reached at `TEXT`; kept for later runs, exits need one")
-	return parent("relay", "carry other people's traffic", "Runs a relay, which passes on encrypted cells and cannot read them.", run)
+	return c
 }
 
 // relayReady prints the ready line. Spec: product CLI-8.
@@ -77,7 +156,7 @@ func (a *app) relayReady(r node.RelayReady) {
 	published := texts(r.Published)
 	a.answer(relayObject{
 		"chive.relay.run/1", "ready", "relay", r.Network, r.Testnet, r.Listen.String(), published,
-		r.ConfirmedBy, r.Exit, seconds(r.Took), r.Notes,
+		r.ConfirmedBy, r.Exit, seconds(r.Took), r.RID, r.Listed, r.Control, r.Notes,
 	}, func(w io.Writer) {
 		fmt.Fprintf(w, "ready relay listen=%s published=%s confirmed_by=%d exit=%s took=%s\n",
 			r.Listen, strings.Join(published, ","), r.ConfirmedBy, r.Exit, took(r.Took))

@@ -27,6 +27,7 @@ type app struct {
 // global are the flags that every command has.
 type global struct {
 	state     string
+	control   string
 	json      bool
 	noColor   bool
 	quiet     bool
@@ -67,12 +68,13 @@ func (a *app) root() *cobra.Command {
 	c.Flags().BoolVar(&showVersion, "version", false, "print what this binary is")
 	f := c.PersistentFlags()
 	f.StringVar(&a.global.state, "state", a.env.StateDir, "keep keys, guards and other state in `DIR`")
+	f.StringVar(&a.global.control, "control", "", "a running daemon is asked, or answers, at `unix:PATH`; unless given, the socket is where --state says")
 	f.BoolVar(&a.global.json, "json", false, "print objects for programs instead of text")
 	f.BoolVar(&a.global.noColor, "no-color", a.env.NoColor, "no colours, even on a terminal")
 	f.BoolVarP(&a.global.quiet, "quiet", "q", false, "no progress, and errors only in the log")
 	f.StringVar(&a.global.logLevel, "log-level", "", "log from `LEVEL` on: error, warn, info, or in testnets debug")
 	f.StringVar(&a.global.logFormat, "log-format", "auto", "log as `FORMAT`: auto, console or json; auto is console on a terminal")
-	c.AddCommand(a.testnetCommand(), a.clientCommand(), a.relayCommand(), a.networkCommand(), a.keysCommand(), a.versionCommand())
+	c.AddCommand(a.testnetCommand(), a.clientCommand(), a.relayCommand(), a.statusCommand(), a.networkCommand(), a.keysCommand(), a.versionCommand())
 	return c
 }
 
@@ -101,6 +103,17 @@ func (a *app) checkGlobal() error {
 		return &node.Fault{Kind: node.Usage, Code: "log_level", Text: "--log-level " + a.global.logLevel + " is not a level", Fix: "Use error, warn, info or debug."}
 	}
 	return nil
+}
+
+// controlSocket is where a daemon of this state folder has its control socket: in the
+// session's folder if the state is where it usually is, else beside the state.
+// Spec: product §3.
+func (a *app) controlSocket() (node.ControlSocket, error) {
+	folder := a.global.state
+	if folder == a.env.StateDir && a.env.RuntimeDir != "" {
+		folder = a.env.RuntimeDir
+	}
+	return node.ControlPath(a.global.control, folder)
 }
 
 // log says how the process logs, with the command's own default level.

@@ -31,9 +31,10 @@ func TestMain(m *testing.M) {
 // TestScripts runs testdata/script: the binary as a person calls it.
 //
 //	exits N COMMAND ARG...   the command ends with code N
-//	start NAME COMMAND ...   runs in the background until stop or the script's end
+//	start NAME COMMAND ...   runs in the background until end or the script's end
 //	await NAME REGEXP        waits until a line of its standard output matches
-//	stop NAME [SIGNAL]       INT unless named; it must end with 0 in time
+//	end NAME [SIGNAL]        INT unless named; it must end with 0 in time ("stop" is
+//	                         testscript's own, and ends the script)
 //	outputs NAME             makes its output so far stdout and stderr
 //	port VAR                 a port of 127.0.0.1 that is free
 //	serve VAR TEXT           a web server that answers TEXT; its port
@@ -45,13 +46,14 @@ func TestScripts(t *testing.T) {
 		Dir: "testdata/script",
 		Setup: func(e *testscript.Env) error {
 			e.Setenv("XDG_STATE_HOME", filepath.Join(e.WorkDir, "state-home"))
+			e.Setenv("XDG_RUNTIME_DIR", filepath.Join(e.WorkDir, "run"))
 			d := &daemons{running: make(map[string]*daemon)}
 			e.Values[daemonsKey{}] = d
 			e.Defer(d.kill)
 			return nil
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
-			"exits": scriptExits, "start": scriptStart, "await": scriptAwait, "stop": scriptStop,
+			"exits": scriptExits, "start": scriptStart, "await": scriptAwait, "end": scriptEnd,
 			"outputs": scriptOutputs, "port": scriptPort, "serve": scriptServe, "fetch": scriptFetch,
 		},
 		Condition: func(cond string) (bool, error) {
@@ -155,7 +157,7 @@ func scriptStart(ts *testscript.TestScript, neg bool, args []string) {
 	path := filepath.Join(binFolder(ts), args[1])
 	p := &daemon{cmd: exec.Command(path, args[2:]...), ended: make(chan struct{})}
 	p.cmd.Dir = ts.MkAbs(".")
-	p.cmd.Env = append(os.Environ(), "XDG_STATE_HOME="+ts.Getenv("XDG_STATE_HOME"), "HOME="+ts.Getenv("HOME"))
+	p.cmd.Env = append(os.Environ(), "XDG_STATE_HOME="+ts.Getenv("XDG_STATE_HOME"), "XDG_RUNTIME_DIR="+ts.Getenv("XDG_RUNTIME_DIR"), "HOME="+ts.Getenv("HOME"))
 	p.cmd.Stdout, p.cmd.Stderr = &p.out, &p.err
 	ts.Check(p.cmd.Start())
 	go func() {
@@ -194,13 +196,13 @@ func scriptAwait(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-func scriptStop(ts *testscript.TestScript, neg bool, args []string) {
-	need(ts, !neg && (len(args) == 1 || len(args) == 2), "stop NAME [SIGNAL]")
+func scriptEnd(ts *testscript.TestScript, neg bool, args []string) {
+	need(ts, !neg && (len(args) == 1 || len(args) == 2), "end NAME [SIGNAL]")
 	p := named(ts, args[0])
 	sig := os.Interrupt
 	if len(args) == 2 {
 		s, ok := signals[args[1]]
-		need(ts, ok, "stop NAME INT|TERM|KILL")
+		need(ts, ok, "end NAME INT|TERM|KILL")
 		sig = s
 	}
 	ts.Check(p.cmd.Process.Signal(sig))

@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"strings"
 	"time"
 
@@ -42,6 +43,7 @@ type testnetObject struct {
 	Socks    string      `json:"socks"`      // the first client's
 	AllSocks []string    `json:"socks_list"` // one of each client
 	Web      string      `json:"web"`
+	Control  string      `json:"control"`
 	Genesis  string      `json:"genesis,omitempty"` // file, with --keep
 	Seconds  float64     `json:"took_seconds"`
 	Curl     string      `json:"curl"`
@@ -52,19 +54,19 @@ type testnetObject struct {
 type tryObject struct {
 	Name    string `json:"name"`
 	Command string `json:"command"`
-	Expect  string `json:"expect"`
+	Expect  string `json:"expect,omitempty"` // empty: it differs from run to run
 }
 
 const testnetUpHelp = `Starts a whole network in this process: relays, exits, clients with their proxies, and a
 small web server that only the exits can reach, as http://hello.test/. It is the same
 code that a volunteer runs, with every defence on; only the parameters are a testnet's.
 
-It prints a line that begins with "ready testnet", then a command to paste. It runs until
-it is interrupted and leaves nothing behind. Nothing leaves this machine except what you
+It prints a line that begins with "ready testnet", then commands to paste: a page fetched
+through the network, and what the first client knows of it. It runs until it is interrupted and leaves nothing behind. Nothing leaves this machine except what you
 send through the proxy.`
 
 func (a *app) testnetCommand() *cobra.Command {
-	return parent("testnet", "a whole network on this machine", "Starts networks for trying chive out and for experiments.", a.testnetUp())
+	return parent("testnet", "a whole network on this machine", "Starts networks for trying chive out and for experiments.", a.testnetUp(), a.testnetRun(), a.testnetList())
 }
 
 func (a *app) testnetUp() *cobra.Command {
@@ -170,9 +172,77 @@ func (a *app) runTestnet(ctx context.Context, o testnetOptions, named bool) erro
 	if err != nil {
 		return err
 	}
+	control, err := a.serveStatus(net)
+	if err != nil {
+		return err
+	}
+	defer control.close()
 	node.TuneProcessors(ctx)
-	a.testnetReady(o, net, socks, genesis, time.Since(began))
+	a.testnetReady(o, net, socks, control.socket, genesis, time.Since(began))
 	<-ctx.Done()
+	return nil
+}
+
+// testnetControl is a testnet's control socket while it serves.
+type testnetControl struct {
+	socket node.ControlSocket
+	folder string // made for it; empty: none
+	stop   context.CancelFunc
+	done   chan struct{}
+}
+
+func (t *testnetControl) close() {
+	if t.stop != nil {
+		t.stop()
+		<-t.done
+	}
+	if t.folder != "" {
+		_ = os.RemoveAll(t.folder)
+	}
+}
+
+// serveStatus answers "chive status" for the first client and all relays, at the socket
+// that --control names or in a folder of its own.
+func (a *app) serveStatus(net *testnet.Network) (*testnetControl, error) {
+	t := &testnetControl{}
+	if a.global.control == "" {
+		var err error
+		if t.folder, err = node.TestnetFolder(a.env.RuntimeDir); err != nil {
+			return nil, err
+		}
+	}
+	var err error
+	if t.socket, err = node.ControlPath(a.global.control, t.folder); err == nil {
+		err = t.serve(net)
+	}
+	if err != nil {
+		t.close()
+		return nil, err
+	}
+	return t, nil
+}
+
+func (t *testnetControl) serve(net *testnet.Network) error {
+	l, err := node.OpenControl(t.socket)
+	if err != nil || l == nil {
+		return err
+	}
+	sources := &node.Sources{Document: net.Genesis, Version: version, Client: net.Clients[0].Client}
+	for i, r := range net.Relays {
+		exit := "off"
+		if r.Exit {
+			exit = "custom"
+		}
+		sources.Relays = append(sources.Relays, node.RelaySource{
+			Relay: r.Relay, Name: fmt.Sprintf("relay %d", i+1), Published: r.Founder.Addresses, Exit: exit,
+		})
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	t.stop, t.done = stop, make(chan struct{})
+	go func() {
+		defer close(t.done)
+		_ = node.ServeControl(ctx, l, sources)
+	}()
 	return nil
 }
 
@@ -235,17 +305,21 @@ func curlLine(socks string) string {
 }
 
 // testnetReady prints the ready line and what to paste. Spec: product CLI-8.
-func (a *app) testnetReady(o testnetOptions, net *testnet.Network, socks []string, genesis string, d time.Duration) {
+func (a *app) testnetReady(o testnetOptions, net *testnet.Network, socks []string, control node.ControlSocket, genesis string, d time.Duration) {
 	nid := net.Genesis.NetworkID()
 	out := testnetObject{
 		Schema: "chive.testnet.up/1", Event: "ready", Driver: o.driver, Network: fmt.Sprintf("%x", nid),
 		Relays: len(net.Relays), Exits: o.exits, Clients: len(net.Clients), Web: "off",
 		Genesis: genesis, Seconds: seconds(d), Socks: socks[0], AllSocks: socks, Curl: curlLine(socks[0]),
+		Control: control.Name(),
 	}
 	out.Try = []tryObject{{"hello", out.Curl, testnet.Page}}
+	if control.Path != "" {
+		out.Try = append(out.Try, tryObject{Name: "status", Command: "chive status --watch --control " + out.Control})
+	}
 	a.answer(out, func(w io.Writer) {
-		fmt.Fprintf(w, "ready testnet relays=%d clients=%d services=0 socks=%s web=off took=%s\n",
-			out.Relays, out.Clients, strings.Join(out.AllSocks, ","), took(d))
+		fmt.Fprintf(w, "ready testnet relays=%d clients=%d services=0 socks=%s web=off control=%s took=%s\n",
+			out.Relays, out.Clients, strings.Join(out.AllSocks, ","), out.Control, took(d))
 		for _, t := range out.Try {
 			fmt.Fprintln(w, t.Command)
 		}

@@ -27,7 +27,7 @@ func (m *Machine) setView(v View) {
 		m.ready = true
 		m.repairAt = m.now.Add(m.own.around(m.cfg.Params.RepairPeriod, m.cfg.Params.RepairJitter))
 	}
-	m.assigned = Assigned(v.Beacon, m.cfg.Self, v.Relays)
+	m.assigned = m.assignedTo(v.Beacon, m.cfg.Self)
 	// Who was assigned stays for one epoch more. Spec: directory §4.
 	if v.Epoch > m.leaveAt {
 		m.leaving = nil
@@ -146,18 +146,36 @@ func (m *Machine) dial(rid record.RID) {
 	m.emit(Open{rid})
 }
 
+// dialDone forgets calls to a relay that talks to us.
 func (m *Machine) dialDone(rid record.RID) {
 	m.dials = slices.DeleteFunc(m.dials, func(d dial) bool { return d.rid == rid })
 }
 
-// dialFailed waits twice as long as before, up to the repair period.
-func (m *Machine) dialFailed(rid record.RID) {
+// dialled notes that a call led to a stream. Whether it was of use is known when the
+// other side has said HELLO: who refuses us is not called again at once.
+func (m *Machine) dialled(rid record.RID) {
 	for i := range m.dials {
-		if d := &m.dials[i]; d.rid == rid && d.active {
+		if d := &m.dials[i]; d.rid == rid {
+			d.active, d.next = false, m.now.Add(2*m.helloTimeout())
+		}
+	}
+}
+
+// dialAgain waits twice as long as before, up to the repair period.
+func (m *Machine) dialAgain(rid record.RID) {
+	for i := range m.dials {
+		if d := &m.dials[i]; d.rid == rid {
 			d.active = false
 			d.next = m.now.Add(d.wait)
 			d.wait = min(2*d.wait, max(m.cfg.Params.RepairPeriod, m.cfg.Params.InvMeanIn))
 		}
+	}
+}
+
+// dialFailed takes a call that led to nothing.
+func (m *Machine) dialFailed(rid record.RID) {
+	if slices.ContainsFunc(m.dials, func(d dial) bool { return d.rid == rid && d.active }) {
+		m.dialAgain(rid)
 	}
 	if m.visiting && m.visit == rid {
 		m.visiting = false

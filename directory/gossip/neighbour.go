@@ -98,6 +98,23 @@ func MayCall(beacon [32]byte, caller, other record.RID, relays []Relay) bool {
 	return calls && called
 }
 
+// assignedTo is Assigned under the present list.
+func (m *Machine) assignedTo(beacon [32]byte, caller record.RID) []record.RID {
+	if m.cfg.Assigned != nil {
+		return m.cfg.Assigned(beacon, caller, m.view.Relays)
+	}
+	return Assigned(beacon, caller, m.view.Relays)
+}
+
+// mayCall reports whether a relay has us among its out-neighbours of a day.
+func (m *Machine) mayCall(beacon [32]byte, caller record.RID) bool {
+	if m.cfg.Assigned == nil {
+		return MayCall(beacon, caller, m.cfg.Self, m.view.Relays)
+	}
+	r, known := find(m.view.Relays, caller)
+	return known && r.Running && slices.Contains(m.assignedTo(beacon, caller), m.cfg.Self)
+}
+
 func running(relays []Relay) int {
 	n := 0
 	for i := range relays {

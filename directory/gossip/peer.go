@@ -81,6 +81,14 @@ func shortKey(session [32]byte) [reconcile.KeySize]byte {
 	return [reconcile.KeySize]byte(h[:])
 }
 
+// NameOn is the short id of a record on the link of a session, for who acts as a relay
+// without being a Machine: simulated adversaries. Spec: protocol §7 (GOS-4).
+func NameOn(session [32]byte, d Digest) ShortID {
+	var p peer
+	p.setSession(session)
+	return p.id(&d)
+}
+
 func (p *peer) setSession(session [32]byte) {
 	p.session, p.key = session, shortKey(session)
 	p.k0, p.k1 = binary.LittleEndian.Uint64(p.key[:8]), binary.LittleEndian.Uint64(p.key[8:])
@@ -102,8 +110,14 @@ func (m *Machine) search(rid record.RID) (int, bool) {
 
 // linkUp takes a stream, if there is a place for it, and says HELLO.
 func (m *Machine) linkUp(ev LinkUp) {
-	refuse := func(r Reason) { m.emit(Close{ev.Link, ev.RID, r}) }
-	m.dialDone(ev.RID)
+	m.dialled(ev.RID)
+	refuse := func(r Reason) {
+		m.dialAgain(ev.RID)
+		if m.visiting && m.visit == ev.RID && m.peerOf(ev.RID) == nil {
+			m.visiting = false
+		}
+		m.emit(Close{ev.Link, ev.RID, r})
+	}
 	if !m.ready || m.byLink[ev.Link] != nil || ev.RID == m.cfg.Self {
 		refuse(ReasonStale)
 		return
@@ -161,9 +175,9 @@ func (m *Machine) classify(p *peer) (kind, uint64) {
 		return stranger, 0
 	case !relay.Running:
 		return guest, 0
-	case MayCall(m.view.Beacon, p.rid, m.cfg.Self, m.view.Relays):
+	case m.mayCall(m.view.Beacon, p.rid):
 		return theirs, 0
-	case m.view.DayBefore != m.view.Beacon && MayCall(m.view.DayBefore, p.rid, m.cfg.Self, m.view.Relays):
+	case m.view.DayBefore != m.view.Beacon && m.mayCall(m.view.DayBefore, p.rid):
 		// It has not seen the change of day yet, or stays for one epoch.
 		day := uint64(max(1, m.cfg.Params.Day))
 		if first := m.view.Epoch / day * day; m.view.Epoch <= first+1 {
@@ -198,6 +212,7 @@ func (m *Machine) greeted(p *peer, h *Hello) {
 		return
 	}
 	p.greeted = true
+	m.dialDone(p.rid)
 	p.offset = time.UnixMilli(int64(h.Time)).Sub(m.now)
 	if p.kind == stranger {
 		return
@@ -237,6 +252,9 @@ func (m *Machine) remove(p *peer) {
 		m.peers = slices.Delete(m.peers, i, i+1)
 	}
 	delete(m.byLink, p.link)
+	if !p.greeted {
+		m.dialAgain(p.rid)
+	}
 	if m.visiting && m.visit == p.rid {
 		m.visiting = false
 	}

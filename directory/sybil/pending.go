@@ -64,13 +64,18 @@ const (
 // Pending is the store of candidates. Nothing in it reaches clients or counts
 // toward a cap. It is bounded by max(MinPending, PendingPerRelay x relays): when the
 // part for unchecked candidates is full newer ones are refused; when the rest is
-// full the least work goes, among equals the newest.
+// full the least work goes, among equals the newest. Who has a voucher goes last, in
+// either part, and is checked before others every second time: without that a flood
+// of work closes the lane that vouchers keep open. Where a sponsor has few vouchers
+// one candidate of each is held, so that there are no more of them than sponsors.
 type Pending struct {
 	params  genesis.Params
 	bound   int
 	all     map[record.RID]*held
 	digests map[[32]byte]record.RID
-	waiting []*held // unchecked, by arrival
+	waiting []*held                   // unchecked, by arrival
+	named   map[record.RID]record.RID // candidate by the sponsor that it has a voucher of
+	turn    bool                      // the next check is of the oldest, voucher or not
 	arrived uint64
 	checkAt time.Time // when the next check may be
 
@@ -83,7 +88,7 @@ type Pending struct {
 func NewPending(p genesis.Params, n int) *Pending {
 	s := &Pending{
 		params: p, all: make(map[record.RID]*held), digests: make(map[[32]byte]record.RID),
-		entries: make(map[record.RID]int), maxEntries: JoinsPerHour,
+		named: make(map[record.RID]record.RID), entries: make(map[record.RID]int), maxEntries: JoinsPerHour,
 	}
 	if p.AdmitRate == 0 && p.AdmitFloor == 0 {
 		s.maxEntries = Unlimited
@@ -96,7 +101,7 @@ func NewPending(p genesis.Params, n int) *Pending {
 func (s *Pending) Resize(n int) {
 	s.bound = max(MinPending, PendingPerRelay*n)
 	for len(s.waiting) > s.maxWaiting() {
-		s.drop(s.waiting[len(s.waiting)-1])
+		s.drop(s.waiting[max(s.newest(), 0)])
 	}
 	s.evict()
 }
@@ -104,13 +109,25 @@ func (s *Pending) Resize(n int) {
 func (s *Pending) maxWaiting() int { return s.bound / waitingPart }
 func (s *Pending) maxChecked() int { return s.bound - s.maxWaiting() }
 
+// newest returns where the newest unchecked candidate without a voucher waits, the
+// newest of all if each has one; -1: none waits.
+func (s *Pending) newest() int {
+	for i := len(s.waiting) - 1; i >= 0; i-- {
+		if !s.waiting[i].Vouched {
+			return i
+		}
+	}
+	return len(s.waiting) - 1
+}
+
 // Len returns how many candidates are held, and how many of them wait for a check.
 func (s *Pending) Len() (all, waiting int) { return len(s.all), len(s.waiting) }
 
 // Put takes a candidate whose signatures, salt and stamp hold, received at now in an
 // epoch. A rid is there once. A higher seq, no sooner than republish_gap after the
 // last, replaces it, and so does a voucher at the same seq; the time it has waited
-// stays. Of each entry relay JoinsPerHour are taken in an hour.
+// stays. Of each entry relay JoinsPerHour are taken in an hour, of each sponsor with
+// few vouchers one at a time.
 // Spec: protocol §7 (ADM-6).
 func (s *Pending) Put(c Candidate, epoch uint64, now time.Time) Outcome {
 	old := s.all[c.RID]
@@ -123,12 +140,19 @@ func (s *Pending) Put(c Candidate, epoch uint64, now time.Time) Outcome {
 			return Refused
 		}
 	}
+	if other, named := s.named[c.Sponsor]; c.Vouched && named && other != c.RID {
+		return Refused
+	}
 	checked := s.params.WorkBits == 0 || (old != nil && old.checked && old.Work == c.Work)
-	if !checked && len(s.waiting) >= s.maxWaiting() && (old == nil || old.checked) {
+	full := !checked && len(s.waiting) >= s.maxWaiting() && (old == nil || old.checked)
+	if full && (!c.Vouched || s.waiting[s.newest()].Vouched) {
 		return Refused
 	}
 	if !s.introduced(c.Entry, now) {
 		return Refused
+	}
+	if full {
+		s.drop(s.waiting[s.newest()])
 	}
 	s.arrived++
 	h := &held{Candidate: c, received: epoch, changed: now, place: s.arrived, checked: checked}
@@ -137,6 +161,9 @@ func (s *Pending) Put(c Candidate, epoch uint64, now time.Time) Outcome {
 		s.drop(old)
 	}
 	s.all[c.RID], s.digests[c.Digest] = h, c.RID
+	if c.Vouched && s.params.VoucherGap > 0 {
+		s.named[c.Sponsor] = c.RID
+	}
 	if !checked {
 		h.bits = 0
 		s.waiting = append(s.waiting, h)
@@ -174,8 +201,13 @@ func (s *Pending) NextCheck(now time.Time) (c Candidate, again time.Time, ok boo
 		return Candidate{}, s.checkAt, false
 	}
 	s.checkAt = now.Add(CheckGap)
-	h := s.waiting[0]
-	s.waiting = append(slices.Delete(s.waiting, 0, 1), h) // to the end, so that one lost answer stops nobody
+	next := 0
+	if !s.turn {
+		next = max(0, slices.IndexFunc(s.waiting, func(h *held) bool { return h.Vouched }))
+	}
+	s.turn = !s.turn
+	h := s.waiting[next]
+	s.waiting = append(slices.Delete(s.waiting, next, next+1), h) // to the end, so that one lost answer stops nobody
 	return h.Candidate, s.checkAt, true
 }
 
@@ -198,17 +230,26 @@ func (s *Pending) Checked(digest [32]byte, bits int) bool {
 	return s.all[rid] == h
 }
 
-// evict drops the least work, among equals the newest, until the bound holds.
+// evict drops those without a voucher first, of them the least work, among equals the
+// newest, until the bound holds.
 func (s *Pending) evict() {
 	for len(s.all)-len(s.waiting) > s.maxChecked() {
 		var least *held
 		for _, h := range s.all {
-			if h.checked && (least == nil || cmp.Or(cmp.Compare(h.bits, least.bits), cmp.Compare(least.place, h.place)) < 0) {
+			if h.checked && (least == nil || h.before(least)) {
 				least = h
 			}
 		}
 		s.drop(least)
 	}
+}
+
+// before reports whether h is to go rather than another.
+func (h *held) before(o *held) bool {
+	if h.Vouched != o.Vouched {
+		return !h.Vouched
+	}
+	return cmp.Or(cmp.Compare(h.bits, o.bits), cmp.Compare(o.place, h.place)) < 0
 }
 
 func (s *Pending) unqueue(h *held) {
@@ -223,6 +264,9 @@ func (s *Pending) drop(h *held) {
 	}
 	delete(s.all, h.RID)
 	delete(s.digests, h.Digest)
+	if s.named[h.Sponsor] == h.RID {
+		delete(s.named, h.Sponsor)
+	}
 }
 
 // Remove forgets a relay: it was admitted, or revoked.

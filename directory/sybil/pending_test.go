@@ -268,3 +268,69 @@ func TestPendingDependsOnNoMapOrder(t *testing.T) {
 		}
 	}
 }
+
+// A flood of better work closes the open lane, not the one that vouchers keep open: who
+// has a voucher is taken into a full store, checked soon, and goes last. Of one sponsor
+// one candidate is held. Spec: ADM-6.
+func TestPendingKeepsTheVouched(t *testing.T) {
+	p := genesis.Public()
+	s, now := NewPending(p, 100), start()
+	vouched := func(n, sponsor int) Candidate {
+		c := waiting(n)
+		c.Vouched, c.Sponsor = true, ridOf(2_000_000+sponsor)
+		return c
+	}
+	n := 0
+	for len(s.all)-len(s.waiting) < s.maxChecked() {
+		for ; s.Put(waiting(n), 100, now) != Refused; n++ {
+		}
+		now = checkAll(s, now, func(uint64) int { return 20 })
+	}
+	for ; s.Put(waiting(n), 100, now) != Refused; n++ {
+	}
+	newest := ridOf(n - 1)
+	all, unchecked := s.Len()
+	c := vouched(1<<20, 1)
+	if got := s.Put(c, 100, now); got != Taken {
+		t.Fatalf("a vouched candidate, with everything full: %d", got)
+	}
+	if a, w := s.Len(); a != all || w != unchecked {
+		t.Errorf("%d held, %d unchecked; %d and %d before", a, w, all, unchecked)
+	}
+	if _, _, held := s.Get(newest); held {
+		t.Error("somebody else than the newest unchecked one gave way")
+	}
+	now = now.Add(CheckGap)
+	first, _, ok := s.NextCheck(now)
+	now = now.Add(CheckGap)
+	second, _, _ := s.NextCheck(now)
+	if !ok || (first.RID == c.RID) == (second.RID == c.RID) {
+		t.Error("of two checks one is of who has a voucher, the other of who waits longest")
+	}
+	if !s.Checked(c.Digest, p.WorkBits) {
+		t.Error("a vouched candidate was driven out by work")
+	}
+	if s.Put(vouched(1<<20+20, 1), 100, now) != Refused {
+		t.Error("two candidates of one sponsor")
+	}
+	again := c
+	again.Seq, again.Digest = 2, hashOf("digest again", 1)
+	if s.Put(again, 101, now.Add(p.RepublishGap)) != Taken {
+		t.Error("a vouched candidate cannot publish again")
+	}
+	s.Remove(c.RID)
+	if s.Put(vouched(1<<20+20, 1), 101, now.Add(p.RepublishGap)) != Taken {
+		t.Error("a sponsor is not free once its candidate went")
+	}
+	// When all that wait have vouchers nobody gives way to a further one.
+	s = NewPending(p, 100)
+	for n = 0; s.Put(vouched(n, n), 100, now) == Taken; n++ {
+	}
+	if n != MinPending/waitingPart {
+		t.Errorf("%d unchecked with vouchers", n)
+	}
+	free := NewPending(genesis.Testnet(), 100)
+	if free.Put(vouched(1, 1), 100, now) != Taken || free.Put(vouched(2, 1), 100, now) != Taken {
+		t.Error("vouchers are counted where sponsors have as many as they like")
+	}
+}

@@ -4,19 +4,16 @@ package sync
 
 import (
 	"chive/directory/snapshot"
+	"chive/directory/vote"
 	"chive/internal/strictcbor"
 )
 
 // Caps of an answer.
 const (
-	maxTiles           = snapshot.MaxLeafCount / snapshot.TileLeafCount
-	maxTileSize        = 1 + snapshot.MaxTileSize
-	MaxCertificateSize = 8 << 10
-	MaxStepCount       = 64
+	maxTiles = snapshot.MaxLeafCount / snapshot.TileLeafCount
+	// maxPath bounds an inclusion proof: as many hashes as a history has levels.
+	maxPath = 64
 )
-
-// tileRaw names the compression of a tile: none. 1 is reserved for zstd.
-const tileRaw = 0
 
 // Refusal says why a request got no answer.
 type Refusal uint8
@@ -29,144 +26,206 @@ const (
 	refusals       Refusal = 3
 )
 
+// Working says which snapshot the answer to a SYNC is about.
+type Working uint8
+
+// Working snapshots.
+const (
+	WorkingZero  Working = 0 // snapshot 0: it has no certificate
+	WorkingNamed Working = 1 // the one that the client named
+	WorkingOther Working = 2 // that of the certificate
+	workings     Working = 3
+)
+
 // Answer is one answer. Which fields count depends on Code.
 type Answer struct {
 	Code    Code
 	Refusal Refusal // with CodeRefused
-	// SYNC and HEADER: an encoded header; empty in HEADER: the epoch was skipped.
-	Header []byte
 	// SYNC.
-	Certificate []byte     // empty for snapshot 0
+	Working     Working
+	Certificate []byte     // with WorkingOther. CERT too
 	Steps       [][]byte   // hand-over steps, oldest first
-	TileRoots   [][32]byte // empty: the client holds the table
-	Tiles       [][]byte   // the first of them
-	// TILE.
-	N    uint32
-	Tile []byte
-}
-
-type wireRefused struct {
-	_       struct{} `cbor:",toarray"`
-	Code    Code
-	Refusal Refusal
+	Diff        []byte     // packed; empty: none. DIFF too
+	Dict        []byte     // packed dictionaries; empty: they are held, or did not fit. DICT too
+	TileRoots   [][32]byte // of the table; none: it is held, or there is a diff
+	Tiles       [][]byte   // the first of them. TILE: those asked for, as many as there are
+	// TILE: number of the first.
+	N uint32
+	// HEADER: an encoded header; empty: the epoch was skipped.
+	Header []byte
+	// PROOF: digest of the ancestor asked for, and its path.
+	Digest [32]byte
+	Path   [][32]byte
 }
 
 type wireSyncAnswer struct {
 	_           struct{} `cbor:",toarray"`
-	Code        Code
-	Header      []byte
+	Working     Working
 	Certificate []byte
 	Steps       [][]byte
+	Diff        []byte
+	Dict        []byte
 	Roots       []byte // 32 bytes each
 	Tiles       [][]byte
 }
 
 type wireTileAnswer struct {
-	_    struct{} `cbor:",toarray"`
-	Code Code
-	N    uint32
-	Tile []byte
+	_     struct{} `cbor:",toarray"`
+	N     uint32
+	Tiles [][]byte
 }
 
-type wireHeaderAnswer struct {
-	_      struct{} `cbor:",toarray"`
-	Code   Code
-	Header []byte
-}
-
-// Encode returns the answer's body. Error: ErrAnswer for an answer beyond its caps.
+// Encode returns the answer's body: its code in one byte, then its content. Error:
+// ErrAnswer for an answer beyond its caps.
 func (a *Answer) Encode() ([]byte, error) {
 	if !a.inBounds() {
 		return nil, ErrAnswer
 	}
-	var v any
+	out := []byte{byte(a.Code)}
 	switch a.Code {
 	case CodeRefused:
-		v = wireRefused{Code: a.Code, Refusal: a.Refusal}
+		return append(out, byte(a.Refusal)), nil
 	case CodeSync:
-		w := wireSyncAnswer{Code: a.Code, Header: a.Header, Certificate: a.Certificate, Steps: a.Steps, Tiles: a.Tiles}
-		for i := range a.TileRoots {
-			w.Roots = append(w.Roots, a.TileRoots[i][:]...)
+		b, err := strictcbor.Marshal(wireSyncAnswer{
+			Working: a.Working, Certificate: a.Certificate, Steps: a.Steps, Diff: a.Diff, Dict: a.Dict,
+			Roots: joinHashes(a.TileRoots), Tiles: a.Tiles,
+		})
+		if err != nil || len(b) > MaxContentSize {
+			return nil, ErrAnswer
 		}
-		v = w
+		return append(out, b...), nil
 	case CodeTile:
-		v = wireTileAnswer{Code: a.Code, N: a.N, Tile: a.Tile}
+		b, err := strictcbor.Marshal(wireTileAnswer{N: a.N, Tiles: a.Tiles})
+		return append(out, b...), err
+	case CodeDictionaries:
+		return append(out, a.Dict...), nil
+	case CodeDiff:
+		return append(out, a.Diff...), nil
 	case CodeHeader:
-		v = wireHeaderAnswer{Code: a.Code, Header: a.Header}
+		return append(out, a.Header...), nil
+	case CodeCertificate:
+		return append(out, a.Certificate...), nil
+	case CodeProof:
+		return append(append(out, a.Digest[:]...), joinHashes(a.Path)...), nil
 	}
-	b, err := strictcbor.Marshal(v)
-	if err != nil || len(b) > MaxFrameSize {
-		return nil, ErrAnswer
-	}
-	return b, nil
+	return out, nil // EVIDENCE
 }
 
 func (a *Answer) inBounds() bool {
+	within := func(b []byte, least, most int) bool { return len(b) >= least && len(b) <= most }
 	switch a.Code {
 	case CodeRefused:
 		return a.Refusal < refusals
 	case CodeSync:
-		if len(a.Header) == 0 || len(a.Header) > snapshot.MaxHeaderSize || len(a.Certificate) > MaxCertificateSize ||
-			len(a.Steps) > MaxStepCount || len(a.TileRoots) > maxTiles || len(a.Tiles) > len(a.TileRoots) {
-			return false
-		}
-		for _, s := range a.Steps {
-			if len(s) == 0 || len(s) > MaxCertificateSize {
-				return false
-			}
-		}
-		for _, t := range a.Tiles {
-			if len(t) < 2 || len(t) > maxTileSize {
-				return false
-			}
-		}
-		return true
+		return a.syncInBounds(within)
 	case CodeTile:
-		return a.N < maxTiles && len(a.Tile) >= 2 && len(a.Tile) <= maxTileSize
+		return a.N < maxTiles && len(a.Tiles) > 0 && len(a.Tiles) <= MaxTileCount && tilesInBounds(a.Tiles)
+	case CodeDictionaries:
+		return within(a.Dict, 1, MaxContentSize)
+	case CodeDiff:
+		return within(a.Diff, 1, MaxContentSize)
 	case CodeHeader:
-		return len(a.Header) <= snapshot.MaxHeaderSize
+		return within(a.Header, 0, snapshot.MaxHeaderSize)
+	case CodeCertificate:
+		return within(a.Certificate, 1, vote.MaxCertificateSize)
+	case CodeProof:
+		return len(a.Path) <= maxPath
 	}
-	return false
+	return a.Code == CodeEvidence
 }
 
-// DecodeAnswer reads an answer's body and refuses one to another question, apart
-// from a refusal. What it carries is not verified: Check, OpenTile and OpenTable
-// do. Error: ErrAnswer.
+func (a *Answer) syncInBounds(within func(b []byte, least, most int) bool) bool {
+	if a.Working >= workings || (a.Working == WorkingOther) != (len(a.Certificate) > 0) || len(a.Certificate) > vote.MaxCertificateSize ||
+		len(a.Steps) > vote.MaxStepCount || len(a.TileRoots) > maxTiles || len(a.Tiles) > len(a.TileRoots) ||
+		(len(a.Diff) > 0 && len(a.TileRoots) > 0) {
+		return false
+	}
+	if a.Working != WorkingOther && (len(a.Steps) > 0 || len(a.Diff) > 0 || len(a.Dict) > 0 || len(a.TileRoots) > 0) {
+		return false
+	}
+	for _, s := range a.Steps {
+		if !within(s, 1, vote.MaxStepSize) {
+			return false
+		}
+	}
+	return tilesInBounds(a.Tiles)
+}
+
+func tilesInBounds(tiles [][]byte) bool {
+	for _, t := range tiles {
+		if len(t) < 2 || len(t) > maxTileSize {
+			return false
+		}
+	}
+	return true
+}
+
+// DecodeAnswer reads what ReadAnswer returned, and refuses the answer to another
+// question, apart from a refusal. What it carries is not verified. The result shares
+// memory with body. Error: ErrAnswer.
 func DecodeAnswer(body []byte, asked *Request) (*Answer, error) {
-	code, err := codeOf(body, MaxFrameSize)
-	if err != nil || (code != CodeRefused && code != asked.Code) {
+	if len(body) == 0 || len(body)-1 > MaxContentSize {
 		return nil, ErrAnswer
 	}
-	a := &Answer{Code: code}
-	switch code {
+	a, content := &Answer{Code: Code(body[0])}, body[1:]
+	if a.Code != CodeRefused && a.Code != asked.Code {
+		return nil, ErrAnswer
+	}
+	ok := true
+	switch a.Code {
 	case CodeRefused:
-		var w wireRefused
-		_, err = strictcbor.Unmarshal(body, MaxFrameSize, &w)
-		a.Refusal = w.Refusal
+		if ok = len(content) == 1; ok {
+			a.Refusal = Refusal(content[0])
+		}
 	case CodeSync:
-		var w wireSyncAnswer
-		_, err = strictcbor.Unmarshal(body, MaxFrameSize, &w)
-		if len(w.Roots)%32 != 0 || len(w.Roots)/32 > maxTiles {
-			return nil, ErrAnswer
-		}
-		a.Header, a.Certificate, a.Steps, a.Tiles = w.Header, w.Certificate, w.Steps, w.Tiles
-		for r := w.Roots; len(r) > 0; r = r[32:] {
-			a.TileRoots = append(a.TileRoots, [32]byte(r))
-		}
+		ok = a.decodeSync(content)
 	case CodeTile:
 		var w wireTileAnswer
-		_, err = strictcbor.Unmarshal(body, MaxFrameSize, &w)
-		if w.N != asked.N {
-			return nil, ErrAnswer
-		}
-		a.N, a.Tile = w.N, w.Tile
+		_, err := strictcbor.Unmarshal(content, MaxContentSize, &w)
+		a.N, a.Tiles = w.N, w.Tiles
+		ok = err == nil && w.N == asked.N && uint32(len(w.Tiles)) <= asked.Count
+	case CodeDictionaries:
+		a.Dict = content
+	case CodeDiff:
+		a.Diff = content
 	case CodeHeader:
-		var w wireHeaderAnswer
-		_, err = strictcbor.Unmarshal(body, MaxFrameSize, &w)
-		a.Header = w.Header
+		a.Header = content
+	case CodeCertificate:
+		a.Certificate = content
+	case CodeProof:
+		if ok = len(content) >= 32 && len(content)%32 == 0 && len(content)/32-1 <= maxPath; ok {
+			a.Digest, a.Path = [32]byte(content), splitHashes(content[32:])
+		}
+	default:
+		ok = len(content) == 0
 	}
-	if err != nil || !a.inBounds() {
+	if !ok || !a.inBounds() {
 		return nil, ErrAnswer
 	}
 	return a, nil
+}
+
+func (a *Answer) decodeSync(content []byte) bool {
+	var w wireSyncAnswer
+	if _, err := strictcbor.Unmarshal(content, MaxContentSize, &w); err != nil || len(w.Roots)%32 != 0 || len(w.Roots)/32 > maxTiles {
+		return false
+	}
+	a.Working, a.Certificate, a.Steps, a.Diff, a.Dict = w.Working, w.Certificate, w.Steps, w.Diff, w.Dict
+	a.TileRoots, a.Tiles = splitHashes(w.Roots), w.Tiles
+	return true
+}
+
+func joinHashes(all [][32]byte) []byte {
+	var out []byte
+	for i := range all {
+		out = append(out, all[i][:]...)
+	}
+	return out
+}
+
+func splitHashes(b []byte) (out [][32]byte) {
+	for ; len(b) >= 32; b = b[32:] {
+		out = append(out, [32]byte(b))
+	}
+	return out
 }

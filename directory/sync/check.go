@@ -2,9 +2,7 @@
 
 package sync
 
-import (
-	"chive/directory/snapshot"
-)
+import "chive/directory/snapshot"
 
 // Verdict is what a relay's HEADER answer means to a client that holds a header of
 // that epoch.
@@ -51,22 +49,4 @@ func Check(view snapshot.View, a *Answer) Verdict {
 // CheckRequest returns the request whose answer Check judges.
 func CheckRequest(view snapshot.View) *Request {
 	return &Request{Code: CodeHeader, Epoch: view.Epoch()}
-}
-
-// OpenTile unpacks a tile and compares it with its root. Error: ErrAnswer.
-func OpenTile(tile []byte, root [32]byte) ([]snapshot.Leaf, error) {
-	if len(tile) == 0 || len(tile) > maxTileSize || tile[0] != tileRaw {
-		return nil, ErrAnswer
-	}
-	leaves, err := snapshot.ParseTile(tile[1:], root)
-	if err != nil {
-		return nil, ErrAnswer
-	}
-	return leaves, nil
-}
-
-// CheckRoots reports whether a list of tile roots is that of a header's table.
-func CheckRoots(h *snapshot.Header, roots [][32]byte) bool {
-	tiles := (h.LeafCount + snapshot.TileLeafCount - 1) / snapshot.TileLeafCount
-	return uint64(len(roots)) == tiles && snapshot.RootOfTiles(roots) == h.DirRoot
 }

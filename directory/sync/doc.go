@@ -1,32 +1,50 @@
 // SPDX-License-Identifier: BSD-3-Clause
 
-// Package sync holds the requests by which clients fetch the agreed table from
-// relays, on a stream of type 3 of a link or on a BEGIN_DIR stream of a circuit:
-// their bytes, a Server that answers them from a snapshot.View, and Check, with
-// which a client compares what a relay reports with what it holds.
+// Package sync is how clients get the agreed table from relays, on a stream of type 3
+// of a link or on a BEGIN_DIR stream of a circuit: the bytes of requests and answers, a
+// Server that answers from what a relay holds, and a Follower that verifies, step by
+// step from an anchor, whatever a source sends, and holds the result.
 //
-// It moves no bytes: the roles read frames from their streams and write what this
-// package returns. It has nothing to do with the standard library's package of
-// the same name.
+// It opens no streams, chooses no sources and waits for nobody: the roles do, and call
+// Answer, or Fetch with a stream that they can close. It keeps no files: Encode and
+// LoadFollower, Past and WithPast are what the roles store. It has nothing to do with
+// the standard library's package of the same name.
 //
-//	frame    length 4 | CBOR [code, ...]          length at most 128 KiB
-//	answer   frame | zeros up to a multiple of 4,096 bytes
+//	request  length 4 | CBOR [code, ...]
+//	answer   frames: length 4 | CBOR [code, frames that follow, part of the content] | zeros up to 4,096
 //
-//	code  request                           answer
-//	0                                       [0, reason]
-//	1     [1, header digest, table root,    [1, header, certificate, [step, ...],
-//	       [list root, ...]]                 [tile root, ...], [tile, ...]]
-//	2     [2, table root, n]                [2, n, tile]
-//	5     [5, epoch]                        [5, header], an empty one: skipped
+//	code           request                                          content of the answer
+//	0                                                               reason 1
+//	1 SYNC         epoch, header, dir, dict, lists, bare            CBOR [working, certificate, steps, diff, dictionaries, roots, tiles]
+//	2 TILE         dir, n, count                                    CBOR [n, tiles]
+//	3 DICT         dict                                             packed dictionaries
+//	4 DIFF         dir, dict, dir, dict                             packed diff
+//	5 HEADER       epoch                                            header, or nothing: skipped
+//	6 CERT         header digest                                    certificate
+//	7 PROOF        number, header digest                            digest 32 | path 32 each
+//	8 EVIDENCE     record                                           nothing
 //
-// Header digest and table root of a SYNC are empty while the client holds none.
-// The answer to a client that holds the table has no tiles; to others it has the
-// first tiles that fit. A tile is a byte that names its compression, 0 for none,
-// and the leaves, each behind its size in one byte. Certificate and hand-over
-// steps are empty for snapshot 0, which follows from the genesis document. Codes 3,
-// 4, 6, 7 and 8 belong to what later epochs need and are refused.
+//	packed         0 | bytes, or 1 | size 4 | zstd frame
+//	tile           0 | (size 1 | leaf) ..., or 1 | leaves - 1, 2 | 13 columns: 0 or 1 | size 2 | bytes or zstd frame
 //
-// A Server may be used by any number of goroutines.
+// One honest source is enough: a source can only withhold, or be stale. What a Follower
+// takes has a certificate of a list that a hand-over leads to (package vote), a table
+// with the header's roots, keeps the rules against what it has (transition.Check), and
+// has its present snapshot in its history.
 //
-// Spec: directory §8.
+// Bounds of a Server:
+//
+//	tables served         the 6 newest final snapshots', and snapshot 0's
+//	tables for diffs      26 and 64 MiB; of older ones the tiles alone are kept
+//	diffs                 52 for each table served
+//	certificates          2,160, and as many digests of ancestors; the oldest goes
+//	hand-over steps       1,024, and as many by another committee
+//
+// of a Follower: one table on its way beside its own, two certificates and 96 records of
+// evidence.
+//
+// A Server is immutable and may be used by any number of goroutines; it makes what
+// travels when it is first asked for. A Follower belongs to one goroutine.
+//
+// Spec: directory §8, protocol §7 (SYNC-1..10, DIR-15).
 package sync

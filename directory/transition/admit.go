@@ -4,6 +4,7 @@ package transition
 
 import (
 	"net/netip"
+	"slices"
 
 	"chive/directory/committee"
 	"chive/directory/genesis"
@@ -29,6 +30,41 @@ func (s *State) Slots(p genesis.Params, epoch uint64) [3]int {
 // mayVouch reports whether a relay may vouch on a day.
 func mayVouch(p genesis.Params, a *Aux, day int) bool {
 	return p.VoucherGap == 0 || a.VoucherDay == noVoucher || day-(int(a.VoucherDay)-1) >= p.VoucherGap
+}
+
+// MayVouch reports whether a relay's voucher lets somebody in in the child at an epoch:
+// it is eligible and none of its vouchers was used lately. Spec: directory §7.4,
+// protocol §7 (TRN-7).
+func (s *State) MayVouch(p genesis.Params, epoch uint64, sponsor record.RID) bool {
+	i, found := s.snap.Table().Index(sponsor)
+	return found && s.Eligible(p, i) && mayVouch(p, &s.aux[i], snapshot.Day(p, epoch))
+}
+
+// maxDrawn bounds the candidates of each lane that a member probes and votes on in an
+// epoch.
+const maxDrawn = 32
+
+// Drawn returns the candidates that come first in the lotteries of an epoch, the
+// vouched lane before the open one, as many of each as there are slots. beacon is that
+// of sybil.LotteryEpoch. Candidates whose sponsor may not vouch now are passed over:
+// their turn would be lost to all. Spec: directory §7.3, protocol §7 (ADM-3).
+func (s *State) Drawn(p genesis.Params, epoch uint64, beacon [32]byte, held *sybil.Pending) []record.RID {
+	slots := s.Slots(p, epoch)
+	var out []record.RID
+	for _, lane := range []sybil.Lane{sybil.LaneVouched, sybil.LaneOpen} {
+		order := held.Draw(beacon, sybil.HeldBefore(p, epoch), lane)
+		if lane == sybil.LaneVouched {
+			order = slices.DeleteFunc(order, func(rid record.RID) bool {
+				c, _, _ := held.Get(rid)
+				_, returns := s.Dormant(rid)
+				return !returns && !s.MayVouch(p, epoch, c.Sponsor)
+			})
+		}
+		// Who returns waits in either lane, and needs a slot of its own.
+		most := min(maxDrawn, max(slots[lane], slots[sybil.LaneReturning]))
+		out = append(out, order[:min(len(order), most)]...)
+	}
+	return out
 }
 
 // admitAll takes relays in, in the order of their cut keys: where a cap leaves room

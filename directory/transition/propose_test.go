@@ -6,9 +6,11 @@ import (
 	"net/netip"
 	"slices"
 	"testing"
+	"time"
 
 	"chive/directory/genesis"
 	"chive/directory/record"
+	"chive/directory/sybil"
 )
 
 // seen makes what a member holds of a descriptor.
@@ -165,5 +167,49 @@ func TestChainOfHonestVotes(t *testing.T) {
 	}
 	if running(n.leaf(7)) {
 		t.Error("a relay that nobody reaches runs")
+	}
+}
+
+// A candidate whose sponsor may not vouch takes nobody's turn: however many of them come
+// first in the lottery, the others are drawn. Spec: ADM-3.
+func TestDrawnPassesOverWhoseSponsorMayNotVouch(t *testing.T) {
+	n := newNet(t, document(t, 8, rules(nil)))
+	n.step(n.vouched(descriptor(20, 1), 0)) // relay 0 has vouched; relay 20 is too young to
+	beacon := [32]byte{1}
+	held := sybil.NewPending(n.doc.Params, 9)
+	now := time.Unix(1_800_000_000, 0)
+	put := func(relay int, vouched bool, sponsor record.RID) record.RID {
+		c := sybil.Candidate{
+			RID: rid(n.doc, relay), Digest: [32]byte{byte(relay), byte(relay >> 8)}, Seq: 1, Entry: rid(n.doc, relay%7),
+			Vouched: vouched, Sponsor: sponsor, Expires: now.Add(time.Hour),
+		}
+		if held.Put(c, 1, now) != sybil.Taken || !held.Checked(c.Digest, 12) {
+			t.Fatal("not held")
+		}
+		return c.RID
+	}
+	var refused []record.RID
+	for i, sponsor := range []record.RID{rid(n.doc, 0), rid(n.doc, 20), rid(n.doc, 99)} { // used up, too young, not listed
+		refused = append(refused, put(30+i, true, sponsor))
+	}
+	var wanted []record.RID
+	for i := range 7 {
+		wanted = append(wanted, put(40+i, true, rid(n.doc, 1+i)))
+	}
+	open := put(50, false, record.RID{})
+	epoch := uint64(2 * n.doc.Params.Day)
+	sybil.Order(beacon, wanted)
+	got := n.now.Drawn(n.doc.Params, epoch, beacon, held)
+	if want := append(wanted[:5:5], open); !slices.Equal(got, want) {
+		t.Errorf("%d drawn, not the first five of the lane and who has no voucher", len(got))
+	}
+	for _, id := range refused {
+		if slices.Contains(got, id) {
+			t.Error("drawn although its sponsor may not vouch")
+		}
+	}
+	if !n.now.MayVouch(n.doc.Params, epoch, rid(n.doc, 1)) || n.now.MayVouch(n.doc.Params, epoch, rid(n.doc, 0)) ||
+		!n.now.MayVouch(n.doc.Params, uint64(31*n.doc.Params.Day), rid(n.doc, 0)) {
+		t.Error("who may vouch")
 	}
 }

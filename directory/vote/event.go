@@ -20,6 +20,9 @@ type Tick struct{}
 type Received struct {
 	Class byte
 	Data  []byte
+	// Decoded is the *Vote, *Proposal, *Signature or *Certificate that Data is, if the
+	// driver has decoded it; nil: the member decodes.
+	Decoded any
 }
 
 // Observed is what was seen of the network by the cut-off of an epoch: the answer to

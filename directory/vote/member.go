@@ -219,11 +219,16 @@ func (m *Member) deadline(epoch uint64) time.Time { return m.signFrom(epoch).Add
 func (m *Member) signFrom(epoch uint64) time.Time { return m.start(epoch).Add(m.p.Sign) }
 func (m *Member) signEnd(epoch uint64) time.Time  { return m.start(epoch).Add(m.p.SignEnd) }
 
+// HoldOff returns how long after `propose` the seat with this output proposes, out of k
+// seats. Spec: directory §6 (3), protocol §12 (EPOCH-5).
+func HoldOff(p genesis.Params, k int, output [vrf.OutputSize]byte) time.Duration {
+	steps, _ := bits.Mul64(uint64(k), vrf.Fraction(output))
+	return min(time.Duration(steps)*p.HoldOffStep, p.HoldOffMax)
+}
+
 // holdOff is when the proposer with this output proposes, out of k seats.
 func (m *Member) holdOff(epoch uint64, k int, output [vrf.OutputSize]byte) time.Time {
-	steps, _ := bits.Mul64(uint64(k), vrf.Fraction(output))
-	wait := min(time.Duration(steps)*m.p.HoldOffStep, m.p.HoldOffMax)
-	return m.start(epoch).Add(m.p.Propose + wait)
+	return m.start(epoch).Add(m.p.Propose + HoldOff(m.p, k, output))
 }
 
 // voteDelay draws how long after the epoch's start a member votes: up to a sixth of

@@ -8,32 +8,40 @@ import (
 	"chive/directory/transition"
 )
 
+// decoded is the item that was received.
+func decoded[T any](ev Received, decode func(data []byte) (*T, error)) (*T, error) {
+	if it, ok := ev.Decoded.(*T); ok && it != nil {
+		return it, nil
+	}
+	return decode(ev.Data)
+}
+
 // receive takes an item of any class.
 func (m *Member) receive(ev Received) {
 	switch ev.Class {
 	case record.ClassVote:
-		v, err := DecodeVote(ev.Data)
+		v, err := decoded(ev, DecodeVote)
 		if err != nil {
 			m.refuse(ev.Class, err)
 			return
 		}
 		m.takeVote(v)
 	case record.ClassProposal:
-		p, err := DecodeProposal(ev.Data)
+		p, err := decoded(ev, DecodeProposal)
 		if err != nil {
 			m.refuse(ev.Class, err)
 			return
 		}
 		m.takeProposal(p)
 	case record.ClassSignature:
-		s, err := DecodeSignature(ev.Data)
+		s, err := decoded(ev, DecodeSignature)
 		if err != nil {
 			m.refuse(ev.Class, err)
 			return
 		}
 		m.takeSignature(s)
 	case record.ClassCertificate:
-		c, err := DecodeCertificate(ev.Data)
+		c, err := decoded(ev, DecodeCertificate)
 		if err != nil {
 			m.refuse(ev.Class, err)
 			return

@@ -36,6 +36,25 @@ func TestStateFolderFollowsTheSystem(t *testing.T) {
 	}
 }
 
+func TestSocketsGoWhereTheSystemSays(t *testing.T) {
+	for _, c := range []struct {
+		name, system string
+		env          map[string]string
+		want         string
+	}{
+		{"service manager", "linux", map[string]string{"RUNTIME_DIRECTORY": "/run/chive:/run/other", "XDG_RUNTIME_DIR": "/run/user/7"}, "/run/chive"},
+		{"session", "linux", map[string]string{"XDG_RUNTIME_DIR": "/run/user/7"}, "/run/user/7/chive"},
+		{"relative is ignored", "linux", map[string]string{"XDG_RUNTIME_DIR": "run"}, ""},
+		{"nothing", "darwin", map[string]string{"HOME": "/h"}, ""},
+		{"windows", "windows", map[string]string{"RUNTIME_DIRECTORY": "/run/chive"}, ""},
+	} {
+		got := readEnvironment(func(k string) string { return c.env[k] }, c.system).RuntimeDir
+		if filepath.ToSlash(got) != c.want {
+			t.Errorf("%s: got %q, want %q", c.name, got, c.want)
+		}
+	}
+}
+
 func TestRatesNeedAUnit(t *testing.T) {
 	for _, c := range []struct {
 		text string

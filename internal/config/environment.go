@@ -21,6 +21,9 @@ type Environment struct {
 	// StateDir is where state is kept unless a flag says otherwise; empty if
 	// nothing tells.
 	StateDir string
+	// RuntimeDir is where sockets of this user's daemons are; empty if there is no
+	// such place. It may not be there yet.
+	RuntimeDir string
 	// NoColor asks for output without colours.
 	NoColor bool
 }
@@ -29,7 +32,22 @@ type Environment struct {
 func ReadEnvironment() Environment { return readEnvironment(os.Getenv, runtime.GOOS) }
 
 func readEnvironment(get func(string) string, system string) Environment {
-	return Environment{StateDir: stateDir(get, system), NoColor: get("NO_COLOR") != ""}
+	return Environment{StateDir: stateDir(get, system), RuntimeDir: runtimeDir(get, system), NoColor: get("NO_COLOR") != ""}
+}
+
+// runtimeDir finds the place of sockets: what the service manager gives, else the
+// session's. Spec: product §3.
+func runtimeDir(get func(string) string, system string) string {
+	given, _, _ := strings.Cut(get("RUNTIME_DIRECTORY"), ":")
+	switch {
+	case system == "windows":
+		return ""
+	case given != "":
+		return given
+	case filepath.IsAbs(get("XDG_RUNTIME_DIR")):
+		return filepath.Join(get("XDG_RUNTIME_DIR"), "chive")
+	}
+	return ""
 }
 
 // stateDir finds the state folder: what the service manager gives, else the

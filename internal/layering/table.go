@@ -79,7 +79,8 @@ var (
 	}
 	testnets = []string{
 		"testnet", "testnet/scenario", "testnet/virtual", "testnet/workload", "testnet/adversary",
-		"testnet/observer", "testnet/report", "testnet/export",
+		"testnet/observer", "testnet/report", "testnet/export", "testnet/model", "testnet/draws",
+		"testnet/bootstrap",
 	}
 )
 
@@ -169,7 +170,7 @@ var layers = slices.Concat([]layer{
 
 	{"internal/node", composition, slices.Concat([]string{
 		"relay", "relay/exit", "client", "client/proxy", "client/dns", "client/messenger", "service",
-		"directory", "directory/genesis", "directory/record", "directory/snapshot", "directory/transition", "link",
+		"directory", "directory/genesis", "directory/record", "directory/snapshot", "directory/transition", "directory/vrf", "link",
 		"circuit/handshake",
 		"internal/config", "internal/control", "internal/web", "internal/nat", "internal/strictcbor",
 	}, roleInternals), []string{modZerolog, modSync, modSystemd},

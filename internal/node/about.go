@@ -3,22 +3,45 @@
 package node
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"io/fs"
+	"math"
+	"net/netip"
 	"strings"
 	"unicode"
 	"unicode/utf8"
 
 	"chive/directory/record"
+	"chive/internal/config"
 	"chive/internal/store"
+	"chive/relay/exit"
 )
 
-// About is what an operator says about a relay. It is kept in the state folder
-// and will be published with the relay's descriptor.
+// About is what an operator says about a relay in words.
 type About struct {
 	Nickname string `json:"nickname,omitempty"` // letters, digits, - and _; at most record.MaxNicknameSize bytes
 	Contact  string `json:"contact,omitempty"`  // one line; at most record.MaxContactSize bytes
+}
+
+// declaration is what a relay declares. It is kept in the state folder for later
+// runs, and its descriptor says it to everybody; nothing of it is secret.
+type declaration struct {
+	About
+	Addresses []netip.AddrPort `json:"addresses,omitempty"`
+	RateKbit  uint32           `json:"rate_kbit_per_second,omitempty"`
+	Exit      string           `json:"exit,omitempty"` // off, web, reduced, or custom: relay/exit.policy
+	Family    *familyWord      `json:"family,omitempty"`
+}
+
+// familyWord ties the relay to a family. The family's secret key stays in its own
+// file, which is needed once for each network.
+type familyWord struct {
+	File      string `json:"file"`                // absolute
+	Key       []byte `json:"key"`                 // public
+	Network   []byte `json:"network,omitempty"`   // that Signature is for
+	Signature []byte `json:"signature,omitempty"` // empty: not given yet
 }
 
 // maxSmallSize bounds small files of our own, in bytes.
@@ -46,42 +69,164 @@ func (a About) needContact(isExit bool) error {
 		"An exit needs a contact: what its users do looks as if this host did it")
 }
 
-// about returns what the state folder holds about the relay, overridden by what is
-// given and not empty.
-func (s *State) about(given About) (About, error) {
-	if err := given.check(); err != nil {
-		return About{}, err
-	}
-	path := s.path(aboutFile)
-	data, err := store.ReadFile(path, maxSmallSize)
-	var kept About
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-	case err != nil:
-		return About{}, fileFault(path, "file", err)
-	case json.Unmarshal(data, &kept) != nil || kept.check() != nil:
-		return About{}, fault(Usage, "about_damaged", "Remove it and name --nickname and --contact again.", "The file %s is damaged", path)
-	}
+// override takes what is given and not empty.
+func (a *About) override(given About) {
 	if given.Nickname != "" {
-		kept.Nickname = given.Nickname
+		a.Nickname = given.Nickname
 	}
 	if given.Contact != "" {
-		kept.Contact = given.Contact
+		a.Contact = given.Contact
+	}
+}
+
+// Declaring is what an operator says a relay is; what is empty stays as it was said
+// before.
+type Declaring struct {
+	Addresses []string // IP:PORT, 1 to 4
+	Exit      string   // off, web, reduced or a file of rules
+	Rate      string   // with a unit, such as 1 MiB/s
+	Family    string   // file of the family's key, made if it is not there
+	About     About
+}
+
+// DefaultRate is what a relay offers unless it says otherwise.
+const DefaultRate = "1 MiB/s"
+
+// declared is a declaration with the exit policy that it names.
+type declared struct {
+	declaration
+	policy *exit.Policy
+	rules  []byte // of a policy that is no preset
+}
+
+// isExit reports whether clients can leave the network here.
+func (d *declared) isExit() bool { return len(d.policy.Summary()) > 0 }
+
+// declare joins what is said with what the state folder holds, and refuses what
+// cannot be. It writes nothing.
+func (s *State) declare(o Declaring) (*declared, error) {
+	if err := o.About.check(); err != nil {
+		return nil, err
+	}
+	kept, err := s.readDeclared()
+	if err != nil {
+		return nil, err
+	}
+	kept.override(o.About)
+	d := &declared{declaration: kept}
+	if len(o.Addresses) > 0 {
+		if d.Addresses, err = parseAddresses(o.Addresses); err != nil {
+			return nil, err
+		}
+	}
+	if o.Rate == "" && d.RateKbit == 0 {
+		o.Rate = DefaultRate
+	}
+	if o.Rate != "" {
+		if d.RateKbit, err = parseRate(o.Rate); err != nil {
+			return nil, err
+		}
+	}
+	if err := s.choosePolicy(d, o.Exit); err != nil {
+		return nil, err
+	}
+	if o.Family != "" {
+		if err := d.nameFamily(o.Family); err != nil {
+			return nil, err
+		}
+	}
+	return d, d.needContact(d.isExit())
+}
+
+// readDeclared returns what the state folder holds about the relay.
+func (s *State) readDeclared() (declaration, error) {
+	path := s.path(aboutFile)
+	data, err := store.ReadFile(path, maxSmallSize)
+	var kept declaration
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return declaration{}, nil
+	case err != nil:
+		return declaration{}, fileFault(path, "file", err)
+	case json.Unmarshal(data, &kept) != nil || !kept.holds():
+		return declaration{}, fault(Usage, "about_damaged",
+			"Remove it, and say again what the relay is: chive relay init --state "+quote(s.dir)+" --address IP:PORT. The relay's keys stay.",
+			"The file %s, which says what this relay declares, is damaged", path)
 	}
 	return kept, nil
 }
 
-// keepAbout saves a for later runs.
-func (s *State) keepAbout(a About) error {
+// holds reports whether a declaration that was read can have been written here.
+func (d *declaration) holds() bool {
+	switch d.Exit {
+	case "", "off", "web", "reduced", customPolicy:
+	default:
+		return false
+	}
+	f := d.Family
+	return d.check() == nil && (len(d.Addresses) == 0 || record.CheckAddresses(d.Addresses) == nil) &&
+		(f == nil || record.CheckSigningKey(f.Key) == nil && (len(f.Signature) == 0 || len(f.Signature) == record.SignatureSize))
+}
+
+// keepDeclared saves d for later runs.
+func (s *State) keepDeclared(d *declared) error {
 	if _, err := s.folder("relay"); err != nil {
 		return err
 	}
-	data, err := json.Marshal(a)
+	data, err := json.MarshalIndent(d.declaration, "", "  ")
 	if err != nil {
 		return err
 	}
-	if err := store.WriteFile(s.path(aboutFile), append(data, '\n')); err != nil {
-		return fileFault(s.path(aboutFile), "file", err)
+	if len(d.rules) > 0 {
+		if err := replace(s.path(policyFile), d.rules); err != nil {
+			return err
+		}
+	}
+	return replace(s.path(aboutFile), append(data, '\n'))
+}
+
+// replace writes a file if it is not the same already: a start writes nothing then, and
+// works with a full disk.
+func replace(path string, data []byte) error {
+	if old, err := store.ReadFile(path, len(data)); err == nil && bytes.Equal(old, data) {
+		return nil
+	}
+	if err := store.WriteFile(path, data); err != nil {
+		return fileFault(path, "file", err)
 	}
 	return nil
+}
+
+// parseRate reads what a relay offers, in kbit/s.
+func parseRate(text string) (uint32, error) {
+	bits, err := config.ParseRate(text)
+	if err != nil || bits/1000 > math.MaxUint32 || bits < 1000 {
+		return 0, fault(Usage, "rate", "Write a number with its unit, such as 2 MiB/s or 20 Mbit/s.", "--rate %s is no rate", text)
+	}
+	return uint32(bits / 1000), nil
+}
+
+// addressFix says how to name an address.
+const addressFix = "Give the address that others reach this relay at: --address IP:PORT, for example --address 127.0.0.1:9240 in a testnet on one machine."
+
+func errNoAddress(who string) *Fault {
+	return fault(Usage, "address_missing", addressFix, "%s needs an address", who)
+}
+
+// parseAddresses reads the addresses that a relay publishes.
+func parseAddresses(texts []string) ([]netip.AddrPort, error) {
+	const fix = addressFix
+	var out []netip.AddrPort
+	for _, text := range texts {
+		a, err := netip.ParseAddrPort(text)
+		if err != nil {
+			return nil, fault(Usage, "address", fix, "--address %s is not an IP address with a port", text)
+		}
+		out = append(out, a)
+	}
+	if record.CheckAddresses(out) != nil {
+		return nil, fault(Usage, "address", fix,
+			"These addresses cannot be published: at most %d of each IP version, none twice, none unspecified or multicast", record.MaxAddressesPerVersion)
+	}
+	return out, nil
 }

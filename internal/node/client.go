@@ -5,11 +5,10 @@ package node
 import (
 	"context"
 	"crypto/rand"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
-	"strings"
+	"net"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -19,7 +18,7 @@ import (
 	"chive/client"
 	"chive/client/proxy"
 	"chive/directory/genesis"
-	"chive/directory/transition"
+	"chive/internal/control"
 	"chive/internal/store"
 	"chive/link"
 )
@@ -29,13 +28,19 @@ type ClientOptions struct {
 	State   string // folder
 	Genesis string // file
 	Socks   SocksOptions
+	Peers   []string      // RID@IP:PORT: relays to ask first
 	Hops    int           // client.MinHops to client.MaxHops; 0: the default
 	Wait    time.Duration // the client must be ready by then; 0: no bound
+	Control ControlSocket
+	Version string // of the program
 	Log     Log
 	// Progress is told how the bootstrap goes; it must not block. Nil is allowed.
 	Progress func(client.Progress)
 	// Ready is called once, when the first circuit is open. Nil is allowed.
 	Ready func(ClientReady)
+	// Tell is called with a sentence when something has happened that the user should
+	// know: seldom, and by another goroutine. Nil is allowed.
+	Tell func(text string)
 }
 
 // ClientReady is what a client says when it can be used. Spec: product CLI-8.
@@ -43,121 +48,165 @@ type ClientReady struct {
 	Network string
 	Testnet bool
 	Socks   []string
+	Control string // unix:PATH or off
 	Took    time.Duration
+	Notes   []string // what the user should look at
+}
+
+// clientRun is a client that runs.
+type clientRun struct {
+	o         ClientOptions
+	began     time.Time
+	doc       *genesis.Document
+	state     *State
+	log       zerolog.Logger
+	role      *client.Client
+	listeners []Listener
+	socket    net.Listener           // nil: no control socket
+	trouble   atomic.Pointer[string] // what last held the bootstrap up
 }
 
 // RunClient runs a client and its proxy until ctx ends; then it returns nil. The
 // listeners accept from the start: requests wait while the client is starting.
 func RunClient(ctx context.Context, o ClientOptions) error {
-	began := time.Now()
+	r := &clientRun{o: o, began: time.Now()}
 	if o.Hops != 0 && (o.Hops < client.MinHops || o.Hops > client.MaxHops) {
 		return fault(Usage, "hops", "Leave --hops out for circuits of 3 relays.", "--hops takes %d to %d", client.MinHops, client.MaxHops)
 	}
 	if err := o.Socks.Check(); err != nil {
 		return err
 	}
-	doc, err := loadGenesis(o.Genesis)
+	peers, err := parsePeers(o.Peers)
 	if err != nil {
 		return err
 	}
-	if hops := max(o.Hops, client.DefaultHops); len(doc.Founders) < hops {
-		return fault(Usage, "too_few_relays", "Use a network with more relays, or fewer hops.",
-			"The network %s has %d relays, but circuits need %d", doc.Name, len(doc.Founders), hops)
-	}
-	log, err := o.Log.Logger(doc.Testnet)
-	if err != nil {
+	if r.doc, err = loadGenesis(o.Genesis); err != nil {
 		return err
 	}
-	state, err := OpenState(o.State)
-	if err != nil {
+	if r.log, err = o.Log.Logger(r.doc.Testnet); err != nil {
 		return err
 	}
-	defer state.Close()
-	if err := state.Lock(); err != nil {
+	if r.state, err = OpenState(o.State); err != nil {
 		return err
 	}
-	if err := state.checkNetwork(doc); err != nil {
+	defer r.state.Close()
+	if err := r.state.Lock(); err != nil {
 		return err
 	}
-	var trouble atomic.Pointer[string]
-	tell := o.Progress
-	o.Progress = func(p client.Progress) {
-		if p.Cause != "" && (p.Cause != "no_peers" || trouble.Load() == nil) { // what the guards did says more than that none is left
-			trouble.Store(&p.Text)
-		}
-		if tell != nil {
-			tell(p)
-		}
+	if err := r.state.checkNetwork(r.doc); err != nil {
+		return err
 	}
-	role, err := client.New(client.Config{
-		Genesis: doc, View: transition.Genesis(doc).Snapshot(), Transport: link.TCP{}, Hops: o.Hops,
-		Store: guardStore{state.path(guardsFile)}, Rand: rand.Reader, Log: log, Progress: o.Progress,
+	r.role, err = client.New(client.Config{
+		Genesis: r.doc, Transport: link.TCP{}, Hops: o.Hops, Peers: peers,
+		Store: guardStore{r.state.path(guardsFile)}, Directory: listStore{r.state.path(clientTableFile)},
+		Rand: rand.Reader, Log: r.log, Progress: r.progress,
 	})
 	if err != nil {
 		return fault(Failed, "client_failed", "Report this as a fault of chive.", "The client cannot be set up")
 	}
-	listeners, err := ListenSocks(o.Socks)
-	if err != nil {
+	if err := r.listen(); err != nil {
 		return err
 	}
-	if err := state.bindNetwork(doc); err != nil {
-		closeAll(listeners)
-		return err
-	}
-	return runClient(ctx, role, listeners, log, doc, state, o, began, &trouble)
+	return r.run(ctx)
 }
 
-// runClient runs the role and its proxy, and ends both whichever ends first.
-func runClient(ctx context.Context, role *client.Client, listeners []Listener, log zerolog.Logger,
-	doc *genesis.Document, state *State, o ClientOptions, began time.Time, trouble *atomic.Pointer[string]) error {
+// progress passes a step on, and remembers what holds the client up.
+func (r *clientRun) progress(p client.Progress) {
+	if p.Cause != "" && (p.Cause != "no_peers" || r.trouble.Load() == nil) { // what the guards did says more than that none is left
+		r.trouble.Store(&p.Text)
+	}
+	if r.o.Progress != nil {
+		r.o.Progress(p)
+	}
+}
+
+// listen opens the proxy's listeners and the control socket, and binds the state
+// folder to the network. After an error none stays open.
+func (r *clientRun) listen() (err error) {
+	if r.listeners, err = ListenSocks(r.o.Socks); err != nil {
+		return err
+	}
+	if r.socket, err = OpenControl(r.o.Control); err == nil {
+		if err = r.state.bindNetwork(r.doc); err == nil {
+			return nil
+		}
+	}
+	closeAll(r.listeners)
+	if r.socket != nil {
+		_ = r.socket.Close()
+	}
+	return err
+}
+
+// run runs the role, its proxy and its control socket, and ends all of them when the
+// role or the proxy ends.
+func (r *clientRun) run(ctx context.Context) error {
 	ctx, end := context.WithCancelCause(ctx)
 	var tasks sync.WaitGroup
 	defer tasks.Wait()
 	defer end(nil)
+	tell := teller(r.o.Tell)
+	source := &Sources{Document: r.doc, Version: r.o.Version, Client: r.role}
 	tasks.Go(func() {
-		end(state.clientFault(role.Run(ctx), doc))
+		end(r.state.clientFault(r.role.Run(ctx), r.doc))
 	})
 	tasks.Go(func() {
-		if err := ServeProxy(ctx, role, listeners, doc.Testnet, log); err != nil {
+		if err := ServeProxy(ctx, r.role, r.listeners, r.doc.Testnet, r.log); err != nil {
 			end(err)
 		}
 	})
-	if err := awaitClient(ctx, role, o.Wait, trouble); err != nil {
+	tasks.Go(func() {
+		if err := ServeControl(ctx, r.socket, source); err != nil {
+			tell(err.Error() + ". Everything else goes on.")
+		}
+	})
+	if hops := max(r.o.Hops, client.DefaultHops); len(r.doc.Founders) < hops {
+		tell(fmt.Sprintf("The network %s began with %s, but circuits need %d: this client works once others have joined.", r.doc.Name, count(len(r.doc.Founders), "relay"), hops))
+	}
+	if err := r.await(ctx); err != nil {
 		return err
 	}
 	select {
-	case <-role.Ready():
-		if o.Ready != nil {
-			r := ClientReady{Network: doc.Name, Testnet: doc.Testnet, Took: time.Since(began)}
-			for _, l := range listeners {
-				r.Socks = append(r.Socks, l.Name)
-			}
-			o.Ready(r)
+	case <-r.role.Ready():
+		if r.o.Ready != nil {
+			r.o.Ready(r.ready())
 		}
+		tasks.Go(func() { watchClient(ctx, func() *control.Client { return source.Status().Client }, tell) })
 	default:
 	}
 	<-ctx.Done()
 	return stopped(ctx)
 }
 
-// awaitClient waits for the first circuit. It returns nil if ctx ended without a
-// fault, too. trouble says what last held the bootstrap up.
-func awaitClient(ctx context.Context, role *client.Client, patience time.Duration, trouble *atomic.Pointer[string]) error {
+// ready says that the client can be used.
+func (r *clientRun) ready() ClientReady {
+	out := ClientReady{Network: r.doc.Name, Testnet: r.doc.Testnet, Control: r.o.Control.Name(), Took: time.Since(r.began)}
+	for _, l := range r.listeners {
+		out.Socks = append(out.Socks, l.Name)
+	}
+	if note := r.o.Control.note(); note != "" {
+		out.Notes = append(out.Notes, note)
+	}
+	return out
+}
+
+// await waits for the first circuit. It returns nil if ctx ended without a fault, too.
+func (r *clientRun) await(ctx context.Context) error {
 	var expired <-chan time.Time
-	if patience > 0 {
-		t := time.NewTimer(patience)
+	if r.o.Wait > 0 {
+		t := time.NewTimer(r.o.Wait)
 		defer t.Stop()
 		expired = t.C
 	}
 	select {
-	case <-role.Ready():
+	case <-r.role.Ready():
 		return nil
 	case <-expired:
 		why := ""
-		if text := trouble.Load(); text != nil {
+		if text := r.trouble.Load(); text != nil {
 			why = ": " + *text
 		}
-		return fault(Unreachable, "not_ready", "Check that the network's relays run, or give it longer: --wait D.", "The network was not reached within %v%s", patience, why)
+		return fault(Unreachable, "not_ready", "Check that the network's relays run, or give it longer: --wait D.", "The network was not reached within %v%s", r.o.Wait, why)
 	case <-ctx.Done():
 		return stopped(ctx)
 	}
@@ -216,69 +265,32 @@ func ServeProxy(ctx context.Context, c *client.Client, listeners []Listener, tes
 	return stopped(ctx)
 }
 
-// bindNetwork notes the network of a client's first run for checkNetwork.
-func (s *State) bindNetwork(doc *genesis.Document) error {
-	if _, err := s.folder(clientFolder); err != nil {
-		return err
-	}
-	path := s.path(networkFile)
-	if there, err := exists(path, "file"); err != nil || there {
-		return err
-	}
-	if err := store.WriteFile(path, []byte(networkLine(doc)+"\n")); err != nil {
-		return fileFault(path, "file", err)
-	}
-	return nil
-}
-
-// networkLine is what the file says about the network.
-func networkLine(doc *genesis.Document) string {
-	nid := doc.NetworkID()
-	return hex.EncodeToString(nid[:]) + " " + doc.Name
-}
-
-// checkNetwork keeps one network's guards from being used in another.
-func (s *State) checkNetwork(doc *genesis.Document) error {
-	path := s.path(networkFile)
-	data, err := store.ReadFile(path, maxSmallSize)
-	line := networkLine(doc)
-	switch kept := strings.TrimSpace(string(data)); {
-	case errors.Is(err, fs.ErrNotExist):
-		return nil
-	case err != nil:
-		return fileFault(path, "file", err)
-	case kept != line:
-		return fault(Usage, "other_network", "Give this network a folder of its own: --state DIR. Or, if the old network is gone for good: rm -r "+quote(s.path(clientFolder)),
-			"The state folder %s holds the guards of another network (%s), not of this one (%s)", s.dir, shortNetwork(kept), shortNetwork(line))
-	}
-	return nil
-}
-
-// shortIDSize is how many digits of a network id tell two networks apart for a
-// person.
-const shortIDSize = 8
-
-// shortNetwork shows a line of networkLine: the name, which says little, and the
-// id's beginning.
-func shortNetwork(line string) string {
-	id, name, _ := strings.Cut(line, " ")
-	if name == "" || len(name) > genesis.MaxNameSize {
-		return "unnamed"
-	}
-	return fmt.Sprintf("%q, id %.*s...", name, shortIDSize, id)
-}
-
-// guardStore keeps the guards in a file.
+// guardStore keeps the guards in a file that others cannot read.
 type guardStore struct{ path string }
 
 // Load implements client.Store.
-func (g guardStore) Load() ([]byte, error) {
-	data, err := store.ReadKey(g.path)
+func (g guardStore) Load() ([]byte, error) { return orNothing(store.ReadKey(g.path)) }
+
+// Save implements client.Store.
+func (g guardStore) Save(state []byte) error { return store.WriteFile(g.path, state) }
+
+// listStore keeps the client's list of relays in a file.
+type listStore struct{ path string }
+
+// maxListSize bounds what is read of it, in bytes: more than a list of 100,000 relays
+// has.
+const maxListSize = 64 << 20
+
+// Load implements client.Store.
+func (l listStore) Load() ([]byte, error) { return orNothing(store.ReadFile(l.path, maxListSize)) }
+
+// Save implements client.Store.
+func (l listStore) Save(state []byte) error { return store.WriteFile(l.path, state) }
+
+// orNothing makes a file that is not there nothing saved.
+func orNothing(data []byte, err error) ([]byte, error) {
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
 	return data, err
 }
-
-// Save implements client.Store.
-func (g guardStore) Save(state []byte) error { return store.WriteFile(g.path, state) }

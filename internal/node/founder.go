@@ -7,30 +7,23 @@ import (
 	"errors"
 	"io"
 	"io/fs"
-	"math"
 	"net/netip"
 	"os"
 	"path/filepath"
 	"time"
 
 	"chive/directory/record"
-	"chive/internal/config"
 	"chive/internal/store"
 )
 
 // FounderOptions say what a relay declares when it helps to found a network.
 type FounderOptions struct {
-	Addresses []string // IP:PORT, 1 to 4
-	Exit      string   // off, web, reduced or a file of rules; empty: off
-	Rate      string   // with a unit, such as 1 MiB/s
-	Family    string   // file of the family's key, made if it is not there; empty: none
-	About     About
-	Out       string // the file to write
+	Declaring
+	Out string // the file to write
 }
 
-// Founding is what Found did.
-type Founding struct {
-	File      string
+// Made is what was declared, and what was made for it.
+type Made struct {
 	Identity  string // hexadecimal
 	Addresses []netip.AddrPort
 	Exit      string // what it permits, in words; "off"
@@ -41,168 +34,130 @@ type Founding struct {
 	Hidden    []string
 }
 
-// roles are what every founder offers, the exit aside.
+// Founding is what Found did.
+type Founding struct {
+	Made
+	File string
+}
+
+// made begins a Made with what is declared.
+func (d *declared) made() Made {
+	m := Made{Addresses: d.Addresses, Exit: "off", RateKbit: d.RateKbit}
+	if d.isExit() {
+		m.Exit = describePolicy(d.policy.Summary())
+	}
+	for _, h := range d.policy.Hidden() {
+		m.Hidden = append(m.Hidden, h.Rule+": "+h.Why)
+	}
+	return m
+}
+
+// roles are what every relay offers, the exit aside.
 const roles = record.RoleGuard | record.RoleHSDir | record.RoleRendezvous | record.RoleMailbox
 
 // Found writes the founder's file of the relay in this state folder, and makes the
-// relay's keys if there are none. Spec: directory §2; product CLI-2.
+// relay's keys if there are none. What it declares is kept for the relay's runs.
+// Spec: directory §2; product CLI-2.
 func (s *State) Found(o FounderOptions, rand io.Reader, now time.Time) (*Founding, error) {
-	f := record.Founder{Roles: roles}
-	var err error
-	if f.Addresses, err = parseAddresses(o.Addresses); err != nil {
-		return nil, err
-	}
-	bits, err := config.ParseRate(o.Rate)
-	if err != nil || bits/1000 > math.MaxUint32 || bits < 1000 {
-		return nil, fault(Usage, "rate", "Write a number with its unit, such as 2 MiB/s or 20 Mbit/s.", "--rate %s is no rate", o.Rate)
-	}
-	f.DeclaredRate = uint32(bits / 1000)
-	policy, err := exitPolicy(o.Exit)
-	if err != nil {
-		return nil, err
-	}
-	if f.Policy = policy.Summary(); len(f.Policy) > 0 {
-		f.Roles |= record.RoleExit
-	}
 	if err := fresh(o.Out); err != nil {
 		return nil, err
 	}
-	about, err := s.about(o.About)
+	d, err := s.declare(o.Declaring)
 	if err != nil {
 		return nil, err
 	}
-	if err := about.needContact(len(f.Policy) > 0); err != nil {
+	if len(d.Addresses) == 0 {
+		return nil, errNoAddress("A founder")
+	}
+	f := record.Founder{Roles: roles, Addresses: d.Addresses, DeclaredRate: d.RateKbit, Policy: d.policy.Summary()}
+	if d.isExit() {
+		f.Roles |= record.RoleExit
+	}
+	done := &Founding{File: o.Out, Made: d.made()}
+	if err := s.foundKeys(d, &f, done, rand, now); err != nil {
 		return nil, err
 	}
-	done := &Founding{File: o.Out, Addresses: f.Addresses, Exit: "off", RateKbit: f.DeclaredRate}
-	if len(f.Policy) > 0 {
-		done.Exit = describePolicy(f.Policy)
-	}
-	for _, h := range policy.Hidden() {
-		done.Hidden = append(done.Hidden, h.Rule+": "+h.Why)
-	}
-	if err := s.foundKeys(o, &f, done, rand, now); err != nil {
-		return nil, err
-	}
-	return done, s.keepAbout(about)
+	return done, s.keepDeclared(d)
 }
 
 // foundKeys fills in the keys, and signs and writes the file.
-func (s *State) foundKeys(o FounderOptions, f *record.Founder, done *Founding, rand io.Reader, now time.Time) error {
-	there, err := s.hasKeys()
+func (s *State) foundKeys(d *declared, f *record.Founder, done *Founding, rand io.Reader, now time.Time) error {
+	ring, err := s.foundRing(done, rand, now)
 	if err != nil {
 		return err
 	}
-	if !there {
-		if o.Family != "" { // a bad one is found out before there are keys
-			if err := checkFamily(o.Family); err != nil {
-				return err
-			}
-		}
-		if err := s.Lock(); err != nil {
-			return err
-		}
-		if err := s.createKeys(rand, now); err != nil {
-			return err
-		}
-		done.KeysMade = true
-	}
-	keys, err := s.loadKeys()
-	if err != nil {
-		return err
-	}
-	defer keys.wipe()
-	if len(keys.committee) < founderTerms || keys.committee[0].term != 0 || keys.committee[1].term != 1 {
-		return fault(Usage, "keys_used", "Found the network with fresh keys: --state of an empty folder.",
-			"The keys in %s no longer have the first committee keys that a founder needs", s.dir)
-	}
-	identity := keys.identityKey()
+	defer ring.wipe()
+	identity := ring.identityKey()
 	defer clear(identity)
-	public, err := keys.identity.public()
+	public, err := ring.identity.public()
 	if err != nil {
 		return err
 	}
 	f.Identity = public[:]
-	if f.Onion, err = keys.onion[0].public(); err != nil {
+	if f.Onion, err = ring.onion[ring.onion.current()].public(); err != nil {
 		return err
 	}
-	if f.VRF, err = keys.vrf.public(); err != nil {
+	if f.VRF, err = ring.vrf.public(); err != nil {
 		return err
 	}
-	for term := range founderTerms {
-		if f.Committee[term], err = keys.committee[term].public(); err != nil {
-			return err
-		}
+	if f.Committee, err = ring.founderKeys(); err != nil {
+		return err
 	}
-	if o.Family != "" {
-		key, err := familyKey(o.Family, rand, now, done)
-		if err != nil {
-			return err
-		}
-		f.Family = key[:]
-		done.Family = hex.EncodeToString(key[:])
+	if done.NewFamily, err = d.makeFamily(rand, now); err != nil {
+		return err
+	}
+	if d.Family != nil {
+		f.Family = d.Family.Key
+		done.Family = hex.EncodeToString(f.Family)
 	}
 	done.Identity = hex.EncodeToString(public[:])
 	data, err := f.SignFile(identity)
 	if err != nil {
 		return fault(Usage, "founder", "Check --address, --exit and --rate.", "These values do not make a founder's record")
 	}
-	return writePublic(o.Out, data)
+	return writePublic(done.File, data)
 }
 
-// checkFamily refuses a file that is there and is not a family's key.
-func checkFamily(path string) error {
-	if there, err := exists(path, "family key"); err != nil || !there {
-		return err
+// foundRing opens the keys of a founder, and makes those that are not there. A relay
+// that runs may found another network while it has the first terms' keys.
+func (s *State) foundRing(done *Founding, rand io.Reader, now time.Time) (*keyRing, error) {
+	var err error
+	if done.KeysMade, err = s.needOrMakeKeys(rand, now); err != nil {
+		return nil, err
 	}
-	k, err := readKey(path, useFamily)
+	keys, err := s.loadKeys()
+	if err != nil {
+		return nil, err
+	}
+	ring := s.newRing(keys, rand)
+	if len(keys.committee) >= founderTerms && keys.committee[0].term == 0 && keys.committee[1].term == 1 {
+		return ring, nil
+	}
+	bound, err := exists(s.path(relayNetworkFile), "file")
+	if err == nil && bound {
+		err = fault(Usage, "keys_used", "Found the network with fresh keys: --state of an empty folder.",
+			"The relay in %s has served in a network, and no longer has the first committee keys that a founder needs", s.dir)
+	}
 	if err == nil {
-		clear(k.seed[:])
+		err = s.Lock() // others are made
 	}
-	return err
+	if err != nil {
+		ring.wipe()
+		return nil, err
+	}
+	return ring, nil
 }
 
-// familyKey reads the family's key, or makes it, and returns the public half.
-func familyKey(path string, rand io.Reader, now time.Time, done *Founding) ([32]byte, error) {
-	there, err := exists(path, "family key")
-	if err != nil {
-		return [32]byte{}, err
+// needOrMakeKeys makes a relay's keys if the folder holds none.
+func (s *State) needOrMakeKeys(rand io.Reader, now time.Time) (made bool, err error) {
+	there, err := s.hasKeys()
+	if err != nil || there {
+		return false, err
 	}
-	if !there {
-		k := &secretKey{use: useFamily, created: now.UTC().Truncate(time.Second)}
-		if err := writeKey(path, k, rand); err != nil {
-			return [32]byte{}, err
-		}
-		clear(k.seed[:])
-		done.NewFamily = true
+	if err := s.Lock(); err != nil {
+		return false, err
 	}
-	k, err := readKey(path, useFamily)
-	if err != nil {
-		return [32]byte{}, err
-	}
-	defer clear(k.seed[:])
-	return k.public()
-}
-
-// parseAddresses reads the addresses that a relay publishes.
-func parseAddresses(texts []string) ([]netip.AddrPort, error) {
-	const fix = "Give the address that others reach this relay at: --address IP:PORT, for example --address 127.0.0.1:9240 in a testnet on one machine."
-	if len(texts) == 0 {
-		return nil, fault(Usage, "address_missing", fix, "A founder needs an address")
-	}
-	var out []netip.AddrPort
-	for _, text := range texts {
-		a, err := netip.ParseAddrPort(text)
-		if err != nil {
-			return nil, fault(Usage, "address", fix, "--address %s is not an IP address with a port", text)
-		}
-		out = append(out, a)
-	}
-	if record.CheckAddresses(out) != nil {
-		return nil, fault(Usage, "address", fix,
-			"These addresses cannot be published: at most %d of each IP version, none twice, none unspecified or multicast", record.MaxAddressesPerVersion)
-	}
-	return out, nil
+	return true, s.createKeys(rand, now)
 }
 
 // fresh refuses to overwrite a file.

@@ -30,7 +30,7 @@ func found(t *testing.T, n int, options func(i int) FounderOptions) *founding {
 	w := &founding{dir: t.TempDir()}
 	for i := range n {
 		s := stateOf(t, filepath.Join(w.dir, "relay"+strconv.Itoa(i)))
-		o := FounderOptions{Rate: "1 MiB/s"}
+		o := FounderOptions{Declaring: Declaring{Rate: "1 MiB/s"}}
 		if options != nil {
 			o = options(i)
 		}
@@ -63,7 +63,7 @@ func (w *founding) sign(t *testing.T) {
 
 func TestFoundingANetwork(t *testing.T) {
 	w := found(t, 3, func(i int) FounderOptions {
-		o := FounderOptions{Rate: "10 Mbit/s", About: About{Contact: "ops@example.net"}}
+		o := FounderOptions{Declaring: Declaring{Rate: "10 Mbit/s", About: About{Contact: "ops@example.net"}}}
 		if i == 2 {
 			o.Exit, o.Family = "web", filepath.Join(t.TempDir(), "family.key")
 		}
@@ -119,7 +119,7 @@ func TestFoundingANetwork(t *testing.T) {
 func TestFounderFileIsStableAndKeysStay(t *testing.T) {
 	dir := t.TempDir()
 	s := stateOf(t, filepath.Join(dir, "state"))
-	o := FounderOptions{Addresses: []string{"127.0.0.1:9240", "[::1]:9240"}, Rate: "1 MiB/s", Out: filepath.Join(dir, "one")}
+	o := FounderOptions{Declaring: Declaring{Addresses: []string{"127.0.0.1:9240", "[::1]:9240"}, Rate: "1 MiB/s"}, Out: filepath.Join(dir, "one")}
 	first, err := s.Found(o, rand.Reader, time.Now())
 	if err != nil || !first.KeysMade {
 		t.Fatal(first, err)
@@ -155,7 +155,7 @@ func TestFounderMistakes(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	good := FounderOptions{Addresses: []string{"127.0.0.1:9240"}, Rate: "1 MiB/s", Out: filepath.Join(dir, "out")}
+	good := FounderOptions{Declaring: Declaring{Addresses: []string{"127.0.0.1:9240"}, Rate: "1 MiB/s"}, Out: filepath.Join(dir, "out")}
 	for _, c := range []struct {
 		name, code string
 		change     func(o *FounderOptions)
@@ -196,15 +196,17 @@ func TestFounderMistakes(t *testing.T) {
 		})
 	}
 	for path, want := range map[string]string{nothing: "permits nothing", narrow: "permits nothing that clients could see: line 1"} {
-		if f := wantFault(t, errOf(exitPolicy(path)), "exit_policy"); !strings.Contains(f.Text, want) {
+		if f := wantFault(t, policyFault(path), "exit_policy"); !strings.Contains(f.Text, want) {
 			t.Errorf("%q, want %q", f.Text, want)
 		}
 	}
-	f := wantFault(t, errOf(exitPolicy(rules)), "exit_policy")
+	f := wantFault(t, policyFault(rules), "exit_policy")
 	if !strings.Contains(f.Text, "line 2") || !strings.Contains(f.Text, "*:99999") {
 		t.Errorf("%q does not name line and rule", f.Text)
 	}
 }
+
+func policyFault(path string) error { _, _, err := readPolicy(path); return err }
 
 func errOf[T any](_ T, err error) error { return err }
 
@@ -310,46 +312,46 @@ func codeOf(err error) string {
 	return "genesis_damaged"
 }
 
-func TestAboutIsKeptAndOverridden(t *testing.T) {
+func TestDeclarationsAreKeptAndOverridden(t *testing.T) {
 	s := stateOf(t, t.TempDir()+"/state")
-	if err := s.keepAbout(About{Nickname: "one", Contact: "a@example.net"}); err != nil {
+	rules := filepath.Join(t.TempDir(), "rules")
+	if err := os.WriteFile(rules, []byte("accept tcp *:25\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	got, err := s.about(About{Nickname: "two"})
-	if err != nil || got != (About{Nickname: "two", Contact: "a@example.net"}) {
-		t.Errorf("%+v, %v", got, err)
-	}
-	if err := os.WriteFile(s.path(aboutFile), []byte("no json"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	wantFault(t, errOf(s.about(About{})), "about_damaged")
-}
-
-func TestExitMustBeWhatTheTableDeclares(t *testing.T) {
-	policies := map[string][]record.PortRange{}
-	for _, name := range []string{"off", "web", "reduced"} {
-		p, err := exitPolicy(name)
+	keep := func(o Declaring) {
+		t.Helper()
+		d, err := s.declare(o)
+		if err == nil {
+			err = s.keepDeclared(d)
+		}
 		if err != nil {
 			t.Fatal(err)
 		}
-		policies[name] = p.Summary()
 	}
-	for _, runs := range []string{"off", "web", "reduced"} {
-		for _, declared := range []string{"off", "web", "reduced"} {
-			p, err := exitPolicy(runs)
-			if err != nil {
-				t.Fatal(err)
-			}
-			err = checkExit(p, runs, policies[declared])
-			if runs == declared {
-				if err != nil {
-					t.Errorf("%s as declared: %v", runs, err)
-				}
-				continue
-			}
-			wantFault(t, err, "exit_mismatch")
+	keep(Declaring{Addresses: []string{"127.0.0.1:1", "[::1]:1"}, Rate: "2 MB/s", Exit: rules, About: About{Nickname: "one", Contact: "a@example.net"}})
+	keep(Declaring{About: About{Nickname: "two"}})
+	got, err := s.declare(Declaring{})
+	if err != nil || got.About != (About{Nickname: "two", Contact: "a@example.net"}) || got.RateKbit != 16_000 || len(got.Addresses) != 2 || describePolicy(got.policy.Summary()) != "tcp 25" {
+		t.Fatalf("%+v, %v", got, err)
+	}
+	keep(Declaring{Exit: "web"})
+	if got, err = s.declare(Declaring{}); err != nil || got.Exit != "web" || describePolicy(got.policy.Summary()) != "tcp 80, 443; udp 53, 443" {
+		t.Errorf("%+v, %v", got, err)
+	}
+	keep(Declaring{Exit: rules})
+	if err := os.Remove(s.path(policyFile)); err != nil {
+		t.Fatal(err)
+	}
+	wantFault(t, errOf(s.declare(Declaring{})), "exit_missing")
+	for _, bad := range []string{"no json", `{"exit":"all"}`, `{"addresses":["0.0.0.0:1"]}`, `{"nickname":"a b"}`, `{"family":{"key":"AAAA"}}`} {
+		if err := os.WriteFile(s.path(aboutFile), []byte(bad), 0o600); err != nil {
+			t.Fatal(err)
 		}
+		wantFault(t, errOf(s.declare(Declaring{})), "about_damaged")
 	}
+}
+
+func TestPoliciesInWords(t *testing.T) {
 	for want, p := range map[string][]record.PortRange{
 		"nothing":           nil,
 		"udp *":             {{Protocol: record.UDP, First: 1, Last: 65535}},

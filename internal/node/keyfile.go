@@ -44,12 +44,14 @@ const (
 //	32 bytes in base64
 //	-----END CHIVE ONION KEY-----
 //
-// A committee key also has the header Term. The public key is there so that a
-// damaged file is noticed instead of becoming another key.
+// A committee key also has the header Term, and an onion key that clients use, or have
+// used, the header Active: since when. The public key is there so that a damaged file
+// is noticed instead of becoming another key.
 type secretKey struct {
 	use     use
 	created time.Time // whole seconds, UTC
-	term    int       // of a committee key
+	active  time.Time // of an onion key; zero: it is a successor
+	term    uint64    // of a committee key
 	seed    [seedSize]byte
 }
 
@@ -91,7 +93,10 @@ func (k *secretKey) encode() ([]byte, error) {
 		"Public":  hex.EncodeToString(public[:]),
 	}}
 	if k.use == useCommittee {
-		b.Headers["Term"] = strconv.Itoa(k.term)
+		b.Headers["Term"] = strconv.FormatUint(k.term, 10)
+	}
+	if !k.active.IsZero() {
+		b.Headers["Active"] = k.active.UTC().Format(time.RFC3339)
 	}
 	return pem.EncodeToMemory(b), nil
 }
@@ -114,9 +119,15 @@ func decodeKey(data []byte, want use) (*secretKey, error) {
 	}
 	k.created = k.created.UTC()
 	if want == useCommittee {
-		if k.term, err = strconv.Atoi(b.Headers["Term"]); err != nil || k.term < 0 {
+		if k.term, err = strconv.ParseUint(b.Headers["Term"], 10, 63); err != nil {
 			return nil, errKeyFile
 		}
+	}
+	if at, there := b.Headers["Active"]; there {
+		if k.active, err = time.Parse(time.RFC3339, at); err != nil || want != useOnion {
+			return nil, errKeyFile
+		}
+		k.active = k.active.UTC()
 	}
 	public, err := k.public()
 	if err != nil {

@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-func testKey(u use, term int) *secretKey {
+func testKey(u use, term uint64) *secretKey {
 	k := &secretKey{use: u, term: term, created: time.Date(2026, 11, 24, 19, 0, 0, 0, time.UTC)}
 	for i := range k.seed {
 		k.seed[i] = byte(i + 1)
@@ -23,7 +23,7 @@ var everyUse = []use{useIdentity, useOnion, useVRF, useCommittee, useFamily}
 
 func TestKeyFileRoundTrip(t *testing.T) {
 	for _, u := range everyUse {
-		term := 0
+		term := uint64(0)
 		if u == useCommittee {
 			term = 7
 		}

@@ -31,6 +31,11 @@ const (
 	maxKeyFiles     = 64 // in the folder
 )
 
+// committeeName is the file of a term's key.
+func committeeName(term uint64) string {
+	return committeePrefix + strconv.FormatUint(term, 10) + keySuffix
+}
+
 // relayKeys are the secret keys of one relay.
 type relayKeys struct {
 	folder    string
@@ -61,8 +66,9 @@ func (k *relayKeys) all() []*secretKey {
 // hasKeys reports whether the folder holds a relay's keys.
 func (s *State) hasKeys() (bool, error) { return exists(s.path(keysFolder), "key folder") }
 
-// createKeys makes a new relay's keys. They appear all at once: a kill leaves
-// either no keys or all of them. The caller holds the lock.
+// createKeys makes a new relay's keys; the committee's are made when their terms
+// come. They appear all at once: a kill leaves either no keys or all of them. The
+// caller holds the lock.
 func (s *State) createKeys(rand io.Reader, now time.Time) error {
 	fresh, err := s.folder(keysFolder + ".new")
 	if err != nil {
@@ -76,12 +82,10 @@ func (s *State) createKeys(rand io.Reader, now time.Time) error {
 	}
 	now = now.UTC().Truncate(time.Second)
 	made := map[string]*secretKey{
-		identityFile:           {use: useIdentity},
-		vrfFile:                {use: useVRF},
-		onionName(firstSerial): {use: useOnion},
-	}
-	for term := range founderTerms {
-		made[committeePrefix+strconv.Itoa(term)+keySuffix] = &secretKey{use: useCommittee, term: term}
+		identityFile:               {use: useIdentity},
+		vrfFile:                    {use: useVRF},
+		onionName(firstSerial):     {use: useOnion, active: now},
+		onionName(firstSerial + 1): {use: useOnion},
 	}
 	for name, k := range made {
 		k.created = now
@@ -101,6 +105,11 @@ func writeKey(path string, k *secretKey, rand io.Reader) error {
 	if _, err := io.ReadFull(rand, k.seed[:]); err != nil {
 		return fault(Failed, "no_randomness", "Restart the machine; if that does not help, do not run chive on it.", "The system gives no random bytes")
 	}
+	return saveKey(path, k)
+}
+
+// saveKey writes a key's file in place of the one before.
+func saveKey(path string, k *secretKey) error {
 	data, err := k.encode()
 	if err != nil {
 		return err
@@ -117,7 +126,7 @@ func readKey(path string, want use) (*secretKey, error) {
 	data, err := store.ReadKey(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fault(Usage, "key_missing",
-			"Restore it from a backup. Without one this relay is lost: make another with chive keys founder and --state of an empty folder.",
+			"Restore it from a backup. Without one this relay is lost: make another with chive relay init and --state of an empty folder.",
 			"The key file %s is missing", path)
 	}
 	if err != nil {
@@ -126,7 +135,11 @@ func readKey(path string, want use) (*secretKey, error) {
 	defer clear(data)
 	k, err := decodeKey(data, want)
 	if err != nil {
-		return nil, fault(Usage, "key_damaged", "Restore it from a backup.", "The key file %s is damaged or is not the %s key", path, want)
+		fix := "Restore it from a backup."
+		if want == useCommittee {
+			fix = "Restore it from a backup, or remove it: this relay then takes no part in the committee in that term."
+		}
+		return nil, fault(Usage, "key_damaged", fix, "The key file %s is damaged or is not the %s key", path, want)
 	}
 	return k, nil
 }
@@ -142,7 +155,7 @@ func (s *State) needKeys() error {
 
 func (s *State) noKeys() *Fault {
 	f := fault(Usage, "keys_missing",
-		"Check --state. New keys are made with: chive keys founder --state "+quote(s.dir)+" --address IP:PORT --out FILE",
+		"Check --state. A new relay's keys are made with: chive relay init --state "+quote(s.dir)+" --address IP:PORT",
 		"The state folder %s holds no keys of a relay", s.dir)
 	if there, err := exists(s.dir, "state folder"); err == nil && !there {
 		f.Text = "There is no state folder " + s.dir + ", and so no keys of a relay"
@@ -208,7 +221,7 @@ func (k *relayKeys) identityKey() ed25519.PrivateKey { return k.identity.signing
 // KeyInfo is what may be shown of a key.
 type KeyInfo struct {
 	Use     string    // identity, onion, vrf, committee
-	Term    int       // of a committee key, else -1
+	Term    int64     // of a committee key, else -1
 	Public  string    // hexadecimal
 	Created time.Time // whole seconds, UTC
 	File    string
@@ -234,8 +247,8 @@ func (s *State) Keys() ([]KeyInfo, error) {
 		case useVRF:
 			info.File = vrfFile
 		case useCommittee:
-			info.Term = key.term
-			info.File = committeePrefix + strconv.Itoa(key.term) + keySuffix
+			info.Term = int64(key.term)
+			info.File = committeeName(key.term)
 		}
 		info.File = filepath.Join(k.folder, info.File)
 		out = append(out, info)

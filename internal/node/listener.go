@@ -58,7 +58,7 @@ func ListenSocks(o SocksOptions) (out []Listener, err error) {
 	for _, addr := range o.Addrs {
 		var l Listener
 		if path, ok := strings.CutPrefix(addr, unixPrefix); ok {
-			l, err = listenUnix(path, o.Answers)
+			l, err = listenUnix("--socks", path, o.Answers)
 		} else {
 			l, err = listenTCP(addr, o)
 		}
@@ -79,7 +79,7 @@ func (o SocksOptions) Check() error {
 	for _, addr := range o.Addrs {
 		var err error
 		if path, ok := strings.CutPrefix(addr, unixPrefix); ok {
-			err = checkSocket(path)
+			err = checkSocket("--socks", path)
 		} else {
 			_, err = o.parse(addr)
 		}
@@ -100,20 +100,25 @@ func (o SocksOptions) parse(text string) (netip.AddrPort, error) {
 	return addr, err
 }
 
-// checkSocket refuses a path where no socket can be made.
-func checkSocket(path string) error {
+// checkSocket refuses a path where no socket of a program's can be made.
+func checkSocket(flag, path string) error {
 	if !filepath.IsAbs(path) || len(path) > maxSocketPath {
-		return fault(Usage, "socks_path", "Write unix: and an absolute path of at most 100 characters.", "--socks unix:%s is not the path of a socket", path)
+		return fault(Usage, "socks_path", "Write unix: and an absolute path of at most 100 characters.", "%s unix:%s is not the path of a socket", flag, path)
 	}
+	return checkSocketAt(flag, path)
+}
+
+// checkSocketAt refuses a path that something else than a socket has.
+func checkSocketAt(flag, path string) error {
 	info, err := os.Lstat(path)
 	switch {
 	case err == nil && info.Mode().Type() != fs.ModeSocket:
-		return fault(Usage, "socks_path", "Choose another path: --socks unix:/PATH.", "What is at %s is not a socket", path)
+		return fault(Usage, strings.TrimLeft(flag, "-")+"_path", "Choose another path: "+flag+" unix:/PATH.", "What is at %s is not a socket", path)
 	case err == nil:
 		return nil
 	}
 	if _, err := os.Stat(filepath.Dir(path)); err != nil {
-		return listenFault("--socks", unixPrefix+path, err)
+		return listenFault(flag, unixPrefix+path, err)
 	}
 	return nil
 }
@@ -159,10 +164,8 @@ func usual(flag string) string {
 	return DefaultSocks
 }
 
-func listenUnix(path string, answers func(path string) bool) (Listener, error) {
-	if err := checkSocket(path); err != nil {
-		return Listener{}, err
-	}
+// listenUnix makes a socket at a path that was checked.
+func listenUnix(flag, path string, answers func(path string) bool) (Listener, error) {
 	l, err := net.Listen("unix", path)
 	if redact.Classify(err) == redact.AddressInUse && answers != nil && !answers(path) {
 		_ = os.Remove(path) // if it stays, listening says so
@@ -175,7 +178,7 @@ func listenUnix(path string, answers func(path string) bool) (Listener, error) {
 		}
 	}
 	if err != nil {
-		return Listener{}, listenFault("--socks", unixPrefix+path, err)
+		return Listener{}, listenFault(flag, unixPrefix+path, err)
 	}
 	return Listener{l, unixPrefix + path}, nil
 }
@@ -187,7 +190,7 @@ func listenFault(flag, addr string, err error) *Fault {
 	switch reason {
 	case redact.AddressInUse:
 		if isPath {
-			return fault(Usage, "socket_in_use", "Stop the program that uses it; if none does, remove it: rm "+quote(path), "There is a socket at %s already", path)
+			return fault(Usage, "socket_in_use", "Stop the program that uses it, or name another: "+flag+" unix:/PATH. If none uses it, remove it: rm "+quote(path), "There is a socket at %s already", path)
 		}
 		return fault(Usage, "port_in_use", "Stop the program that has it, or name another port: "+flag+" "+otherPort(addr), "The port of %s is taken by another program", addr)
 	case redact.AddressForeign:

@@ -4,14 +4,11 @@ package node
 
 import (
 	"cmp"
-	"io"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
-
-	"chive/internal/store"
 )
 
 // firstSerial numbers a relay's first onion key.
@@ -23,8 +20,8 @@ type onionKey struct {
 	serial int
 }
 
-// onionKeys are a relay's onion keys, the newest first: the current one, the
-// previous one in its overlap, and the one that the table names.
+// onionKeys are a relay's onion keys, the newest first: a successor, which is
+// published and answered to but not used yet; the current one; and those before it.
 type onionKeys []onionKey
 
 func (o onionKeys) sort() {
@@ -42,25 +39,43 @@ func readOnion(folder, name string) (onionKey, error) {
 	return onionKey{k, serial}, err
 }
 
-// due reports whether the newest key has reached its life and a successor is to
-// be made. Spec: security KEY-3.
-func (o onionKeys) due(now time.Time, life time.Duration) bool {
-	return len(o) == 0 || now.Sub(o[0].created) >= life
+// current is the place of the key that clients are to use: the newest one that was
+// made active. Keys of a version that had no successors count by their age.
+func (o onionKeys) current() int {
+	for i, k := range o {
+		if !k.active.IsZero() {
+			return i
+		}
+	}
+	return 0
 }
 
-// split says which keys stay and which are erased: a key whose successor is older
-// than the overlap goes, so that what it protected stays protected. The one that
-// the table names stays whatever its age, as clients know no other.
-func (o onionKeys) split(now time.Time, overlap time.Duration, named [32]byte) (keep, erase onionKeys) {
-	for i, k := range o {
-		public, err := k.public()
-		if i > 0 && (err != nil || public != named) && (i > 1 || now.Sub(o[i-1].created) >= overlap) {
-			erase = append(erase, k)
-			continue
-		}
-		keep = append(keep, k)
+// since is when a key became the current one.
+func (k onionKey) since() time.Time {
+	if k.active.IsZero() {
+		return k.created
 	}
-	return keep, erase
+	return k.active
+}
+
+// due reports whether the current key has reached its life. One that became current
+// a whole life from now did so under a wrong clock. Spec: security KEY-3.
+func (k onionKey) due(now time.Time, life time.Duration) bool {
+	age := now.Sub(k.since())
+	return age >= life || age <= -life
+}
+
+// over lists the keys before the current one whose overlap is over, so that what they
+// protected stays protected. The one that the network's list names stays whatever
+// its age, as clients know no other.
+func (o onionKeys) over(now time.Time, overlap time.Duration, named func(public [32]byte) bool) (erase onionKeys) {
+	for i := o.current() + 1; i < len(o); i++ {
+		public, err := o[i].public()
+		if now.Sub(o[i-1].since()) >= overlap && (err != nil || !named(public)) {
+			erase = append(erase, o[i])
+		}
+	}
+	return erase
 }
 
 // names reports whether one of the keys is the one named.
@@ -69,27 +84,4 @@ func (o onionKeys) names(named [32]byte) bool {
 		public, err := k.public()
 		return err == nil && public == named
 	})
-}
-
-// rotateOnion makes a successor for an onion key that is due and erases the keys
-// that are over. The caller holds the state's lock.
-func (k *relayKeys) rotateOnion(rand io.Reader, now time.Time, life, overlap time.Duration, named [32]byte) error {
-	now = now.UTC().Truncate(time.Second)
-	if k.onion.due(now, life) {
-		next := onionKey{&secretKey{use: useOnion, created: now}, k.onion[0].serial + 1}
-		if err := writeKey(filepath.Join(k.folder, onionName(next.serial)), next.secretKey, rand); err != nil {
-			return err
-		}
-		k.onion = append(onionKeys{next}, k.onion...)
-	}
-	keep, erase := k.onion.split(now, overlap, named)
-	for _, old := range erase {
-		clear(old.seed[:])
-		path := filepath.Join(k.folder, onionName(old.serial))
-		if err := store.Remove(path); err != nil {
-			return fileFault(path, "key file", err)
-		}
-	}
-	k.onion = keep
-	return nil
 }

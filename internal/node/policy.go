@@ -3,45 +3,64 @@
 package node
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
-	"slices"
 
 	"chive/directory/record"
 	"chive/internal/store"
 	"chive/relay/exit"
 )
 
-// exitPolicy finds the policy that --exit names: a preset, or a file of rules.
-// Spec: product REL-2.
-func exitPolicy(name string) (*exit.Policy, error) {
-	if name == "" {
-		name = "off"
+// customPolicy is how a declaration names a policy that is no preset: its rules are in
+// the state folder.
+const customPolicy = "custom"
+
+// choosePolicy takes the exit policy that is given, a preset or a file of rules, or
+// else the one that was declared before. Spec: product REL-2.
+func (s *State) choosePolicy(d *declared, given string) error {
+	name, file := given, given
+	if given == "" {
+		name, file = cmp.Or(d.Exit, "off"), s.path(policyFile)
 	}
 	if p, ok := exit.Preset(name); ok {
-		return p, nil
+		d.policy, d.Exit = p, name
+		return nil
 	}
+	p, rules, err := readPolicy(file)
+	if given == "" && err != nil {
+		var f *Fault
+		if errors.As(err, &f) && f.Code == "exit_unknown" {
+			return fault(Usage, "exit_missing", "Say again what it permits: --exit off, web, reduced or FILE.", "The file %s, with this relay's exit policy, is missing", file)
+		}
+	}
+	d.policy, d.rules, d.Exit = p, rules, customPolicy
+	return err
+}
+
+// readPolicy reads a file of rules.
+func readPolicy(name string) (*exit.Policy, []byte, error) {
 	data, err := store.ReadFile(name, exit.MaxPolicySize)
 	if err != nil {
 		f := fileFault(name, "exit policy", err)
 		if f.Code == "file_missing" {
-			return nil, fault(Usage, "exit_unknown", "Use --exit off, --exit web, --exit reduced, or the path of a file of rules.",
+			f = fault(Usage, "exit_unknown", "Use --exit off, --exit web, --exit reduced, or the path of a file of rules.",
 				"--exit %s is no preset, and there is no such file", name)
 		}
-		return nil, f
+		return nil, nil, f
 	}
 	p, err := exit.ParsePolicy(string(data))
 	var bad *exit.PolicyError
 	if errors.As(err, &bad) {
-		return nil, fault(Usage, "exit_policy", sentence(bad.Fix), "The exit policy %s, line %d, rule %q: %s", name, bad.Line, bad.Rule, bad.Problem)
+		return nil, nil, fault(Usage, "exit_policy", sentence(bad.Fix), "The exit policy %s, line %d, rule %q: %s", name, bad.Line, bad.Rule, bad.Problem)
 	}
 	if err != nil {
-		return nil, fault(Usage, "exit_policy", "Write rules such as: accept tcp *:443", "The exit policy %s cannot be read", name)
+		return nil, nil, fault(Usage, "exit_policy", "Write rules such as: accept tcp *:443", "The exit policy %s cannot be read", name)
 	}
 	if len(p.Summary()) == 0 {
-		return nil, emptyPolicy(name, p)
+		return nil, nil, emptyPolicy(name, p)
 	}
-	return p, nil
+	return p, data, nil
 }
 
 // emptyPolicy refuses a file of rules that makes no exit: who wants none says off.
@@ -51,25 +70,6 @@ func emptyPolicy(name string, p *exit.Policy) *Fault {
 		f.Text += fmt.Sprintf(" that clients could see: line %d, %q, %s", hidden[0].Line, hidden[0].Rule, hidden[0].Why)
 	}
 	return f
-}
-
-// checkExit refuses a policy that is not the one that the table declares: clients
-// choose by the table, and would be refused, or never come.
-func checkExit(policy *exit.Policy, name string, declared []record.PortRange) error {
-	runs := policy.Summary()
-	if slices.Equal(runs, declared) {
-		return nil
-	}
-	const fix = "Run with the --exit that the founder's record was made with."
-	switch {
-	case len(declared) == 0:
-		return fault(Usage, "exit_mismatch", "Run without --exit: this network was founded with this relay as no exit.",
-			"The founder's record of this relay says that it is no exit, but --exit is %s", name)
-	case len(runs) == 0:
-		return fault(Usage, "exit_mismatch", fix, "The founder's record of this relay says that it is an exit (%s), but --exit is off", describePolicy(declared))
-	}
-	return fault(Usage, "exit_mismatch", fix, "The founder's record of this relay permits %s, but --exit %s permits %s",
-		describePolicy(declared), name, describePolicy(runs))
 }
 
 // maxShownRanges bounds the ports that describePolicy spells out.

@@ -4,17 +4,23 @@ package node
 
 import (
 	"context"
+	"crypto/ed25519"
 	"crypto/rand"
+	"encoding/hex"
 	"errors"
+	"fmt"
+	"net"
 	"net/netip"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
 
-	"chive/circuit/handshake"
+	"github.com/rs/zerolog"
+
 	"chive/directory/genesis"
 	"chive/directory/record"
-	"chive/directory/snapshot"
-	"chive/directory/transition"
+	"chive/internal/control"
 	"chive/internal/redact"
 	"chive/link"
 	"chive/relay"
@@ -29,166 +35,303 @@ type RelayOptions struct {
 	State   string // folder
 	Genesis string // file
 	Listen  string // IP:PORT
-	Exit    string // off, web, reduced or a file of rules; empty: off
-	About   About
+	Declaring
+	Control ControlSocket
+	Version string // of the program
 	Log     Log
 	// Ready is called once, when links are accepted. Nil is allowed.
 	Ready func(RelayReady)
+	// Tell is called with a sentence when something has happened that the operator
+	// should know: seldom, and by another goroutine. Nil is allowed.
+	Tell func(text string)
 }
 
 // RelayReady is what a relay says when it serves. Spec: product CLI-8.
 type RelayReady struct {
 	Network     string
 	Testnet     bool
+	RID         string // hexadecimal
 	Listen      netip.AddrPort
 	Published   []netip.AddrPort
 	ConfirmedBy int    // relays that dialled back
 	Exit        string // off, web, reduced, or custom
+	Listed      bool   // by the list of relays that it holds
+	Control     string // unix:PATH or off
 	Took        time.Duration
 	Notes       []string // what the operator should look at
 }
 
-// RunRelay runs a relay until ctx ends; then it drains and returns nil. In this
-// version a relay must be one of the network's founders.
-func RunRelay(ctx context.Context, o RelayOptions) error {
-	began := time.Now()
-	listen, err := parseListen("--listen", o.Listen)
-	if err != nil {
-		return err
-	}
-	policy, err := exitPolicy(o.Exit)
-	if err != nil {
-		return err
-	}
-	doc, err := loadGenesis(o.Genesis)
-	if err != nil {
-		return err
-	}
-	log, err := o.Log.Logger(doc.Testnet)
-	if err != nil {
-		return err
-	}
-	state, err := OpenState(o.State)
-	if err != nil {
-		return err
-	}
-	defer state.Close()
-	if err := state.needKeys(); err != nil {
-		return err
-	}
-	if err := state.Lock(); err != nil {
-		return err
-	}
-	keys, err := state.loadKeys()
-	if err != nil {
-		return err
-	}
-	defer keys.wipe()
-	view := transition.Genesis(doc).Snapshot()
-	self, err := keys.self(state, doc, view.Table())
-	if err != nil {
-		return err
-	}
-	if err := checkExit(policy, o.Exit, self.Policy); err != nil {
-		return err
-	}
-	about, err := state.about(o.About)
-	if err != nil {
-		return err
-	}
-	if err := about.needContact(len(self.Policy) > 0); err != nil {
-		return err
-	}
-	if err := state.keepAbout(about); err != nil {
-		return err
-	}
-	if err := keys.rotateOnion(rand.Reader, time.Now(), doc.Params.OnionLife, doc.Params.OnionOverlap, self.Onion); err != nil {
-		return err
-	}
+// relayRun is a relay that is being put together.
+type relayRun struct {
+	o        RelayOptions
+	began    time.Time
+	listen   netip.AddrPort
+	doc      *genesis.Document
+	state    *State
+	ring     *keyRing
+	rid      record.RID
+	declared *declared
+	table    *ledger
+	role     *relay.Relay
+}
 
-	identity := keys.identityKey()
+// RunRelay runs a relay until ctx ends; then it drains and returns nil. The relay is
+// one of the network's founders, or joins the network.
+func RunRelay(ctx context.Context, o RelayOptions) error {
+	r := &relayRun{o: o, began: time.Now()}
+	var err error
+	if r.listen, err = parseListen("--listen", o.Listen); err != nil {
+		return err
+	}
+	if r.doc, err = loadGenesis(o.Genesis); err != nil {
+		return err
+	}
+	log, err := o.Log.Logger(r.doc.Testnet)
+	if err != nil {
+		return err
+	}
+	if r.state, err = OpenState(o.State); err != nil {
+		return err
+	}
+	defer r.state.Close()
+	if err := r.open(); err != nil {
+		return err
+	}
+	defer r.ring.wipe()
+	defer func() { _ = r.table.Close() }()
+	identity := r.ring.identityKey()
 	defer clear(identity)
+	if err := r.build(identity, log); err != nil {
+		return err
+	}
+	socket, err := OpenControl(o.Control)
+	if err != nil {
+		return err
+	}
+	err = r.state.keepDeclared(r.declared)
+	if err == nil {
+		err = r.table.begin()
+	}
+	if err != nil {
+		if socket != nil {
+			_ = socket.Close()
+		}
+		return err
+	}
+	return r.run(ctx, socket)
+}
+
+// open reads what the state folder holds: keys, declaration, the directory's table. It
+// refuses what cannot work before anything is written.
+func (r *relayRun) open() (err error) {
+	if err := r.state.needKeys(); err != nil {
+		return err
+	}
+	if err := r.state.checkRelayNetwork(r.doc); err != nil {
+		return err
+	}
+	if err := r.state.Lock(); err != nil {
+		return err
+	}
+	p := r.doc.Params
+	if r.ring, err = r.state.openRing(rand.Reader, r.doc.Time, p.OnionLife, p.OnionOverlap); err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			r.ring.wipe()
+		}
+	}()
+	if err := r.declare(); err != nil {
+		return err
+	}
+	r.table, err = r.state.openLedger(r.doc)
+	return err
+}
+
+// declare finds what the relay declares: what is said now, what was said before, or
+// what a founder's record says.
+func (r *relayRun) declare() error {
+	public, err := r.ring.identity.public()
+	if err != nil {
+		return err
+	}
+	nid := r.doc.NetworkID()
+	r.rid = record.NewRID(nid, public[:])
+	d, err := r.state.declare(r.o.Declaring)
+	if err != nil {
+		return err
+	}
+	r.declared = d
+	f := founderOf(r.doc, public)
+	if f != nil {
+		if err := r.checkFounder(f); err != nil {
+			return err
+		}
+		if len(d.Addresses) == 0 { // of a version that did not keep it
+			d.Addresses, d.RateKbit = f.Addresses, f.DeclaredRate
+			if len(f.Policy) > 0 && !d.isExit() {
+				return fault(Usage, "exit_missing", "Say what it permits: --exit web, reduced, or a FILE of rules; or --exit off, if it is to be no exit any more.",
+					"The founder's record of this relay says that it is an exit (%s), but the state folder does not hold its rules", describePolicy(f.Policy))
+			}
+		}
+	}
+	if len(d.Addresses) == 0 {
+		return fault(Usage, "address_missing", "Say where others reach it: chive relay init --state "+quote(r.state.dir)+" --address IP:PORT. It keeps the relay's keys.",
+			"The relay in %s does not say at what address others reach it", r.state.dir)
+	}
+	if err := checkPublic(r.doc, d.Addresses); err != nil {
+		return err
+	}
+	return d.joinFamily(nid, r.rid)
+}
+
+// checkFounder refuses keys that are not those of the founder's record. Onion keys
+// change: what is left of the first one tells.
+func (r *relayRun) checkFounder(f *record.Founder) error {
+	const fix = "Restore the relay's keys from a backup."
+	if public, err := r.ring.vrf.public(); err != nil || public != f.VRF {
+		return fault(Usage, "vrf_mismatch", fix, "The key folder %s lacks the vrf key that the founder's record of this relay names", r.ring.folder)
+	}
+	if r.ring.onion[len(r.ring.onion)-1].serial == firstSerial && !r.ring.onion.names(f.Onion) {
+		return fault(Usage, "onion_mismatch", fix, "The key folder %s lacks the onion key that the founder's record of this relay names", r.ring.folder)
+	}
+	return nil
+}
+
+// build makes the role.
+func (r *relayRun) build(identity ed25519.PrivateKey, log zerolog.Logger) error {
+	d := r.declared
+	about := relay.About{
+		Addresses: d.Addresses, Rate: d.RateKbit, Roles: roles, Policy: d.policy.Summary(),
+		Nickname: d.Nickname, Contact: d.Contact, Software: software(r.o.Version),
+	}
+	if d.isExit() {
+		about.Roles |= record.RoleExit
+	}
+	if d.Family != nil {
+		about.Family = &record.Family{Key: d.Family.Key, Signature: d.Family.Signature}
+	}
 	cfg := relay.Config{
-		Genesis: doc, View: view, Identity: identity, Transport: link.TCP{}, Listen: listen, Rand: rand.Reader, Log: log,
+		Genesis: r.doc, Identity: identity, Keys: r.ring, About: about, Store: r.table,
+		Transport: link.TCP{}, Listen: r.listen, Rand: rand.Reader, Log: log,
 	}
-	for _, k := range keys.onion {
-		cfg.Onion = append(cfg.Onion, handshake.NewOnionKey(&k.seed))
-	}
-	if len(self.Policy) > 0 {
-		if cfg.Exit, err = newExit(policy, doc, view.Table(), self); err != nil {
+	var role atomic.Pointer[relay.Relay]
+	var err error
+	if d.isExit() {
+		cfg.Exit, err = newExit(d.policy, r.doc.Testnet, d.Addresses, func(a netip.AddrPort) bool {
+			running := role.Load()
+			return running != nil && running.IsRelay(a)
+		})
+		if err != nil {
 			return fault(Failed, "relay_failed", "Report this as a fault of chive.", "The exit cannot be set up")
 		}
 	}
-	role, err := relay.New(cfg)
-	if err != nil {
+	if r.role, err = relay.New(cfg); err != nil {
+		if errors.Is(err, relay.ErrAbout) {
+			return fault(Usage, "about_refused", "Say again what the relay is: chive relay init.", "What this relay declares cannot be published (%s)", oneLine(err))
+		}
 		return fault(Failed, "relay_failed", "Report this as a fault of chive.", "The relay cannot be set up")
 	}
-	ended := make(chan error, 1)
-	go func() { ended <- role.Run(ctx) }()
-	select {
-	case <-role.Ready():
-		if o.Ready != nil {
-			o.Ready(RelayReady{
-				Network: doc.Name, Testnet: doc.Testnet, Listen: role.Addr(), Published: self.Addresses,
-				Exit: exitName(o.Exit), Took: time.Since(began), Notes: listenNotes(role.Addr(), self.Addresses),
-			})
+	role.Store(r.role)
+	r.ring.named = func(public [32]byte) bool {
+		self, ok := r.role.View().Table().Relay(r.rid)
+		return ok && self.Onion == public
+	}
+	return nil
+}
+
+// software is the program as the descriptor names it.
+func software(version string) string {
+	if version == "" {
+		return ""
+	}
+	name := "chive " + version
+	return name[:min(len(name), record.MaxSoftwareSize)]
+}
+
+// run runs the role, its control socket and its watch.
+func (r *relayRun) run(ctx context.Context, socket net.Listener) error {
+	source := &Sources{Document: r.doc, Version: r.o.Version, Relays: []RelaySource{{
+		Relay: r.role, Nickname: r.declared.Nickname, Published: r.declared.Addresses, Exit: r.declared.Exit,
+	}}}
+	serving, stop := context.WithCancel(context.WithoutCancel(ctx)) // it tells of the drain, too
+	var tasks sync.WaitGroup
+	defer tasks.Wait()
+	defer stop()
+	tell := teller(r.o.Tell)
+	tasks.Go(func() {
+		if err := ServeControl(serving, socket, source); err != nil {
+			tell(err.Error() + ". Everything else goes on.")
 		}
+	})
+	ended := make(chan error, 1)
+	go func() { ended <- r.role.Run(ctx) }()
+	var err error
+	select {
+	case <-r.role.Ready():
+		ready, listed := r.ready(), r.role.Listed()
+		if ready.Listed {
+			listed = nil
+		}
+		if r.o.Ready != nil {
+			r.o.Ready(ready)
+		}
+		tasks.Go(func() {
+			watchRelay(serving, func() control.Relay { return source.Relays[0].part(r.doc) }, listed, tell)
+		})
 		err = <-ended
 	case err = <-ended:
 	}
-	return relayFault(err, o.Listen)
+	return relayFault(err, r.o.Listen, r.state.path(tableFile))
 }
 
-// self finds this relay in the table, and refuses keys that the table does not
-// name: clients could not use the relay.
-func (k *relayKeys) self(s *State, doc *genesis.Document, table *snapshot.Table) (*snapshot.Relay, error) {
-	public, err := k.identity.public()
-	if err != nil {
-		return nil, err
+// ready says that links are accepted, and what is odd about it.
+func (r *relayRun) ready() RelayReady {
+	d := r.declared
+	out := RelayReady{
+		Network: r.doc.Name, Testnet: r.doc.Testnet, RID: hex.EncodeToString(r.rid[:]), Listen: r.role.Addr(),
+		Published: d.Addresses, Exit: d.Exit, Control: r.o.Control.Name(), Took: time.Since(r.began),
+		Notes: listenNotes(r.role.Addr(), d.Addresses),
 	}
-	self, ok := table.Relay(record.NewRID(doc.NetworkID(), public[:]))
-	if !ok {
-		return nil, fault(Usage, "not_founder",
-			"Check --state and --genesis. To found a network: chive keys founder for each relay, chive network new, chive network sign by each founder.",
-			"The relay in %s is not a founder of the network %s, and this version runs founders only: joining a running network comes later", s.dir, doc.Name)
+	if r.table.note != "" {
+		out.Notes = append(out.Notes, r.table.note)
 	}
-	if !k.onion.names(self.Onion) {
-		return nil, fault(Usage, "onion_mismatch", "Restore the relay's keys from a backup.",
-			"The key folder %s lacks the onion key that the network's table names for this relay", k.folder)
+	_, out.Listed = r.role.View().Table().Relay(r.rid)
+	if note := clockNote(r.doc, time.Now()); note != "" {
+		out.Notes = append(out.Notes, note)
 	}
-	return self, nil
+	if !out.Listed {
+		out.Notes = append(out.Notes, joinNote(r.doc))
+	}
+	if note := r.o.Control.note(); note != "" {
+		out.Notes = append(out.Notes, note)
+	}
+	return out
+}
+
+// clockNote says that this machine's clock cannot be right.
+func clockNote(doc *genesis.Document, now time.Time) string {
+	if ahead := doc.Time.Sub(now); ahead > doc.Params.EpochLen {
+		return fmt.Sprintf("This machine's clock says %s, but the network %s begins at %s. If that is not to come, the clock is wrong: set it, for example with timedatectl set-ntp true.",
+			now.UTC().Format(time.DateTime), doc.Name, doc.Time.UTC().Format(time.DateTime))
+	}
+	return ""
 }
 
 // newExit makes the exit. No client may reach a relay's link through it.
-func newExit(policy *exit.Policy, doc *genesis.Document, table *snapshot.Table, self *snapshot.Relay) (*exit.Exit, error) {
-	links := make(map[netip.AddrPort]bool)
-	for i := range table.Len() {
-		for _, a := range table.At(i).Addresses {
-			links[a] = true
-		}
-	}
+func newExit(policy *exit.Policy, testnet bool, published []netip.AddrPort, isRelay func(netip.AddrPort) bool) (*exit.Exit, error) {
 	return exit.New(exit.Config{
-		Network: exit.System{}, Policy: policy, Testnet: doc.Testnet,
+		Network: exit.System{}, Policy: policy, Testnet: testnet,
 		Own: func() ([]netip.Addr, error) {
 			own, err := exit.InterfaceAddrs()
-			for _, a := range self.Addresses {
+			for _, a := range published {
 				own = append(own, a.Addr())
 			}
 			return own, err
 		},
-		Forbidden: func(a netip.AddrPort) bool { return links[a] },
+		Forbidden: isRelay,
 	})
-}
-
-// exitName is the policy as a ready line shows it.
-func exitName(name string) string {
-	switch name {
-	case "":
-		return "off"
-	case "off", "web", "reduced":
-		return name
-	}
-	return "custom"
 }
 
 // listenNotes says what does not fit between where a relay listens and what the
@@ -212,12 +355,17 @@ func listenNotes(listen netip.AddrPort, published []netip.AddrPort) (notes []str
 }
 
 // relayFault puts what ended a relay into words; nil stays nil.
-func relayFault(err error, listen string) error {
+func relayFault(err error, listen, table string) error {
+	var own *Fault
 	switch {
 	case err == nil:
 		return nil
 	case errors.Is(err, relay.ErrListen):
 		return listenFault("--listen", listen, redact.Classify(err))
+	case errors.As(err, &own): // of the key ring
+		return own
+	case errors.Is(err, relay.ErrStore):
+		return fileFault(table, "directory's store", err)
 	}
 	return fault(Failed, "relay_failed", "Start it again; if it stops again, report it.", "The relay stopped (%s)", oneLine(err))
 }

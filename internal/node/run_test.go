@@ -56,7 +56,7 @@ func TestRelaysAndClientFormANetwork(t *testing.T) {
 		t.Fatal(err)
 	}
 	w := found(t, 3, func(i int) FounderOptions {
-		o := FounderOptions{Rate: "1 MiB/s", Addresses: []string{freePort(t)}, About: About{Contact: "ops@example.net"}}
+		o := FounderOptions{Declaring: Declaring{Addresses: []string{freePort(t)}, About: About{Contact: "ops@example.net"}}}
 		if i == 2 {
 			o.Exit = rules
 		}
@@ -96,7 +96,7 @@ func TestRelaysAndClientFormANetwork(t *testing.T) {
 			t.Fatalf("relay %d: %v", i, err)
 		}
 	}
-	wantFault(t, RunRelay(ctx, RelayOptions{State: w.states[0].Dir(), Genesis: w.doc, Listen: "127.0.0.1:0"}), "state_locked")
+	wantFault(t, runFor(t, RelayOptions{State: w.states[0].Dir(), Genesis: w.doc, Listen: "127.0.0.1:0"}), "state_locked")
 
 	dir := filepath.Join(w.dir, "client")
 	var guards []byte
@@ -244,9 +244,17 @@ func connectThrough(t *testing.T, socks, target string) *net.TCPConn {
 	return c.(*net.TCPConn)
 }
 
+// runFor runs a relay that is expected to refuse.
+func runFor(t *testing.T, o RelayOptions) error {
+	t.Helper()
+	ctx, stop := context.WithTimeout(t.Context(), 5*time.Second)
+	defer stop()
+	return RunRelay(ctx, o)
+}
+
 func TestRelayMistakes(t *testing.T) {
 	w := found(t, 3, func(i int) FounderOptions {
-		o := FounderOptions{Rate: "1 MiB/s", About: About{Contact: "ops@example.net"}}
+		o := FounderOptions{Declaring: Declaring{About: About{Contact: "ops@example.net"}}}
 		if i == 0 {
 			o.Exit = "web"
 		}
@@ -263,6 +271,20 @@ func TestRelayMistakes(t *testing.T) {
 	}
 	defer taken.Close()
 
+	silent, spoilt, bound := stateOf(t, w.dir+"/silent"), stateOf(t, w.dir+"/spoilt"), stateOf(t, w.dir+"/bound")
+	for _, s := range []*State{silent, spoilt} {
+		if err := s.createKeys(rand.Reader, time.Now()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.WriteFile(spoilt.path(aboutFile), []byte("spoilt"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := bound.Init(InitOptions{Declaring: declaring("127.0.0.1:9240"), Genesis: elsewhere.doc}, rand.Reader, time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	bound.Close()
+
 	good := RelayOptions{State: w.states[1].Dir(), Genesis: w.doc, Listen: "127.0.0.1:0"}
 	for _, c := range []struct {
 		name, code string
@@ -273,11 +295,11 @@ func TestRelayMistakes(t *testing.T) {
 		{"no genesis", "no_network", func(o *RelayOptions) { o.Genesis = "" }},
 		{"missing genesis", "file_missing", func(o *RelayOptions) { o.Genesis = w.dir + "/none" }},
 		{"unsigned genesis", "genesis_unsigned", func(o *RelayOptions) { o.Genesis = unsigned }},
-		{"genesis of another network", "not_founder", func(o *RelayOptions) { o.Genesis = elsewhere.doc }},
+		{"genesis of another network", "other_network", func(o *RelayOptions) { o.State = bound.Dir() }},
 		{"no keys", "keys_missing", func(o *RelayOptions) { o.State = w.dir + "/empty" }},
-		{"exit where none was founded", "exit_mismatch", func(o *RelayOptions) { o.Exit = "web" }},
-		{"no exit where one was founded", "exit_mismatch", func(o *RelayOptions) { o.State = w.states[0].Dir() }},
-		{"another exit", "exit_mismatch", func(o *RelayOptions) { o.State, o.Exit = w.states[0].Dir(), "reduced" }},
+		{"no address", "address_missing", func(o *RelayOptions) { o.State = silent.Dir() }},
+		{"damaged declaration", "about_damaged", func(o *RelayOptions) { o.State = spoilt.Dir() }},
+		{"bad control path", "control_path", func(o *RelayOptions) { o.Control = ControlSocket{Path: w.doc, Fixed: true} }},
 		{"bad level", "log_level", func(o *RelayOptions) { o.Log.Level = "loud" }},
 		{"bad nickname", "nickname", func(o *RelayOptions) { o.About.Nickname = "a b" }},
 		{"port in use", "port_in_use", func(o *RelayOptions) { o.Listen = taken.Addr().String() }},
@@ -285,29 +307,42 @@ func TestRelayMistakes(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			o := good
 			c.change(&o)
-			f := wantFault(t, RunRelay(t.Context(), o), c.code)
+			f := wantFault(t, runFor(t, o), c.code)
 			if c.code == "port_in_use" && !strings.Contains(f.Fix, "--listen ") {
 				t.Errorf("%q does not name the flag", f.Fix)
 			}
 		})
 	}
 
-	about := w.states[0].path(aboutFile)
-	if err := os.Remove(about); err != nil {
+	// A founder of a version that kept no declaration: the record says what it needs but
+	// for the rules of an exit.
+	if err := os.Remove(w.states[0].path(aboutFile)); err != nil {
 		t.Fatal(err)
 	}
 	o := good
-	o.State, o.Exit = w.states[0].Dir(), "web"
-	wantFault(t, RunRelay(t.Context(), o), "contact_missing")
+	o.State = w.states[0].Dir()
+	wantFault(t, runFor(t, o), "exit_missing")
+	o.Exit = "web"
+	wantFault(t, runFor(t, o), "contact_missing")
 
-	onion := filepath.Join(w.states[1].path(keysFolder), onionName(1))
-	if err := os.Remove(onion); err != nil {
-		t.Fatal(err)
+	for name, code := range map[string]string{vrfFile: "vrf_mismatch", onionName(1): "onion_mismatch"} {
+		path := filepath.Join(w.states[1].path(keysFolder), name)
+		old, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		k := &secretKey{use: useOnion, created: testStart, active: testStart}
+		if name == vrfFile {
+			k = &secretKey{use: useVRF, created: testStart}
+		}
+		if err := writeKey(path, k, rand.Reader); err != nil {
+			t.Fatal(err)
+		}
+		wantFault(t, runFor(t, good), code)
+		if err := os.WriteFile(path, old, 0o600); err != nil {
+			t.Fatal(err)
+		}
 	}
-	if err := writeKey(onion, &secretKey{use: useOnion, created: time.Now().UTC().Truncate(time.Second)}, rand.Reader); err != nil {
-		t.Fatal(err)
-	}
-	wantFault(t, RunRelay(t.Context(), good), "onion_mismatch")
 }
 
 func copyFile(t *testing.T, from, to string) {
@@ -323,7 +358,7 @@ func copyFile(t *testing.T, from, to string) {
 
 func TestClientMistakes(t *testing.T) {
 	w := found(t, 3, func(int) FounderOptions { // nobody listens there
-		return FounderOptions{Rate: "1 MiB/s", Addresses: []string{freePort(t)}}
+		return FounderOptions{Declaring: declaring(freePort(t))}
 	})
 	unsigned := filepath.Join(w.dir, "unsigned")
 	copyFile(t, w.doc, unsigned)
@@ -365,7 +400,9 @@ func TestClientMistakes(t *testing.T) {
 		{"unsigned genesis", "genesis_unsigned", Usage, func(o *ClientOptions) { o.Genesis = unsigned }},
 		{"too few hops", "hops", Usage, func(o *ClientOptions) { o.Hops = client.MinHops - 1 }},
 		{"too many hops", "hops", Usage, func(o *ClientOptions) { o.Hops = client.MaxHops + 1 }},
-		{"more hops than relays", "too_few_relays", Usage, func(o *ClientOptions) { o.Hops = 4 }},
+		{"more hops than relays", "not_ready", Unreachable, func(o *ClientOptions) { o.Hops = 4 }},
+		{"a peer without a name", "peer", Usage, func(o *ClientOptions) { o.Peers = []string{"127.0.0.1:9240"} }},
+		{"control socket at a file", "control_path", Usage, func(o *ClientOptions) { o.Control = ControlSocket{Path: w.doc, Fixed: true} }},
 		{"bad level", "log_level", Usage, func(o *ClientOptions) { o.Log.Level = "loud" }},
 		{"no state", "state_unknown", Usage, func(o *ClientOptions) { o.State = "" }},
 		{"state in use", "state_locked", Usage, func(o *ClientOptions) { o.State = locked.Dir() }},
@@ -434,7 +471,14 @@ func TestExitKeepsClientsOffRelays(t *testing.T) {
 		t.Fatal(err)
 	}
 	table := transition.Genesis(doc).Snapshot().Table()
-	x, err := newExit(policy, doc, table, table.At(0))
+	x, err := newExit(policy, doc.Testnet, table.At(0).Addresses, func(a netip.AddrPort) bool {
+		for i := range table.Len() {
+			if slices.Contains(table.At(i).Addresses, a) {
+				return true
+			}
+		}
+		return false
+	})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -16,11 +16,16 @@ import (
 
 // Names under the state folder. Spec: product §3.
 const (
-	keysFolder   = "relay/keys"
-	aboutFile    = "relay/about"
-	clientFolder = "client"
-	guardsFile   = "client/state"
-	networkFile  = "client/network"
+	keysFolder       = "relay/keys"
+	aboutFile        = "relay/about"
+	policyFile       = "relay/exit.policy"
+	relayNetworkFile = "relay/network"
+	tableFile        = "relay/directory.db"
+	clientFolder     = "client"
+	guardsFile       = "client/state"
+	clientTableFile  = "client/directory"
+	networkFile      = "client/network"
+	controlFile      = "control.sock"
 )
 
 // State is an open state folder: what one node keeps on disk. Close it.

@@ -51,8 +51,8 @@ func TestStateIsPrivateFromTheStart(t *testing.T) {
 		}
 		return nil
 	})
-	if err != nil || files != 5 {
-		t.Errorf("%d key files, %v; want 5", files, err)
+	if err != nil || files != 4 {
+		t.Errorf("%d key files, %v; want 4", files, err)
 	}
 }
 
@@ -115,7 +115,7 @@ func TestReadingCreatesNoState(t *testing.T) {
 			t.Errorf("%s: %q does not say that the folder is not there", what, f.Text)
 		}
 	}
-	_, err := s.Found(FounderOptions{Addresses: []string{"127.0.0.1:1"}, Rate: "fast", Out: filepath.Join(w.dir, "out")}, rand.Reader, time.Now())
+	_, err := s.Found(FounderOptions{Declaring: Declaring{Addresses: []string{"127.0.0.1:1"}, Rate: "fast"}, Out: filepath.Join(w.dir, "out")}, rand.Reader, time.Now())
 	wantFault(t, err, "rate")
 	w.sign(t)
 	wantFault(t, RunRelay(t.Context(), RelayOptions{State: dir, Genesis: w.doc, Listen: "127.0.0.1:0"}), "keys_missing")
@@ -213,8 +213,10 @@ func TestKeyMistakes(t *testing.T) {
 	if _, err := s.Keys(); err != nil {
 		t.Fatalf("after the repair: %v", err)
 	}
-	if err := os.Remove(filepath.Join(folder, onionName(1))); err != nil {
-		t.Fatal(err)
+	for serial := 1; serial <= 2; serial++ {
+		if err := os.Remove(filepath.Join(folder, onionName(serial))); err != nil {
+			t.Fatal(err)
+		}
 	}
 	_, err = s.Keys()
 	wantFault(t, err, "key_missing")
@@ -222,7 +224,7 @@ func TestKeyMistakes(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err = s.Keys()
-	if f := wantFault(t, err, "key_missing"); !strings.Contains(f.Fix, "backup") || !strings.Contains(f.Fix, "keys founder") {
+	if f := wantFault(t, err, "key_missing"); !strings.Contains(f.Fix, "backup") || !strings.Contains(f.Fix, "relay init") {
 		t.Errorf("fix %q", f.Fix)
 	}
 	for i := range maxKeyFiles + 1 {
@@ -259,7 +261,7 @@ func TestEveryFileErrorHasWords(t *testing.T) {
 func TestFoldersInPlaceOfFilesAreNamed(t *testing.T) {
 	dir := t.TempDir()
 	for what, err := range map[string]error{
-		"genesis": errOf(loadGenesis(dir)), "policy": errOf(exitPolicy(dir)),
+		"genesis": errOf(loadGenesis(dir)), "policy": (policyFault(dir)),
 		"founder": errOf(NewNetwork("demo", []string{dir}, true, time.Now(), filepath.Join(dir, "out"))),
 	} {
 		if f := wantFault(t, err, "file_is_folder"); !strings.Contains(f.Text, "is a folder") {

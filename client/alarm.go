@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
+package client
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"chive/directory/record"
+	"chive/directory/snapshot"
+	dirsync "chive/directory/sync"
+	"chive/internal/redact"
+)
+
+// evidenceCircuits relays apart are given what proves a double signer.
+const evidenceCircuits = 3
+
+// Kinds of Alarm.
+const (
+	AlarmSplit   = "split_view" // two certified lists of one epoch
+	AlarmIllegal = "illegal"    // a certified list that breaks the rules
+)
+
+// Alarm is what a network without traitors never shows. It stays, over restarts too,
+// as long as the saved list of relays does.
+type Alarm struct {
+	Kind         string
+	Epoch        uint64
+	Since        time.Time // start of the epoch
+	Ours, Theirs [32]byte  // header digests; ours is zero if it is not held any more
+	Text         string    // what it means and what to do
+}
+
+// notice raises the alarm for what f has found, once. The caller holds f.
+func (c *Client) notice(f *dirsync.Follower) {
+	a := alarmOf(f)
+	if a == nil {
+		return
+	}
+	a.Since = c.doc.EpochStart(a.Epoch)
+	c.mu.Lock()
+	first := c.dir.alarm == nil
+	if first {
+		c.dir.alarm = a
+	}
+	c.mu.Unlock()
+	switch {
+	case first && a.Kind == AlarmSplit:
+		c.cfg.Log.Error().EmbedObject(redact.RoleClient).EmbedObject(redact.Event("split_view")).
+			Msg("two different lists of relays of one epoch are signed as final: members of the committee have signed both; compare with others before relying on this network")
+	case first:
+		c.cfg.Log.Error().EmbedObject(redact.RoleClient).EmbedObject(redact.Event("illegal_list")).
+			Msg("a list of relays that breaks the network's rules is signed as final; it is not used; compare with others before relying on this network")
+	}
+}
+
+func alarmOf(f *dirsync.Follower) *Alarm {
+	if theirs := f.Split(); theirs != nil {
+		a := &Alarm{Kind: AlarmSplit, Epoch: theirs.Header.Epoch, Theirs: theirs.HeaderDigest()}
+		if ours := f.Snapshot().Header(); ours.Epoch == a.Epoch {
+			a.Ours = ours.Digest()
+		}
+		a.Text = fmt.Sprintf("Two different lists of relays are signed as final for epoch %d: members of the committee have signed both. "+
+			"Whoever made them can show different lists to different people. Both are kept and the proof is passed on to relays. "+
+			"Do not rely on this network until you have compared with others.", a.Epoch)
+		return a
+	}
+	if theirs := f.Illegal(); theirs != nil {
+		a := &Alarm{Kind: AlarmIllegal, Epoch: theirs.Header.Epoch, Theirs: theirs.HeaderDigest()}
+		a.Text = fmt.Sprintf("A list of relays that breaks the network's rules is signed as final for epoch %d: the committee is not honest. "+
+			"The list is not used. Do not rely on this network until you have compared with others.", a.Epoch)
+		return a
+	}
+	return nil
+}
+
+// sendEvidence gives relays apart what proves double signers, each record to
+// evidenceCircuits of them; what nobody took is offered again the next time.
+func (c *Client) sendEvidence(ctx context.Context) {
+	var all []*record.Evidence
+	if c.withFollower(ctx, func(f *dirsync.Follower) { all = f.Evidence() }) != nil {
+		return
+	}
+	c.mu.Lock()
+	from := min(c.dir.sent, len(all))
+	c.dir.sent = len(all) // nobody else sends them meanwhile
+	c.mu.Unlock()
+	taken := from == len(all)
+	var asked []*snapshot.Relay
+	for tries := 0; tries < 2*evidenceCircuits && len(asked) < evidenceCircuits && from < len(all); tries++ {
+		last, err := c.through(ctx, asked, func(ctx context.Context, s stream) error {
+			rw, stop := patiently(ctx, s)
+			defer stop()
+			for _, e := range all[from:] {
+				if err := dirsync.SendEvidence(rw, e); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		switch {
+		case ctx.Err() != nil:
+			tries = 2 * evidenceCircuits
+		case last == nil:
+		default:
+			asked = append(asked, last)
+			taken = taken || err == nil
+		}
+	}
+	if !taken {
+		c.mu.Lock()
+		c.dir.sent = from
+		c.mu.Unlock()
+	}
+}

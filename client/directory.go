@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
+package client
+
+import (
+	"context"
+	"time"
+
+	"chive/directory/record"
+	dirsync "chive/directory/sync"
+	"chive/directory/transition"
+	"chive/internal/redact"
+	"chive/link"
+)
+
+// directory is what the client knows about the list of relays.
+type directory struct {
+	// follower has one slot. Whoever took the Follower out may use it, and puts it
+	// back: it is one goroutine's at a time, while bytes travel too.
+	follower chan *dirsync.Follower
+	stir     chan struct{} // a token: refetch now
+
+	// Under Client.mu.
+	table     *table
+	state     State // as far as steps go; Client.stateAt knows what the clock makes of it
+	step      Progress
+	seats     int // of the list that signs now; 0: not known
+	fetched   time.Time
+	nextFetch time.Time
+	checked   time.Time
+	taken     bool // a certificate was taken, and nobody apart was asked about it yet
+	lagging   bool // the last round found nothing fresh
+	stalled   bool
+	forked    bool
+	alarm     *Alarm
+	sent      int // records of evidence that relays took
+	readings  []reading
+	places    int // different places that can be asked
+	dropped   map[record.RID]bool
+	borrowed  map[record.RID]*link.Link // links to relays that are no guards
+	refetch   *refetch                  // asked for, or under way; nil: none
+	fetchedAt time.Time                 // a round ended last
+}
+
+// newDirectory makes the directory of a client that knows the genesis document alone.
+func newDirectory(c *Config) directory {
+	f := dirsync.NewFollower(c.Genesis, c.Verifier)
+	d := directory{
+		follower: make(chan *dirsync.Follower, 1), stir: make(chan struct{}, 1),
+		table: newTable(f.Snapshot(), c.Genesis.Params), state: StateCold, seats: seatsOf(f),
+		dropped: make(map[record.RID]bool), borrowed: make(map[record.RID]*link.Link),
+	}
+	d.follower <- f
+	return d
+}
+
+// seatsOf returns K of the list that owns the epoch of the snapshot held.
+func seatsOf(f *dirsync.Follower) int {
+	owner, seats, term := transition.OwnerName(f.Snapshot().Epoch()), 0, uint64(0)
+	for _, l := range f.Anchor().Lists {
+		if l.Committee == owner && (seats == 0 || l.Term > term) {
+			seats, term = len(l.Keys), l.Term
+		}
+	}
+	return seats
+}
+
+// current returns the snapshot in use.
+func (c *Client) current() *table {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.dir.table
+}
+
+// withFollower runs use with the Follower, when nobody else does. Error: ctx's.
+func (c *Client) withFollower(ctx context.Context, use func(*dirsync.Follower)) error {
+	select {
+	case f := <-c.dir.follower:
+		defer func() { c.dir.follower <- f }()
+		use(f)
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// loadDirectory goes on from what was saved. What cannot be used is left behind: the
+// genesis document is there, and nothing in the list of relays is a secret.
+func (c *Client) loadDirectory() {
+	if c.cfg.Directory == nil {
+		return
+	}
+	saved, err := c.cfg.Directory.Load()
+	reason := redact.Other
+	if err != nil {
+		reason = redact.Classify(err)
+	}
+	if err == nil && saved == nil {
+		return
+	}
+	var f *dirsync.Follower
+	if err == nil {
+		f, err = dirsync.LoadFollower(c.doc, c.cfg.Verifier, saved)
+	}
+	if err != nil {
+		c.cfg.Log.Warn().EmbedObject(redact.RoleClient).EmbedObject(redact.Event("directory_state")).EmbedObject(reason).
+			Msg("the saved list of relays cannot be used; it is fetched anew")
+		return
+	}
+	<-c.dir.follower
+	c.install(f)
+	c.dir.follower <- f
+	c.mu.Lock()
+	c.dir.taken = false // it was compared when it was taken, or is once the client runs
+	c.mu.Unlock()
+}
+
+// keep saves what f holds, whole, and then uses it. The caller holds f.
+func (c *Client) keep(f *dirsync.Follower) {
+	if c.cfg.Directory != nil {
+		if err := c.cfg.Directory.Save(f.Encode()); err != nil {
+			c.cfg.Log.Warn().EmbedObject(redact.RoleClient).EmbedObject(redact.Event("directory_state")).EmbedObject(redact.Classify(err)).
+				Msg("the list of relays could not be saved; after a restart an older one is gone on from")
+		}
+	}
+	c.install(f)
+}
+
+// install makes the snapshot that f holds the one in use, view and selector at once.
+// Guards are judged by it; open circuits stay. The caller holds f.
+func (c *Client) install(f *dirsync.Follower) {
+	snap := f.Snapshot()
+	t := c.current()
+	taken := t.view.Header().Digest() != snap.Header().Digest()
+	if taken {
+		t = newTable(snap, c.doc.Params)
+	}
+	c.mu.Lock()
+	c.dir.taken = c.dir.taken || taken
+	c.dir.table, c.dir.seats = t, seatsOf(f)
+	drawn := c.guards != nil && len(c.guards.List(time.Now())) > 0
+	c.mu.Unlock()
+	c.notice(f)
+	if drawn {
+		_ = c.updateGuards()
+	}
+	c.kick()
+}
+
+// borrow notes a link to a relay that need not be a guard.
+func (c *Client) borrow(rid record.RID, l *link.Link) {
+	c.mu.Lock()
+	c.dir.borrowed[rid] = l
+	c.mu.Unlock()
+}
+
+// giveBack closes the links to relays that are no guards: a client is seen by as few
+// relays as possible. Circuits begin at guards, so none is cut.
+func (c *Client) giveBack() {
+	now := time.Now()
+	var over []*link.Link
+	c.mu.Lock()
+	for _, g := range c.guards.List(now) {
+		delete(c.dir.borrowed, g.RID)
+	}
+	for rid, l := range c.dir.borrowed {
+		over = append(over, l)
+		delete(c.dir.borrowed, rid)
+	}
+	c.mu.Unlock()
+	for _, l := range over {
+		_ = l.Close()
+	}
+}

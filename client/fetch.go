@@ -1,0 +1,279 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"chive/directory/record"
+	dirsync "chive/directory/sync"
+	"chive/internal/redact"
+	"chive/link"
+)
+
+const (
+	// voices relays in different places must have answered before their word on what
+	// is newest is taken for the network's. Spec: directory §8 (CHAIN).
+	voices = 3
+	// maxSources relays are tried in one round; the next one tries others.
+	maxSources = 12
+	// dialPatience is how long one of them may take to be linked to in the first
+	// round, and twice as long in the next, up to the pool's own limit.
+	dialPatience = 4 * time.Second
+	// fetchPatience bounds each read and write of a fetch, fetchLimit all of it.
+	fetchPatience = 10 * time.Second
+	fetchLimit    = 5 * time.Minute
+)
+
+var (
+	errNoSource = errors.New("client: no relay is left to be asked for the list of relays")
+	errStale    = errors.New("client: the list of relays is too old, and no newer one was found")
+	errAnchor   = errors.New("client: what was saved is too old to go on from")
+	errUnproven = errors.New("client: a relay cannot show how its list follows from the one held")
+)
+
+// stream is a directory stream, of a link or of a circuit.
+type stream interface {
+	io.ReadWriteCloser
+	SetDeadline(time.Time) error
+}
+
+// patient bounds the waits on a stream: each on its own, and all together.
+type patient struct {
+	stream
+	end time.Time
+}
+
+func (p *patient) wait() {
+	by := time.Now().Add(fetchPatience)
+	if by.After(p.end) {
+		by = p.end
+	}
+	_ = p.SetDeadline(by)
+}
+
+func (p *patient) Read(b []byte) (int, error) {
+	p.wait()
+	return p.stream.Read(b)
+}
+
+func (p *patient) Write(b []byte) (int, error) {
+	p.wait()
+	return p.stream.Write(b)
+}
+
+// patiently returns s with its waits bounded, closed when ctx ends. stop must be
+// called.
+func patiently(ctx context.Context, s stream) (rw *patient, stop func()) {
+	after := context.AfterFunc(ctx, func() { _ = s.Close() })
+	return &patient{s, time.Now().Add(fetchLimit)}, func() { after() }
+}
+
+// fetchOver asks the relay at the other end of s for the newest list of relays, and
+// uses what it brought if that is newer and verifies. Errors: dirsync's, s's, ctx's.
+func (c *Client) fetchOver(ctx context.Context, s stream) (dirsync.Result, error) {
+	rw, stop := patiently(ctx, s)
+	defer stop()
+	var result dirsync.Result
+	var err error
+	held := c.withFollower(ctx, func(f *dirsync.Follower) {
+		c.enter(StateChain)
+		result, err = f.Fetch(rw, time.Now, c.tableProgress)
+		switch {
+		case err == nil && result == dirsync.Newer, errors.Is(err, dirsync.ErrSplit), errors.Is(err, dirsync.ErrIllegal):
+			c.keep(f)
+		}
+		if err == nil {
+			c.mu.Lock()
+			c.dir.fetched = time.Now()
+			c.mu.Unlock()
+		}
+	})
+	return result, errors.Join(held, err)
+}
+
+// fetchFrom is fetchOver with a link to a relay.
+func (c *Client) fetchFrom(ctx context.Context, s source, patience time.Duration) (dirsync.Result, error) {
+	dial, cancel := context.WithTimeout(ctx, patience)
+	l, err := c.links.Get(dial, s.rid, s.addrs)
+	cancel()
+	if err != nil {
+		return 0, err
+	}
+	c.borrow(s.rid, l)
+	c.progress(Progress{Percent: 10, Tag: "handshake"})
+	st, err := l.Open(link.StreamDirectory)
+	if err != nil {
+		return 0, err
+	}
+	defer st.Close()
+	c.progress(Progress{Percent: 20, Tag: "loading_checkpoint"})
+	return c.fetchOver(ctx, st)
+}
+
+// tableProgress reports how much of a list of relays is there.
+func (c *Client) tableProgress(done, total int) {
+	c.enter(StateTable)
+	if total > 0 {
+		c.progress(Progress{
+			Percent: 30 + 40*min(done, total)/total, Tag: "loading_directory",
+			Text: fmt.Sprintf("%d of %d parts of the list of relays", done, total),
+		})
+	}
+}
+
+// hearing gathers what relays answered in one round.
+type hearing struct {
+	c        *Client
+	linked   bool           // one of them could be spoken to
+	answered map[place]bool // who answered, without anything fresh
+	unproven int
+	tooOld   int
+	orphan   bool
+	fresh    bool
+	last     error // of one that did not answer
+}
+
+func (c *Client) newHearing() *hearing { return &hearing{c: c, answered: make(map[place]bool)} }
+
+// note takes what a relay answered and reports whether nobody else need be asked.
+func (h *hearing) note(rid record.RID, at place, result dirsync.Result, err error) bool {
+	c := h.c
+	switch {
+	case err == nil && result == dirsync.Unproven:
+		h.unproven++
+		h.last = errUnproven
+	case err == nil:
+		h.fresh = dirsync.ServedFresh(c.doc.Params, c.current().view.Epoch(), c.doc.EpochAt(time.Now()))
+	case errors.Is(err, dirsync.ErrOrphan):
+		h.orphan, h.last = true, err
+		c.setForked()
+	case errors.Is(err, dirsync.ErrForged):
+		c.drop(rid)
+		h.last = err
+		c.cfg.Log.Warn().EmbedObject(redact.RoleClient).EmbedObject(redact.Event("forged")).
+			Msg("a relay sent a list of relays that does not verify; it is not asked again")
+		return false
+	case errors.Is(err, dirsync.ErrTooOld):
+		h.tooOld++
+		h.last = err
+	case errors.Is(err, dirsync.ErrAhead):
+		c.heardAhead(at)
+		h.last = err
+		return false
+	default:
+		h.last = err
+		return false
+	}
+	h.linked = true
+	if !h.fresh {
+		h.answered[at] = true
+	}
+	return h.fresh || len(h.answered) >= voices
+}
+
+// askAll asks sources in their order until one has brought a fresh list, or voices of
+// them in different places have none.
+func (h *hearing) askAll(ctx context.Context, all []source, patience time.Duration) error {
+	c := h.c
+	asked := 0
+	for _, s := range all {
+		at := s.of(c)
+		if asked >= maxSources {
+			break
+		}
+		if h.answered[at] {
+			continue // another one there adds nothing
+		}
+		asked++
+		result, err := c.fetchFrom(ctx, s, patience)
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		done := h.note(s.rid, at, result, err)
+		if err := c.clockWrong(time.Now()); err != nil {
+			return err
+		}
+		if done || errors.Is(err, link.ErrNetworkDown) {
+			break
+		}
+	}
+	return nil
+}
+
+// settle draws the conclusion of a round. Errors: *clockError; errStale when the list
+// held must not be used; errAnchor; why nobody answered.
+func (h *hearing) settle(ctx context.Context) error {
+	c := h.c
+	now := time.Now()
+	enough := len(h.answered) >= min(voices, c.knownPlaces())
+	if !h.fresh && h.unproven > 0 && h.unproven == len(h.answered) && enough {
+		// Nobody can show how the one follows from the other; a quorum signed both.
+		if err := c.withFollower(ctx, func(f *dirsync.Follower) {
+			if f.Adopt() {
+				c.keep(f)
+			}
+		}); err != nil {
+			return err
+		}
+		h.fresh = dirsync.ServedFresh(c.doc.Params, c.current().view.Epoch(), c.doc.EpochAt(now))
+	}
+	c.mu.Lock()
+	before := c.stateAt(now)
+	c.dir.fetchedAt = now
+	c.dir.lagging = !h.fresh
+	c.dir.forked = c.dir.forked && (h.orphan || !h.fresh)
+	c.dir.stalled = !h.fresh && enough && len(h.answered) > h.tooOld
+	after := c.stateAt(now)
+	c.mu.Unlock()
+	if after != before {
+		c.stateChanged(after)
+	}
+	if err := c.clockWrong(now); err != nil {
+		return err
+	}
+	switch {
+	case h.fresh:
+		return nil
+	case h.tooOld > 0 && h.tooOld == len(h.answered):
+		return errAnchor
+	case len(h.answered) == 0 && h.last != nil:
+		return h.last
+	case len(h.answered) == 0:
+		return errNoSource
+	case c.refusesAt(now):
+		return errStale
+	}
+	return nil
+}
+
+// stateChanged says in the log what has become of the list of relays, once.
+func (c *Client) stateChanged(s State) {
+	switch s {
+	case StateStale:
+		c.cfg.Log.Warn().EmbedObject(redact.RoleClient).EmbedObject(redact.Event("directory_stale")).
+			Msg("the list of relays is stale and no relay asked has a newer one; it is gone on with, and others are asked")
+	case StateRefused:
+		c.cfg.Log.Error().EmbedObject(redact.RoleClient).EmbedObject(redact.Event("directory_stale")).
+			Msg("the list of relays is too old: no new circuits are made until a newer one is found; check this machine's clock and connection")
+	case StateReady:
+		c.cfg.Log.Info().EmbedObject(redact.RoleClient).EmbedObject(redact.Event("directory_fresh")).
+			Msg("the list of relays is fresh again")
+	}
+}
+
+// setForked notes that a relay's history does not hold the list in use.
+func (c *Client) setForked() {
+	c.mu.Lock()
+	first := !c.dir.forked
+	c.dir.forked = true
+	c.mu.Unlock()
+	if first {
+		c.cfg.Log.Error().EmbedObject(redact.RoleClient).EmbedObject(redact.Event("forked")).
+			Msg("a relay holds a history that the list of relays in use is no part of; both are kept")
+	}
+}

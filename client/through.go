@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
+package client
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"io"
+	"math/bits"
+	"time"
+
+	"chive/circuit"
+	"chive/directory/path"
+	"chive/directory/record"
+	"chive/directory/snapshot"
+)
+
+// asker asks one relay over a directory stream at the end of a circuit of its own,
+// which ends with it. It is throughCircuit, but for tests.
+type asker func(ctx context.Context, last *snapshot.Relay, f func(context.Context, stream) error) error
+
+// through picks a relay apart from not and asks it. last is nil when no circuit led
+// to any.
+func (c *Client) through(ctx context.Context, not []*snapshot.Relay, f func(context.Context, stream) error) (last *snapshot.Relay, err error) {
+	if last = c.pickLast(c.current(), not); last == nil {
+		return nil, errNoSource
+	}
+	ctx, cancel := context.WithTimeout(ctx, checkLimit)
+	defer cancel()
+	spoke := false
+	err = c.askLast(ctx, last, func(ctx context.Context, s stream) error {
+		spoke = true
+		return f(ctx, s)
+	})
+	if !spoke {
+		return nil, err
+	}
+	return last, err
+}
+
+// throughCircuit is the asker of a client that runs. The circuit carries nothing else.
+func (c *Client) throughCircuit(ctx context.Context, last *snapshot.Relay, f func(context.Context, stream) error) error {
+	c.mu.Lock()
+	t := c.dir.table
+	guards := c.guards.Usable(time.Now())
+	exclude := make(map[record.RID]bool, len(c.failed))
+	for r, when := range c.failed {
+		if time.Since(when) <= failedLife && r != last.RID {
+			exclude[r] = true
+		}
+	}
+	c.mu.Unlock()
+	req := path.Request{Hops: c.cfg.Hops, Target: path.Relay(last.RID), Guards: guards, Exclude: exclude}
+	p, err := t.selector.Choose(c.cfg.Rand, req)
+	if isPathError(err) {
+		req.Exclude = nil // everybody failed a moment ago
+		p, err = t.selector.Choose(c.cfg.Rand, req)
+	}
+	if err != nil {
+		return err
+	}
+	build, cancel := context.WithTimeout(ctx, c.timeout.limit())
+	q, err := c.build(build, p, t, needDir)
+	cancel()
+	if err != nil {
+		if ctx.Err() == nil {
+			c.buildFailed(p, err)
+		}
+		return err
+	}
+	defer q.close()
+	c.guardCircuit(p[0].RID, true)
+	s, err := q.open(func() (*circuit.Stream, error) { return q.o.BeginDir() })
+	if err != nil {
+		return err
+	}
+	if err := s.waitOpen(ctx); err != nil {
+		return err
+	}
+	defer s.Close()
+	return f(ctx, s)
+}
+
+// pickLast draws a relay to be asked, by middle weight where it can: one apart from
+// not, that may be in one path with the first guard, and that has neither forged nor
+// failed a moment ago; nil if there is none.
+func (c *Client) pickLast(t *table, not []*snapshot.Relay) *snapshot.Relay {
+	now := time.Now()
+	out := make(map[record.RID]bool)
+	var first *snapshot.Relay
+	all := t.view.Table()
+	c.mu.Lock()
+	if c.guards != nil {
+		if g := c.guards.Usable(now); len(g) > 0 {
+			first, _ = all.Relay(g[0])
+		}
+	}
+	for r := range c.dir.dropped {
+		out[r] = true
+	}
+	for r, when := range c.failed {
+		out[r] = out[r] || now.Sub(when) <= failedLife
+	}
+	c.mu.Unlock()
+	may := func(r *snapshot.Relay) bool {
+		return r.Flags&snapshot.FlagRunning != 0 && !out[r.RID] && c.apart(r, not) && (first == nil || c.mayMeet(first, r))
+	}
+	weights := t.middles()
+	var likely, any uint64
+	for i := range all.Len() {
+		if may(all.At(i)) {
+			likely += weights[i]
+			any++
+		}
+	}
+	if any == 0 {
+		return nil
+	}
+	total := any // the rest may be kept for other places
+	if likely > 0 {
+		total = likely
+	}
+	x, err := c.draw(total)
+	if err != nil {
+		return nil
+	}
+	for i := range all.Len() {
+		r := all.At(i)
+		if !may(r) {
+			continue
+		}
+		w := uint64(1)
+		if likely > 0 {
+			w = weights[i]
+		}
+		if x < w {
+			return r
+		}
+		x -= w
+	}
+	return nil
+}
+
+// mayMeet reports whether two relays may be in one path.
+func (c *Client) mayMeet(a, b *snapshot.Relay) bool {
+	p := &c.doc.Params
+	return a.RID != b.RID && !(p.PathFamilyRule && a.Family != 0 && a.Family == b.Family) &&
+		c.apart(a, []*snapshot.Relay{b})
+}
+
+// draw returns a number below n, every one equally likely.
+func (c *Client) draw(n uint64) (uint64, error) {
+	var b [8]byte
+	for {
+		if _, err := io.ReadFull(c.cfg.Rand, b[:]); err != nil {
+			return 0, errors.Join(errNoSource, err)
+		}
+		hi, lo := bits.Mul64(binary.BigEndian.Uint64(b[:]), n)
+		if lo >= n || lo >= -n%n {
+			return hi, nil
+		}
+	}
+}

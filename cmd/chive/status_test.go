@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
+package main
+
+import (
+	"bytes"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"chive/internal/config"
+	"chive/internal/control"
+	"chive/internal/node"
+)
+
+// TestStatusTranscript: what a person reads of a client with an old list and of a relay
+// in trouble.
+func TestStatusTranscript(t *testing.T) {
+	now := time.Date(2026, 11, 24, 19, 0, 0, 0, time.UTC)
+	young := control.Note{Level: control.LevelWarning, Code: "young", Text: "This network is young: its relay list is agreed by 7 relays in 3 networks, and 4 of them acting together decide what is on it."}
+	list := control.Directory{
+		Epoch: 10, EpochTime: now.Add(-9 * time.Hour), CurrentEpoch: 19, Freshness: "The list is 9 epochs old.", Fetched: now.Add(-5 * time.Minute),
+		NextFetch: now.Add(90 * time.Second), Relays: 8, Running: 7, Guards: 7, Exits: 1,
+		Committee: control.Committee{Members: 7, Majority: 4, Quorum: 5, Networks: 3}, Notes: []control.Note{young},
+	}
+	s := &control.Status{
+		Time: now, Network: control.Network{Name: "demo", ID: strings.Repeat("ab", 32), EpochSeconds: 3600},
+		Client: &control.Client{
+			State: "stale", Percent: 100, Clock: "This clock is 2 h fast.", Directory: list,
+			Guards: []control.Guard{{RID: strings.Repeat("01", 16), State: "in use", Until: now, Why: "drawn by weight."}},
+			Circuits: []control.Circuit{{Opened: now.Add(-65 * time.Second), InUse: true, Streams: 1, Epoch: 10, Hops: []control.Hop{
+				{RID: strings.Repeat("01", 16), Position: "guard", Why: "guard 1 of 3"}, {RID: strings.Repeat("02", 16), Position: "last", Why: "drawn first"},
+			}}},
+		},
+		Relays: []control.Relay{{
+			RID: strings.Repeat("03", 16), Nickname: "maple", Listen: "0.0.0.0:9240", Published: []string{"192.0.2.1:9240", "[2001:db8::1]:9240"}, Exit: "off",
+			Listed: true, Seat: true, Abstains: "its clock is off", AgeDays: 1, Neighbours: 6, Store: "The disk is full.", Directory: list,
+			Reports: []control.Note{{Time: now, Text: "two relays were seen to cheat"}}, Traffic: control.Traffic{Circuits: 2, Created: 3, Forwarded: 5 << 20},
+		}},
+	}
+	var out strings.Builder
+	printStatus(&out, s)
+	want := `network demo, id abababababababab..., an epoch lasts 1 h 0 min
+
+client: working with an old list of relays
+  ! This clock is 2 h fast.
+  list of relays: epoch 10, which began at 2026-11-24 10:00:00 UTC; now is epoch 19
+    The list is 9 epochs old.
+    8 relays, 7 running, of these 7 guards and 1 exits
+    fetched 5 min 0 s ago; asks again in 1 min 30 s
+  committee: 7 relays in 3 networks; 4 must agree to change the list, 5 to sign it
+  ! This network is young: its relay list is agreed by 7 relays in 3 networks, and 4 of them acting
+    together decide what is on it.
+  guards: 1
+    1. 010101010101 in use, until 2026-11-24
+       drawn by weight.
+  circuits: 1
+    open for 1 min 5 s, in use, 1 stream, from the list of epoch 10
+      guard  010101010101  guard 1 of 3
+      last   020202020202  drawn first
+
+relay 030303030303, maple: listens at 0.0.0.0:9240, published as 192.0.2.1:9240 and [2001:db8::1]:9240, exit off
+  on the list but not running: other relays do not reach it; 6 neighbours
+  a member of the committee that agrees on the list now, but takes no part: its clock is off
+  ! store: The disk is full.
+  list of relays: epoch 10, which began at 2026-11-24 10:00:00 UTC; now is epoch 19
+    The list is 9 epochs old.
+    8 relays, 7 running, of these 7 guards and 1 exits
+    fetched 5 min 0 s ago; asks again in 1 min 30 s
+  committee: 7 relays in 3 networks; 4 must agree to change the list, 5 to sign it
+  2 circuits open, 3 made, 0 refused; 5 MiB forwarded since the start
+  ! 2026-11-24 19:00:00 two relays were seen to cheat
+`
+	if out.String() != want {
+		t.Errorf("got\n%s\nwant\n%s", out.String(), want)
+	}
+}
+
+// TestWhoIsAsked: the session's socket when the state is where it usually is, else the
+// one beside the state that was named, so that both sides find the same without a flag.
+func TestWhoIsAsked(t *testing.T) {
+	for _, c := range []struct {
+		args []string
+		env  config.Environment
+		want string
+	}{
+		{nil, config.Environment{StateDir: "/h/chive", RuntimeDir: "/run/chive"}, "unix:/run/chive/control.sock"},
+		{nil, config.Environment{StateDir: "/h/chive"}, "unix:/h/chive/control.sock"},
+		{[]string{"--state", "r1"}, config.Environment{StateDir: "/h/chive", RuntimeDir: "/run/chive"}, "unix:r1/control.sock"},
+		{[]string{"--state", "r1", "--control", "unix:c"}, config.Environment{RuntimeDir: "/run/chive"}, "unix:c"},
+	} {
+		a := &app{env: c.env}
+		if err := a.root().ParseFlags(c.args); err != nil {
+			t.Fatal(err)
+		}
+		s, err := a.controlSocket()
+		if err != nil || strings.ReplaceAll(s.Name(), `\`, "/") != c.want {
+			t.Errorf("%v: %q, %v; want %q", c.args, s.Name(), err, c.want)
+		}
+	}
+	for err, code := range map[error]string{control.ErrNobody: "no_daemon", control.ErrForbidden: "control_forbidden", control.ErrAnswer: "control_answer"} {
+		f := new(app).statusFault(node.ControlSocket{Path: "s"}, errors.Join(err))
+		if f.Kind != node.Unreachable || f.Code != code || f.Fix == "" || !strings.Contains(f.Text, "unix:s") {
+			t.Errorf("%v: %+v", err, f)
+		}
+	}
+}
+
+// TestNotesOfADaemon: for a person, for a program, and not at all.
+func TestNotesOfADaemon(t *testing.T) {
+	for _, c := range []struct {
+		g    global
+		want string
+	}{
+		{global{}, "Note: the disk is full\n"},
+		{global{json: true}, `{"schema":"chive.note/1","text":"the disk is full"}` + "\n"},
+		{global{quiet: true}, ""},
+	} {
+		var out bytes.Buffer
+		(&app{err: &out, global: c.g}).tell("the disk is full")
+		if out.String() != c.want {
+			t.Errorf("got %q, want %q", out.String(), c.want)
+		}
+	}
+}
+
+// TestManyRelaysHaveALineEach: a testnet's status fits a screen, and what is wrong with
+// one of its relays is said below.
+func TestManyRelaysHaveALineEach(t *testing.T) {
+	s := &control.Status{Network: control.Network{Name: "testnet", Testnet: true, ID: strings.Repeat("ab", 32), EpochSeconds: 10}}
+	for i, r := range []control.Relay{
+		{Listed: true, Running: true, Seat: true, Neighbours: 3, Exit: "off"},
+		{Listed: true, Seat: true, Abstains: "its clock is off", Exit: "custom"},
+		{Joining: "it asks three relays to introduce it", Exit: "off"},
+	} {
+		r.Name, r.RID = "relay "+string(rune('1'+i)), strings.Repeat("0"+string(rune('1'+i)), 16)
+		r.Directory.Epoch = 5
+		s.Relays = append(s.Relays, r)
+	}
+	var out strings.Builder
+	printStatus(&out, s)
+	want := `network testnet (testnet), id abababababababab..., an epoch lasts 10 s
+
+relays   rid           list     stands           committee  neighbours  circuits  exit
+relay 1  010101010101  epoch 5  running          member     3           0         off
+relay 2  020202020202  epoch 5  not running      abstains   0           0         custom
+relay 3  030303030303  epoch 5  not on the list  -          0           0         off
+  ! relay 2: its clock is off
+  ! relay 3: it asks three relays to introduce it
+`
+	if out.String() != want {
+		t.Errorf("got\n%s", out.String())
+	}
+}

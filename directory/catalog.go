@@ -1,0 +1,243 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
+package directory
+
+import (
+	"encoding/binary"
+
+	"chive/directory/genesis"
+	"chive/directory/gossip"
+	"chive/directory/record"
+	"chive/directory/snapshot"
+	"chive/directory/transition"
+	"chive/directory/vote"
+)
+
+// Catalog is what the machines of one simulated network share: what is immutable and
+// follows from its bytes alone is read, checked and held once, by content. It changes
+// nothing that a machine does; what depends on a machine's clock or on what it holds
+// is looked at by each of them. One that is nil shares nothing: a relay needs none.
+//
+// Its machines are of one document and have Verifiers that agree. It belongs to their
+// one goroutine. What nobody has asked for in some epochs is forgotten.
+//
+// Spec: directory §1.
+type Catalog struct {
+	zero        *transition.State
+	descriptors shelf[*opened]        // by their bytes: signatures hold
+	items       shelf[*item]          // by class and bytes
+	states      shelf[vote.State]     // by header
+	encodings   shelf[[]byte]         // of states, by header
+	children    shelf[*child]         // by parent and what a proposal adds
+	checks      shelf[error]          // by ancestor and child
+	lists       shelf[[]gossip.Relay] // by table
+	turned      uint64                // epoch of the last clearing
+}
+
+// catalogEpochs is for how long what nobody asks for is held, at least.
+const catalogEpochs = 4
+
+// NewCatalog returns an empty one.
+func NewCatalog() *Catalog { return &Catalog{} }
+
+// shelf holds values by name: those of now and those of the time before.
+type shelf[V any] struct{ now, before map[string]V }
+
+func (s *shelf[V]) get(name []byte) (v V, ok bool) {
+	if v, ok = s.now[string(name)]; ok {
+		return v, true
+	}
+	if v, ok = s.before[string(name)]; ok {
+		s.put(name, v)
+	}
+	return v, ok
+}
+
+func (s *shelf[V]) put(name []byte, v V) {
+	if s.now == nil {
+		s.now = map[string]V{}
+	}
+	s.now[string(name)] = v
+}
+
+func (s *shelf[V]) turn() { s.now, s.before = nil, s.now }
+
+// turn forgets what nobody has asked for, now and then.
+func (c *Catalog) turn(epoch uint64) {
+	if c == nil || epoch < c.turned+catalogEpochs {
+		return
+	}
+	c.turned = epoch
+	c.descriptors.turn()
+	c.items.turn()
+	c.states.turn()
+	c.encodings.turn()
+	c.children.turn()
+	c.checks.turn()
+	c.lists.turn()
+}
+
+// genesisState is snapshot 0.
+func (c *Catalog) genesisState(doc *genesis.Document) *transition.State {
+	if c == nil {
+		return transition.Genesis(doc)
+	}
+	if c.zero == nil {
+		c.zero = transition.Genesis(doc)
+	}
+	return c.zero
+}
+
+// descriptor returns a descriptor whose signatures hold whatever the time, if it is
+// known.
+func (c *Catalog) descriptor(data []byte) *opened {
+	if c == nil {
+		return nil
+	}
+	o, _ := c.descriptors.get(data)
+	return o
+}
+
+// keep makes a descriptor known. One that is signed through a certificate holds only
+// for a time.
+func (c *Catalog) keep(o *opened) {
+	if c != nil && o.signed.Cert == nil {
+		c.descriptors.put(o.data, o)
+	}
+}
+
+// item reads an item of the committee. Errors: openItem's.
+func (c *Catalog) item(class byte, data []byte) (*item, error) {
+	if c == nil {
+		return openItem(class, data)
+	}
+	name := append([]byte{class}, data...)
+	if it, ok := c.items.get(name); ok {
+		return it, nil
+	}
+	it, err := openItem(class, data)
+	if err == nil {
+		c.items.put(name, it)
+	}
+	return it, err
+}
+
+// state returns a state as members look at it.
+func (c *Catalog) state(rules *vote.Transition, s *transition.State) vote.State {
+	if c == nil {
+		return rules.State(s)
+	}
+	name := s.Digest()
+	out, ok := c.states.get(name[:])
+	if !ok {
+		out = rules.State(s)
+		c.states.put(name[:], out)
+	}
+	return out
+}
+
+// same puts the state that all share in the place of an equal one.
+func (c *Catalog) same(rules *vote.Transition, b *bundle) {
+	if c != nil {
+		b.state = vote.Inner(c.state(rules, b.state))
+	}
+}
+
+// encoding returns a state's bytes, which nobody changes.
+func (c *Catalog) encoding(s *transition.State) []byte {
+	if c == nil {
+		return s.Encode()
+	}
+	name := s.Digest()
+	out, ok := c.encodings.get(name[:])
+	if !ok {
+		out = s.Encode()
+		c.encodings.put(name[:], out)
+	}
+	return out
+}
+
+// relays returns a table as gossip needs it.
+func (c *Catalog) relays(t *snapshot.Table) []gossip.Relay {
+	root, dict := t.DirRoot(), t.DictRoot()
+	name := append(root[:], dict[:]...)
+	if c != nil {
+		if out, ok := c.lists.get(name); ok {
+			return out
+		}
+	}
+	out := make([]gossip.Relay, t.Len())
+	for i := range out {
+		r := t.At(i)
+		out[i] = gossip.Relay{RID: r.RID, Group: r.Group, Running: r.Flags&snapshot.FlagRunning != 0}
+	}
+	if c != nil {
+		c.lists.put(name, out)
+	}
+	return out
+}
+
+// child is what follows from a parent and a proposal, for who has the descriptors
+// that it needs.
+type child struct {
+	vote.State
+	needs []vote.Want
+}
+
+// shared are a machine's rules with a catalog: a transition is computed once.
+type shared struct {
+	*vote.Transition
+	catalog *Catalog
+}
+
+// Next returns the child of a parent. Errors: vote.Transition's.
+func (r *shared) Next(parent vote.State, in *vote.Input) (vote.State, error) {
+	digest := parent.Digest()
+	name := append([]byte(nil), digest[:]...)
+	name = binary.BigEndian.AppendUint64(name, in.Epoch)
+	name = binary.BigEndian.AppendUint64(name, uint64(in.Seat))
+	name = append(append(name, in.Proof[:]...), in.VotesDigest[:]...)
+	if known, ok := r.catalog.children.get(name); ok {
+		for _, w := range known.needs {
+			if r.Descriptor(w.RID, w.Body) == nil {
+				return r.Transition.Next(parent, in) // which says what is missing
+			}
+		}
+		return known.State, nil
+	}
+	var needs []vote.Want
+	rules := &vote.Transition{Document: r.Document, Descriptor: func(rid record.RID, body [16]byte) *record.Descriptor {
+		d := r.Descriptor(rid, body)
+		if d != nil {
+			needs = append(needs, vote.Want{RID: rid, Body: body})
+		}
+		return d
+	}}
+	out, err := rules.Next(parent, in)
+	if err != nil {
+		return nil, err
+	}
+	out = r.catalog.state(r.Transition, vote.Inner(out))
+	r.catalog.children.put(name, &child{out, needs})
+	return out, nil
+}
+
+// Check refuses a child that breaks the rules of validity. Errors: vote.Transition's.
+func (r *shared) Check(ancestor, next vote.State) error {
+	a, b := ancestor.Digest(), next.Digest()
+	name := append(append([]byte(nil), a[:]...), b[:]...)
+	err, ok := r.catalog.checks.get(name)
+	if !ok {
+		err = r.Transition.Check(ancestor, next)
+		r.catalog.checks.put(name, err)
+	}
+	return err
+}
+
+// memberRules are the rules that the member is given.
+func (m *Machine) memberRules() vote.Rules {
+	if m.cfg.Catalog == nil {
+		return m.rules
+	}
+	return &shared{m.rules, m.cfg.Catalog}
+}

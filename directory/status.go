@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
+package directory
+
+import (
+	"time"
+
+	"chive/directory/record"
+	"chive/directory/snapshot"
+)
+
+// Joining is how far a relay has come that is not on the list.
+type Joining struct {
+	Wanted   bool // Join was told
+	Seen     bool // the role has shown a snapshot that is newer than ours
+	Offered  bool // there is a descriptor of ours
+	Solving  bool // the work is being done
+	Asked    int  // relays asked to introduce us, no answer yet
+	Accepted int  // relays that do, of three
+}
+
+// Joining returns how far joining has come.
+func (m *Machine) Joining() Joining {
+	j := &m.joining
+	return Joining{
+		Wanted: j.wanted && !m.listed(), Seen: m.seen != nil, Offered: m.descs.all[m.cfg.RID] != nil,
+		Solving: j.solving, Asked: len(j.active), Accepted: j.taken,
+	}
+}
+
+// Newest returns the newest snapshot that is known: our own, or a newer one that the
+// role has shown (Seen).
+func (m *Machine) Newest() *snapshot.Snapshot { return m.newest() }
+
+// Clock returns by how much the neighbours' clocks are ahead of ours, in the median,
+// and how many neighbours there are.
+func (m *Machine) Clock() (ahead time.Duration, neighbours int) { return m.gossip.ClockOffset() }
+
+// Own returns our own newest descriptor, nil if there is none. It is only read.
+func (m *Machine) Own() *record.Descriptor {
+	if d := m.descs.all[m.cfg.RID]; d != nil {
+		return d.Descriptor
+	}
+	return nil
+}

@@ -1,0 +1,232 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
+package sync
+
+import (
+	"errors"
+	"io"
+	"time"
+
+	"chive/directory/snapshot"
+	"chive/directory/transition"
+	"chive/directory/vote"
+)
+
+// maxRounds bounds the SYNCs of one Fetch: each but the last brings a full chain of
+// steps.
+const maxRounds = 32
+
+// Result is what a Fetch came to.
+type Result byte
+
+// Results.
+const (
+	Unchanged Result = iota // the source has what we have
+	Newer                   // Snapshot has changed
+	Older                   // the source's is older than ours: it is stale
+	Unproven                // it holds, but the source cannot show that ours precedes it: ask another, or Adopt
+)
+
+// Fetch asks one source for the newest table over a directory stream: SYNC, and what it
+// needs beside. It blocks in reading and writing rw; closing that ends it. What it has
+// verified of a table stays, and the next Fetch goes on with it. progress, which may be
+// nil, is told how many tiles and dictionaries there are of how many.
+//
+// Errors: ErrForged (also ErrIllegal), ErrOrphan (also ErrSplit), ErrBusy, ErrAbsent,
+// ErrTooOld, ErrAhead, and rw's. Spec: directory §8, protocol §7 (SYNC-6..9).
+func (f *Follower) Fetch(rw io.ReadWriter, clock func() time.Time, progress func(done, total int)) (Result, error) {
+	if f.TooOld(clock()) {
+		return Unchanged, ErrTooOld
+	}
+	at := f.at
+	for range maxRounds {
+		q := f.request(at)
+		a, err := ask(rw, q)
+		if err != nil {
+			return Unchanged, err
+		}
+		switch {
+		case a.Working == WorkingNamed && q.HeaderDigest != nil:
+			return Unchanged, nil
+		case a.Working == WorkingNamed:
+			return Unchanged, ErrForged
+		case a.Working == WorkingZero && f.cert == nil:
+			return Unchanged, nil
+		case a.Working == WorkingZero:
+			return Older, nil
+		}
+		cert, err := vote.DecodeCertificate(a.Certificate)
+		if err != nil || cert.Header.NetworkID != f.nid {
+			return Unchanged, ErrForged
+		}
+		if result, over, err := f.compare(cert); over {
+			return result, err
+		}
+		steps, err := f.steps(a.Steps, at)
+		if err != nil {
+			return Unchanged, err
+		}
+		next, err := f.follow(at, steps, cert)
+		if err == nil && cert.Header.Epoch > f.doc.EpochAt(clock().Add(f.doc.Params.ClockClient)) {
+			return Unchanged, ErrAhead // a quorum says so: it is our clock
+		}
+		if err == nil {
+			return f.load(rw, a, &candidate{cert: cert, at: next}, progress)
+		}
+		if len(a.Steps) < vote.MaxStepCount || len(steps) == 0 || !errors.Is(err, ErrTooOld) {
+			return Unchanged, err
+		}
+		// A full chain that ends too early: there are more steps.
+		if at, err = f.follow(at, steps, steps[len(steps)-1].Certificate); err != nil {
+			return Unchanged, err
+		}
+	}
+	return Unchanged, ErrTooOld
+}
+
+// request says what we hold and believe.
+func (f *Follower) request(at *vote.Anchor) *Request {
+	q := &Request{Code: CodeSync, Epoch: min(at.Epoch, MaxEpoch), Bare: len(f.part.tiles) > 0}
+	if f.cert != nil {
+		digest := f.cert.HeaderDigest()
+		q.HeaderDigest = &digest
+	}
+	roots := rootsOf(f.table())
+	q.Table = &roots
+	for _, l := range at.Lists {
+		if root, err := l.Root(); err == nil && len(q.Lists) < MaxListCount {
+			q.Lists = append(q.Lists, root)
+		}
+	}
+	return q
+}
+
+// compare looks at a working snapshot's certificate before anything of it is verified.
+// over is false where it is worth going on.
+func (f *Follower) compare(cert *vote.Certificate) (result Result, over bool, err error) {
+	h, ours := cert.Header, f.snap.Header()
+	switch {
+	case f.cert != nil && cert.HeaderDigest() == f.cert.HeaderDigest():
+		return Unchanged, true, nil
+	case h.Epoch < ours.Epoch:
+		return Older, true, nil
+	case h.Epoch == ours.Epoch:
+		switch j, _ := f.Judge(cert); j {
+		case JudgeOther:
+			return Unchanged, true, ErrSplit
+		default: // our own lists are of that epoch
+			return Unchanged, true, ErrForged
+		}
+	case f.cert != nil && h.HistorySize == ours.HistorySize && h.Parent == ours.Parent:
+		// It stands in place of ours. Its child will say so; until then nothing shows
+		// what may have changed since our parent.
+		return Unchanged, true, nil
+	}
+	return Unchanged, false, nil
+}
+
+// steps reads hand-over steps and leaves out those to lists that are known.
+func (f *Follower) steps(data [][]byte, at *vote.Anchor) ([]*vote.Step, error) {
+	var out []*vote.Step
+	lists := at.Lists
+	for _, d := range data {
+		s, err := vote.DecodeStep(d)
+		if err != nil {
+			return nil, ErrForged
+		}
+		if term, ok := last(lists, s.List.Committee); !ok || s.List.Term > term {
+			out, lists = append(out, s), append(lists[:len(lists):len(lists)], s.List)
+		}
+	}
+	return out, nil
+}
+
+// follow verifies a hand-over and the certificate that it leads to. Certificates of steps
+// may be as old as what the lists in force at the anchor signed. Errors: ErrForged,
+// ErrTooOld. Spec: protocol §7 (SYNC-6).
+func (f *Follower) follow(at *vote.Anchor, steps []*vote.Step, cert *vote.Certificate) (*vote.Anchor, error) {
+	if cert.Header.Epoch < at.Epoch {
+		return nil, ErrTooOld
+	}
+	from := &vote.Anchor{Epoch: floor(f.doc.Params, at.Lists, at.Epoch), Lists: at.Lists}
+	next, err := from.Follow(f.doc.Params, f.nid, steps, cert, f.v)
+	switch {
+	case err == nil:
+		return next, nil
+	case errors.Is(err, vote.ErrHandOver) || errors.Is(err, vote.ErrList):
+		return nil, ErrTooOld
+	}
+	return nil, ErrForged
+}
+
+// load fetches the table of a certificate that holds, and takes it.
+func (f *Follower) load(rw io.ReadWriter, a *Answer, c *candidate, progress func(done, total int)) (Result, error) {
+	proven, replaced, err := f.prove(rw, c.cert)
+	if err != nil {
+		return Unchanged, err
+	}
+	if replaced && c.cert.Header.HistorySize == f.snap.Header().HistorySize+1 {
+		return Unchanged, nil // rules are about ancestors: they need one more snapshot between
+	}
+	table, err := f.fetchTable(rw, a, c.cert.Header, progress)
+	if err != nil {
+		return Unchanged, err
+	}
+	if c.snap, err = snapshot.New(c.cert.Header, table, f.doc.Params); err != nil {
+		return Unchanged, ErrForged
+	}
+	if transition.Check(f.doc, f.snap, c.snap) != nil {
+		if f.illegal == nil {
+			f.illegal = c.cert
+		}
+		return Unchanged, ErrIllegal
+	}
+	if !proven {
+		f.next, f.part = c, parts{}
+		return Unproven, nil
+	}
+	f.take(c)
+	return Newer, nil
+}
+
+// prove asks whether our snapshot precedes that of a certificate, or is replaced by a
+// sibling that does: then its parent precedes it. proven is false where the source does
+// not reach back so far. Errors: ErrOrphan, ErrForged, ErrBusy, and rw's.
+// Spec: directory §8 (READY), protocol §7 (SYNC-8).
+func (f *Follower) prove(rw io.ReadWriter, cert *vote.Certificate) (proven, replaced bool, err error) {
+	h, ours := cert.Header, f.snap.Header()
+	if f.cert == nil || h.Parent == f.cert.HeaderDigest() {
+		return true, false, nil // every history begins with snapshot 0
+	}
+	if h.HistorySize <= ours.HistorySize {
+		return false, false, ErrOrphan
+	}
+	digest, known, err := f.ancestor(rw, cert, ours.HistorySize)
+	if err != nil || !known || digest == f.cert.HeaderDigest() {
+		return known, false, err
+	}
+	digest, known, err = f.ancestor(rw, cert, ours.HistorySize-1)
+	if err != nil {
+		return false, false, err
+	}
+	if !known || digest != ours.Parent {
+		return false, false, ErrOrphan
+	}
+	return true, true, nil
+}
+
+// ancestor asks for the digest of an ancestor by its number. known is false where the
+// source does not have it.
+func (f *Follower) ancestor(rw io.ReadWriter, cert *vote.Certificate, number uint64) (digest [32]byte, known bool, err error) {
+	a, err := ask(rw, &Request{Code: CodeProof, Index: number, Digest: cert.HeaderDigest()})
+	if errors.Is(err, ErrAbsent) {
+		return digest, false, nil
+	}
+	if err != nil {
+		return digest, false, err
+	}
+	if !snapshot.InHistory(a.Digest, number, cert.Header.HistorySize, cert.Header.HistoryRoot, a.Path) {
+		return digest, false, ErrForged
+	}
+	return a.Digest, true, nil
+}

@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
+package node
+
+import (
+	"context"
+	"encoding/hex"
+	"io/fs"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"chive/client"
+	"chive/directory/record"
+	"chive/internal/control"
+)
+
+func TestWhereControlSocketsAre(t *testing.T) {
+	long := "/" + strings.Repeat("x", maxSocketPath)
+	for _, c := range []struct {
+		named, folder string
+		want          string // as a ready line shows it
+		code, check   string // faults of ControlPath and of Check
+	}{
+		{"", "/run/user/7/chive", "unix:/run/user/7/chive/control.sock", "", ""},
+		{"", "net/relay1", "unix:net/relay1/control.sock", "", ""},
+		{"", "", "off", "", "control_unknown"},
+		{"", long, "off", "", "control_path"}, // a daemon does without
+		{"off", "/run", "off", "", "control_unknown"},
+		{"unix:/tmp/c", "/run", "unix:/tmp/c", "", ""},
+		{"unix:c", "/run", "unix:c", "", ""},
+		{"unix:/" + strings.Repeat("x", maxSocketPath-1), "", "unix:/" + strings.Repeat("x", maxSocketPath-1), "", ""},
+		{"unix:" + long, "/run", "", "control_path", ""},
+		{"unix:", "/run", "", "control_path", ""},
+		{"unix:a\x00b", "/run", "", "control_path", ""},
+		{"/tmp/c", "/run", "", "control_path", ""},
+		{"127.0.0.1:80", "/run", "", "control_path", ""},
+	} {
+		s, err := ControlPath(c.named, c.folder)
+		if c.code != "" {
+			wantFault(t, err, c.code)
+			continue
+		}
+		if err != nil || filepath.ToSlash(s.Name()) != c.want {
+			t.Errorf("%q, %q: %q, %v; want %q", c.named, c.folder, s.Name(), err, c.want)
+		}
+		if err := s.Check(); c.check != "" {
+			wantFault(t, err, c.check)
+		} else if err != nil {
+			t.Errorf("%q, %q: %v", c.named, c.folder, err)
+		}
+		if note := s.note(); (note != "") != (c.folder == long) {
+			t.Errorf("%q, %q: note %q", c.named, c.folder, note)
+		}
+	}
+}
+
+// TestControlSocketsAreTheOwnersAlone (API-1, KEY-4), replace what a killed daemon left,
+// and take nothing from a program that answers.
+func TestControlSocketsAreTheOwnersAlone(t *testing.T) {
+	onUnix(t)
+	dir, err := os.MkdirTemp("", "node")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer os.RemoveAll(dir)
+	socket := ControlSocket{Path: filepath.Join(dir, "chive", "control.sock")}
+	left, err := OpenControl(socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for path, want := range map[string]fs.FileMode{socket.Path: 0o600, filepath.Dir(socket.Path): 0o700} {
+		if info, err := os.Stat(path); err != nil || info.Mode().Perm() != want {
+			t.Errorf("%s: %v, %v, want mode %v", path, info.Mode(), err, want)
+		}
+	}
+	wantFault(t, errOf(OpenControl(socket)), "socket_in_use")
+	left.(Listener).Listener.(*net.UnixListener).SetUnlinkOnClose(false)
+	_ = left.Close()
+
+	l, err := OpenControl(socket)
+	if err != nil {
+		t.Fatalf("a socket that was left behind: %v", err)
+	}
+	w := found(t, 3, nil)
+	w.sign(t)
+	doc, err := loadGenesis(w.doc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- ServeControl(ctx, l, &Sources{Document: doc, Version: "1"}) }()
+	s, _, err := control.Fetch(t.Context(), socket.Path)
+	if err != nil || s.Network.Name != "demo" || s.Version != "1" || s.Client != nil || len(s.Relays) != 0 {
+		t.Errorf("%+v, %v", s, err)
+	}
+	stop()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+	if _, err := os.Stat(socket.Path); err == nil {
+		t.Error("the socket is left behind")
+	}
+
+	file := filepath.Join(dir, "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	wantFault(t, errOf(OpenControl(ControlSocket{Path: file, Fixed: true})), "control_path")
+	wantFault(t, errOf(OpenControl(ControlSocket{Path: filepath.Join(dir, "none", "s"), Fixed: true})), "listen_folder")
+	wantFault(t, errOf(OpenControl(ControlSocket{Path: filepath.Join(file, "s")})), "file_missing")
+	if l, err := OpenControl(ControlSocket{}); l != nil || err != nil || ServeControl(t.Context(), nil, nil) != nil {
+		t.Errorf("no socket: %v, %v", l, err)
+	}
+}
+
+func TestATestnetsSocketHasAFolderOfItsOwn(t *testing.T) {
+	onUnix(t)
+	runtime := filepath.Join(t.TempDir(), "run")
+	for _, parent := range []string{runtime, runtime, ""} {
+		folder, err := TestnetFolder(parent)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer os.RemoveAll(folder)
+		if info, err := os.Stat(folder); err != nil || info.Mode().Perm() != 0o700 || parent != "" && filepath.Dir(folder) != parent {
+			t.Errorf("%q: %v, %v", folder, info, err)
+		}
+	}
+	if err := os.WriteFile(filepath.Join(runtime, "file"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	wantFault(t, errOf(TestnetFolder(filepath.Join(runtime, "file", "below"))), "file_missing")
+}
+
+func TestPeersByNameAndAddress(t *testing.T) {
+	rid := strings.Repeat("ab", len(record.RID{}))
+	other := strings.Repeat("cd", len(record.RID{}))
+	got, err := parsePeers([]string{rid + "@192.0.2.1:9240", other + "@[2001:db8::1]:1", rid + "@192.0.2.2:9240", rid + "@192.0.2.1:9240"})
+	if err != nil || len(got) != 2 || hex.EncodeToString(got[0].RID[:]) != rid || len(got[0].Addresses) != 2 || len(got[1].Addresses) != 1 {
+		t.Errorf("%+v, %v", got, err)
+	}
+	for _, bad := range []string{"", "@", rid, rid + "@", rid + "@192.0.2.1", rid[1:] + "@192.0.2.1:1", rid + "00@192.0.2.1:1", "zz" + rid[2:] + "@192.0.2.1:1", rid + "@192.0.2.1:0", rid + "@0.0.0.0:1", rid + "@example.net:1"} {
+		wantFault(t, errOf(parsePeers([]string{bad})), "peer")
+	}
+	var many []string
+	for i := range client.MaxPeerAddresses + 1 {
+		many = append(many, rid+"@192.0.2.1:"+string(rune('1'+i)))
+	}
+	wantFault(t, errOf(parsePeers(many)), "peer")
+	if _, err := parsePeers(many[1:]); err != nil {
+		t.Error(err)
+	}
+	many = nil
+	for i := range client.MaxPeers + 1 {
+		many = append(many, rid[:28]+hex.EncodeToString([]byte{byte(i >> 8), byte(i)})+"@192.0.2.1:1")
+	}
+	wantFault(t, errOf(parsePeers(many)), "peer")
+	if _, err := parsePeers(many[1:]); err != nil {
+		t.Error(err)
+	}
+}

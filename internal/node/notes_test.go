@@ -1,0 +1,224 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
+package node
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"chive/client"
+	"chive/directory/genesis"
+	"chive/internal/control"
+	"chive/internal/store"
+	"chive/internal/testutil"
+	"chive/relay"
+)
+
+func publicDocument() *genesis.Document {
+	return &genesis.Document{Name: "demo", Time: testStart, Params: genesis.Public()}
+}
+
+// TestNotesSayWhatAListIsWorth: the words of directory §6 and §12, and nothing that must
+// never be claimed.
+func TestNotesSayWhatAListIsWorth(t *testing.T) {
+	committee := control.Committee{Members: 7, Majority: 4, Quorum: 5, Networks: 3}
+	for _, c := range []struct {
+		d    control.Directory
+		code string
+		want []string
+	}{
+		{control.Directory{Young: true, Committee: committee}, "young", []string{
+			"This network is young: its relay list is agreed by 7 relays in 3 networks, and 4 of them acting together decide what is on it. Do not rely on it for protection."}},
+		{control.Directory{Young: true}, "young", []string{"This network is young", "Do not rely on it for protection."}},
+		{control.Directory{Unmeasured: true}, "unmeasured", []string{"Nobody measures"}},
+		{control.Directory{Stalled: true, Epoch: 10, CurrentEpoch: 16, Committee: committee}, "stalled", []string{"for 6 epochs", "72 epochs (3 days)", "5 of 7"}},
+		{control.Directory{Forked: true}, "forked", []string{"another history"}},
+		{control.Directory{Alarm: &control.Alarm{Kind: "split_view", Text: "Two lists."}}, "split_view", []string{"Two lists."}},
+	} {
+		notes := directoryNotes(publicDocument(), &c.d)
+		if len(notes) != 1 || notes[0].Code != c.code || notes[0].Level == control.LevelInfo {
+			t.Errorf("%s: %+v", c.code, notes)
+			continue
+		}
+		for _, want := range c.want {
+			if !strings.Contains(notes[0].Text, want) {
+				t.Errorf("%s: %q lacks %q", c.code, notes[0].Text, want)
+			}
+		}
+	}
+	if notes := directoryNotes(publicDocument(), &control.Directory{}); len(notes) != 0 {
+		t.Errorf("a good list has notes: %+v", notes)
+	}
+	doc := publicDocument()
+	doc.Testnet = true
+	notes := directoryNotes(doc, &control.Directory{Young: true, Unmeasured: true})
+	if len(notes) != 3 || notes[0].Code != "testnet" || slices.ContainsFunc(notes, func(n control.Note) bool { return n.Level != control.LevelInfo }) {
+		t.Errorf("a testnet: %+v", notes)
+	}
+	all := directoryNotes(publicDocument(), &control.Directory{Young: true, Unmeasured: true, Stalled: true, Forked: true})
+	for _, n := range append(all, control.Note{Text: staleText(doc, &control.Directory{CurrentEpoch: 9})}, control.Note{Text: refusedText(doc, &control.Directory{CurrentEpoch: 99})}) {
+		for _, never := range []string{"Sybil-proof", "trustless", "untraceable", "unbreakable", "flood-proof", "decentralised"} {
+			if strings.Contains(strings.ToLower(n.Text), strings.ToLower(never)) {
+				t.Errorf("%q claims %s", n.Text, never)
+			}
+		}
+	}
+}
+
+func TestClientStatusIsShownWhole(t *testing.T) {
+	s := client.Status{
+		Bootstrap: client.Progress{Percent: 100, Tag: "done"}, State: client.StateStale, Epoch: 10, Current: 20, Text: "asking again", Clock: "2 h fast",
+		Freshness: "old", Fetched: testStart.Add(time.Hour), Unmeasured: true,
+		Alarm:    &client.Alarm{Kind: "split_view", Epoch: 9, Ours: [32]byte{1}, Theirs: [32]byte{2}, Text: "two"},
+		Guards:   []client.GuardExplained{{State: "in use", Why: "drawn"}},
+		Circuits: []client.CircuitExplained{{InUse: true, Streams: 2, Hops: []client.HopExplained{{Position: "guard", Why: "first"}}}},
+		Relays:   client.RelayCounts{Listed: 9, Running: 8, Guards: 7, Exits: 6},
+	}
+	s.Committee.K, s.Committee.M, s.Committee.Q, s.Committee.Groups, s.Committee.Young = 7, 4, 5, 3, true
+	c := clientPart(publicDocument(), s)
+	d := c.Directory
+	if c.State != "stale" || c.Text != "asking again" || c.Clock != "2 h fast" || d.Epoch != 10 || d.CurrentEpoch != 20 || d.Running != 8 || d.Exits != 6 ||
+		d.Committee != (control.Committee{Members: 7, Majority: 4, Quorum: 5, Networks: 3}) || !d.EpochTime.Equal(testStart.Add(10*time.Hour)) {
+		t.Errorf("%+v", c)
+	}
+	if len(c.Guards) != 1 || c.Guards[0].Why != "drawn" || len(c.Circuits) != 1 || c.Circuits[0].Streams != 2 || c.Circuits[0].Hops[0].Why != "first" {
+		t.Errorf("%+v", c)
+	}
+	if d.Alarm == nil || !strings.HasPrefix(d.Alarm.Ours, "01") || !strings.HasPrefix(d.Alarm.Theirs, "02") {
+		t.Errorf("%+v", d.Alarm)
+	}
+	var codes []string
+	for _, n := range d.Notes {
+		codes = append(codes, n.Code)
+	}
+	if !slices.Equal(codes, []string{"split_view", "young", "unmeasured", "stale"}) {
+		t.Errorf("notes %v", codes)
+	}
+}
+
+func TestARelaysListInWords(t *testing.T) {
+	for _, c := range []struct {
+		epoch, current uint64
+		want           string
+	}{
+		{0, 0, "the one that the network began with"},
+		{7, 8, "this epoch or the one before: fresh"},
+		{7, 10, "3 epochs old, which happens: fresh"},
+		{7, 20, "13 epochs old: stale"},
+		{7, 100, "93 epochs old: clients refuse it"},
+		{9, 8, "fresh"}, // its clock is behind
+	} {
+		d := newDirectory(publicDocument(), c.epoch, c.current)
+		if got := newestText(publicDocument(), &d); !strings.Contains(got, c.want) {
+			t.Errorf("%d at %d: %q, want %q", c.epoch, c.current, got, c.want)
+		}
+	}
+}
+
+// TestTroubleIsToldOnceAnHour: what lasts again, what is merely so once, reports when
+// they are new, and what is well again when it comes back.
+func TestTroubleIsToldOnceAnHour(t *testing.T) {
+	testutil.Bubble(t, func(t *testing.T) {
+		var mu sync.Mutex
+		var told []string
+		var now control.Relay
+		listed := make(chan struct{})
+		ctx, stop := context.WithCancel(t.Context())
+		done := make(chan struct{})
+		look := func() control.Relay {
+			mu.Lock()
+			defer mu.Unlock()
+			return now
+		}
+		tell := func(text string) {
+			mu.Lock()
+			defer mu.Unlock()
+			told = append(told, text)
+		}
+		go func() {
+			defer close(done)
+			watchRelay(ctx, look, listed, tell)
+		}()
+		become := func(r control.Relay) {
+			mu.Lock()
+			defer mu.Unlock()
+			now = r
+		}
+		expect := func(after time.Duration, want ...string) {
+			t.Helper()
+			wait := time.NewTimer(after)
+			<-wait.C
+			synctest.Wait()
+			mu.Lock()
+			defer mu.Unlock()
+			if !slices.Equal(told, want) {
+				t.Errorf("told %q, want %q", told, want)
+			}
+			told = nil
+		}
+		notes := []control.Note{
+			{Level: control.LevelInfo, Code: "testnet", Text: "testnet"}, {Level: control.LevelWarning, Code: "young", Text: "young"},
+			{Level: control.LevelAlarm, Code: "forked", Text: "forked"},
+		}
+		become(control.Relay{Store: "disk full", Directory: control.Directory{Notes: notes}})
+		expect(lookEvery+time.Second, "young", "forked", "disk full")
+		expect(tellAgain / 2)
+		expect(tellAgain/2, "forked", "disk full")
+		become(control.Relay{})
+		expect(lookEvery)
+		become(control.Relay{Store: "disk full", Reports: []control.Note{{Text: "seen", Time: time.Now()}}})
+		expect(lookEvery, "disk full", "seen")
+		expect(lookEvery)
+		become(control.Relay{Store: "disk full", Reports: []control.Note{{Text: "seen", Time: time.Now()}}})
+		expect(lookEvery, "seen")
+		close(listed)
+		expect(time.Second, "This relay is on the network's list now. Clients use it more and more as it grows older; chive status shows how it stands.")
+		stop()
+		<-done
+	})
+}
+
+// TestWhatStopsARelayHasWords: each cause with its code and what to do.
+func TestWhatStopsARelayHasWords(t *testing.T) {
+	full := &fs.PathError{Op: "write", Path: "p", Err: syscall.ENOSPC}
+	own := fault(Usage, "key_damaged", "Restore it.", "The key file is damaged")
+	for _, c := range []struct {
+		err  error
+		code string
+	}{
+		{errors.Join(relay.ErrListen, syscall.EADDRINUSE), "port_in_use"},
+		{errors.Join(relay.ErrKeys, own), "key_damaged"},
+		{errors.Join(relay.ErrStore, full), "disk_full"},
+		{errors.Join(relay.ErrStore, syscall.EIO), "file_failed"},
+		{errors.New("relay: something else"), "relay_failed"},
+	} {
+		wantFault(t, relayFault(c.err, "127.0.0.1:1", "/state/relay/directory.db"), c.code)
+	}
+	if err := relayFault(nil, "", ""); err != nil {
+		t.Error(err)
+	}
+	wantFault(t, tableFault("/t", errors.Join(store.ErrTable, full)), "disk_full")
+	wantFault(t, tableFault("/t", store.ErrTableHeld), "directory_held")
+	if note := clockNote(publicDocument(), testStart.AddDate(-6, 0, 0)); !strings.Contains(note, "the clock is wrong: set it") || !strings.Contains(note, "2020-01-01") {
+		t.Errorf("note %q", note)
+	}
+	for _, good := range []time.Time{testStart, testStart.Add(-time.Minute), testStart.AddDate(5, 0, 0)} {
+		if note := clockNote(publicDocument(), good); note != "" {
+			t.Errorf("%v: %q", good, note)
+		}
+	}
+	if note := joinNote(publicDocument()); !strings.Contains(note, "3 relays to introduce it") || !strings.Contains(note, "days") {
+		t.Errorf("note %q", note)
+	}
+	if long := software(strings.Repeat("1", 99)); len(long) != 32 || software("") != "" {
+		t.Errorf("software %q", long)
+	}
+}

@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
+package node
+
+import (
+	"context"
+	"time"
+
+	"chive/internal/control"
+)
+
+// While a role runs its status is looked at, and what its operator has to know is
+// told.
+const (
+	lookEvery = 30 * time.Second
+	tellAgain = time.Hour // of an alarm or of trouble here that lasts
+	maxTold   = 64        // sentences remembered; then all may come again
+)
+
+// teller makes a nil function one that can be called.
+func teller(tell func(string)) func(string) {
+	if tell == nil {
+		return func(string) {}
+	}
+	return tell
+}
+
+// watchRelay tells what a relay's operator should know, until ctx ends. listed is
+// closed when the relay has come onto the list; nil: it was there before.
+func watchRelay(ctx context.Context, look func() control.Relay, listed <-chan struct{}, tell func(string)) {
+	w := watch{tell: tell, told: map[string]time.Time{}}
+	every := time.NewTicker(lookEvery)
+	defer every.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-listed:
+			listed = nil
+			tell("This relay is on the network's list now. Clients use it more and more as it grows older; chive status shows how it stands.")
+		case <-every.C:
+			w.relay(look())
+		}
+	}
+}
+
+// watchClient tells what a client's user should know beside its progress, until ctx
+// ends.
+func watchClient(ctx context.Context, look func() *control.Client, tell func(string)) {
+	w := watch{tell: tell, told: map[string]time.Time{}}
+	every := time.NewTicker(lookEvery)
+	defer every.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-every.C:
+			w.notes(look().Directory.Notes)
+		}
+	}
+}
+
+// watch remembers what was told.
+type watch struct {
+	tell func(string)
+	told map[string]time.Time // by code, when
+}
+
+func (w *watch) relay(r control.Relay) {
+	w.notes(r.Directory.Notes)
+	for _, trouble := range []struct{ code, text string }{{"clock", r.Clock}, {"store", r.Store}, {"keys", r.Keys}} {
+		w.lasting(trouble.code, trouble.text)
+	}
+	for _, report := range r.Reports {
+		if last, told := w.told[report.Text]; !told || report.Time.After(last) {
+			w.say(report.Text, report.Text, report.Time)
+		}
+	}
+}
+
+// notes tells alarms now and then, and once what is merely so. What the progress of a
+// client says as well is left to it.
+func (w *watch) notes(all []control.Note) {
+	for _, n := range all {
+		switch _, told := w.told[n.Code]; {
+		case n.Level == control.LevelInfo, n.Code == noteStale, n.Code == noteRefused:
+		case n.Level == control.LevelAlarm:
+			w.lasting(n.Code, n.Text)
+		case !told:
+			w.say(n.Code, n.Text, time.Now())
+		}
+	}
+}
+
+// lasting tells a sentence that was not told lately. An empty one says that all is well
+// again.
+func (w *watch) lasting(code, text string) {
+	last, told := w.told[code]
+	switch now := time.Now(); {
+	case text == "":
+		delete(w.told, code)
+	case !told || now.Sub(last) >= tellAgain:
+		w.say(code, text, now)
+	}
+}
+
+func (w *watch) say(code, text string, when time.Time) {
+	if len(w.told) >= maxTold {
+		clear(w.told)
+	}
+	w.told[code] = when
+	w.tell(text)
+}

@@ -1,0 +1,207 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
+package relay
+
+import (
+	"bytes"
+	"context"
+	"crypto/ed25519"
+	"crypto/rand"
+	"io"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"chive/directory"
+	"chive/directory/genesis"
+	"chive/directory/record"
+	"chive/directory/snapshot"
+	dirsync "chive/directory/sync"
+	"chive/link"
+)
+
+// asker is a directory stream from a client's side: requests one after another, and
+// what becomes of the answers.
+type asker struct {
+	requests io.Reader
+	hold     chan struct{} // if not nil: each write waits for it
+	busy     *atomic.Int64 // writers at once, and the most of them
+	most     *atomic.Int64
+
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+// got returns what was written.
+func (a *asker) got() []byte {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return bytes.Clone(a.buf.Bytes())
+}
+
+func (a *asker) Read(p []byte) (int, error) { return a.requests.Read(p) }
+
+func (a *asker) Write(p []byte) (int, error) {
+	if a.hold != nil {
+		n := a.busy.Add(1)
+		a.most.Store(max(a.most.Load(), n))
+		<-a.hold
+		a.busy.Add(-1)
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.buf.Write(p)
+}
+
+// syncRequest asks for everything.
+func syncRequest(t *testing.T) []byte {
+	t.Helper()
+	body, err := (&dirsync.Request{Code: dirsync.CodeSync}).Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return dirsync.Frame(body)
+}
+
+// isBusy reports an answer that is a refusal for want of time.
+func isBusy(got []byte) bool { return bytes.Equal(got, dirsync.Busy()) }
+
+// TestClientsShareWhatTheyMayHave: four requests at once, others wait for some seconds
+// and are told "busy", streams beyond sixteen at once; a mebibyte a second. Spec: B23 of
+// the threat model.
+func TestClientsShareWhatTheyMayHave(t *testing.T) {
+	inTown(t, func(t *testing.T, w *town) {
+		ration := newRation()
+		hold := make(chan struct{})
+		var busy, most atomic.Int64
+		var all []*asker
+		done := make(chan struct{}, 100)
+		serve := func(a *asker) {
+			all = append(all, a)
+			go func() {
+				w.relay.serveDirectory(t.Context(), a, ration)
+				done <- struct{}{}
+			}()
+			synctest.Wait()
+		}
+		for range maxAnswering {
+			serve(&asker{requests: bytes.NewReader(syncRequest(t)), hold: hold, busy: &busy, most: &most})
+		}
+		waits := &asker{requests: bytes.NewReader(syncRequest(t))}
+		serve(waits)
+		if busy.Load() != maxAnswering || len(waits.got()) != 0 {
+			t.Fatalf("%d are answered at once, the next has %d bytes", busy.Load(), len(waits.got()))
+		}
+		idle, idleEnd := io.Pipe()
+		for len(all) < maxDirectoryPerEnd {
+			serve(&asker{requests: idle})
+		}
+		crowded := &asker{requests: bytes.NewReader(append(syncRequest(t), syncRequest(t)...))}
+		serve(crowded)
+		if !isBusy(crowded.got()) {
+			t.Error("a stream too many is not told so, once")
+		}
+		pass(answerPatience)
+		if !isBusy(waits.got()) {
+			t.Error("who waits too long is not told")
+		}
+		close(hold)
+		_ = idleEnd.Close()
+		for range all {
+			<-done
+		}
+		if most.Load() != maxAnswering || len(ration.streams) != 0 || len(ration.turns) != 0 || w.relay.answering.Load() != 0 {
+			t.Errorf("%d at once; left over: %d streams, %d turns, %d bytes", most.Load(), len(ration.streams), len(ration.turns), w.relay.answering.Load())
+		}
+
+		// 8 MiB of answers take seconds.
+		one := &asker{requests: bytes.NewReader(syncRequest(t))}
+		serve(one)
+		<-done
+		n := 8<<20/len(one.got()) + 1
+		var many []byte
+		for range min(n, maxRequests) {
+			many = append(many, syncRequest(t)...)
+		}
+		began := time.Now()
+		size := 0
+		for range (n + maxRequests - 1) / maxRequests {
+			a := &asker{requests: bytes.NewReader(many)}
+			serve(a)
+			<-done
+			size += len(a.got())
+		}
+		if took, least := time.Since(began), time.Duration(size-answerBytes)*time.Second/answerBytes; took < least-time.Second {
+			t.Errorf("%d bytes took %v, want %v", size, took, least)
+		}
+	})
+}
+
+// TestAnswersOfAllClientsTogetherAreBounded in memory.
+func TestAnswersOfAllClientsTogetherAreBounded(t *testing.T) {
+	inTown(t, func(t *testing.T, w *town) {
+		w.relay.answering.Store(maxAnswerBytes)
+		a := &asker{requests: bytes.NewReader(syncRequest(t))}
+		w.relay.serveDirectory(t.Context(), a, newRation())
+		if !isBusy(a.got()) || w.relay.answering.Load() != maxAnswerBytes {
+			t.Errorf("answered; %d bytes are counted", w.relay.answering.Load())
+		}
+		w.relay.answering.Store(0)
+	})
+}
+
+// TestEvidenceFromAClientReachesAll: the machine checks it, spreads it, and votes on it.
+func TestEvidenceFromAClientReachesAll(t *testing.T) {
+	inCity(t, 4, genesis.Testnet(), func(t *testing.T, w *city) {
+		w.startAll()
+		w.atEnd(1)
+		liar := w.all[3]
+		nid := w.doc.NetworkID()
+		onion, err := liar.ring.Onion(time.Now())
+		if err != nil {
+			t.Fatal(err)
+		}
+		var signed [2][]byte
+		for i := range signed {
+			a := about(townAddr(3))
+			a.Nickname = []string{"one", "other"}[i]
+			now := time.Now().Truncate(time.Second)
+			d := a.describe(liar.identityKey(), directory.Publish{Seq: 1, Published: now, Expires: now.Add(time.Minute)}, &onion, liar.ring.VRFPublic(), nil)
+			if signed[i], err = record.SealDescriptor(d, nid, liar.identity, nil); err != nil {
+				t.Fatal(err)
+			}
+		}
+		e, err := record.NewEvidence(record.ClassDescriptor, liar.identity.Public().(ed25519.PublicKey), signed[0], signed[1])
+		if err != nil {
+			t.Fatal(err)
+		}
+		host := w.net.Host(netip.AddrFrom4([4]byte{13, 0, 0, 1}))
+		l, err := link.Dial(context.Background(), host, townAddr(0), link.Config{NetworkID: nid, Rand: rand.Reader})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close()
+		st, err := l.Open(link.StreamDirectory)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := dirsync.SendEvidence(st, e); err != nil {
+			t.Fatal(err)
+		}
+		pass(2 * time.Second)
+		for _, c := range w.all {
+			reports := c.Status().Directory.Reports
+			if len(reports) != 1 || reports[0].What != reportWords[directory.ReportEvidence] || reports[0].Relay != liar.RID() || reports[0].Count != 1 {
+				t.Errorf("relay %d reports %v", c.n, reports)
+			}
+		}
+		w.atEnd(4)
+		w.agree(w.all...)
+		if r, _ := w.all[0].View().Table().Relay(liar.RID()); r.Flags&snapshot.FlagProbation == 0 {
+			t.Error("it is not on probation")
+		}
+	})
+}

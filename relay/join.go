@@ -1,0 +1,243 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
+package relay
+
+import (
+	"context"
+	"errors"
+	"io"
+	"math/rand/v2"
+	"net/netip"
+	"sync/atomic"
+	"time"
+
+	"chive/directory"
+	"chive/directory/record"
+	"chive/directory/snapshot"
+	dirsync "chive/directory/sync"
+	"chive/link"
+)
+
+// Limits of a relay that is a client of the directory.
+const (
+	sourcesPerRound = 6                // relays asked one after another
+	adoptAfter      = 3                // sources, in as many groups, that must say the same
+	fetchTimeout    = 2 * time.Minute  // of one source
+	firstRetry      = time.Second      // after a round without any answer, then twice as long
+	lastRetry       = 10 * time.Minute // and at most an epoch
+	maxForgers      = 256              // sources that are not asked again
+)
+
+// awayness says whether the relay is to be a client: it is not on the list that it
+// knows, or far behind.
+type awayness struct {
+	now  atomic.Bool
+	wake chan struct{}
+}
+
+// set is the loop's.
+func (a *awayness) set(away bool) {
+	if a.now.Swap(away) == away || !away {
+		return
+	}
+	select {
+	case a.wake <- struct{}{}:
+	default:
+	}
+}
+
+// joiner fetches the agreed table as clients do while the relay is away, and shows it to
+// the machine, which then knows whom to call. One goroutine.
+// Spec: directory §8, §10 (relay joins or wakes).
+type joiner struct {
+	d       *replica
+	f       *dirsync.Follower
+	rand    *rand.Rand
+	forgers map[record.RID]bool
+	trouble atomic.Pointer[string] // in words; nil: none
+}
+
+// newJoiner goes on from what was stored. Error: the store's.
+func newJoiner(d *replica) (*joiner, error) {
+	saved, err := get(d.r.store, viewBucket, clientKey)
+	if err != nil {
+		return nil, err
+	}
+	var seed [32]byte
+	if _, err := io.ReadFull(d.r.cfg.Rand, seed[:]); err != nil {
+		return nil, err
+	}
+	j := &joiner{d: d, rand: rand.New(rand.NewChaCha8(seed)), forgers: map[record.RID]bool{}}
+	if saved != nil {
+		// What cannot be read is fetched again, from the document on.
+		j.f, _ = dirsync.LoadFollower(d.r.genesis, d.r.cfg.Verifier, saved)
+	}
+	if j.f == nil {
+		j.f = dirsync.NewFollower(d.r.genesis, d.r.cfg.Verifier)
+	}
+	return j, nil
+}
+
+// run asks for the table again and again while the relay is away.
+func (j *joiner) run() {
+	t := time.NewTimer(0)
+	defer t.Stop()
+	half := j.d.r.genesis.Params.EpochLen / 2
+	retry := firstRetry
+	if j.f.Snapshot().Epoch() > 0 { // fetched before a restart
+		j.d.send(input{event: directory.Seen{Snapshot: j.f.Snapshot()}})
+	}
+	for {
+		select {
+		case <-j.d.ctx.Done():
+			return
+		case <-j.d.away.wake:
+		case <-t.C:
+		}
+		if !j.d.away.now.Load() {
+			continue // wake tells when it is
+		}
+		if j.round() {
+			retry = firstRetry
+			t.Reset(half)
+			continue
+		}
+		t.Reset(min(retry, lastRetry, 2*half))
+		retry *= 2
+	}
+}
+
+// source is a relay that is asked.
+type source struct {
+	rid   record.RID
+	group uint16
+	addrs []netip.AddrPort
+}
+
+// round asks relays until one gives a table that is fresh, and reports whether any
+// has answered.
+func (j *joiner) round() (answered bool) {
+	tried := map[record.RID]bool{}
+	unproven := map[uint16]bool{}
+	said := 0
+	var last error
+	for range sourcesPerRound {
+		s, groups, ok := j.choose(tried)
+		if !ok {
+			break
+		}
+		tried[s.rid] = true
+		result, err := j.fetch(s)
+		if err != nil {
+			last = err
+			j.failed(s, err)
+			continue
+		}
+		answered = true
+		switch result {
+		case dirsync.Newer:
+			j.took()
+		case dirsync.Unproven:
+			said++
+			unproven[s.group] = true
+			if len(unproven) >= min(adoptAfter, groups) && said >= min(adoptAfter, j.d.r.View().Table().Len()) && j.f.Adopt() {
+				j.took()
+			}
+		}
+		if dirsync.ServedFresh(j.d.r.genesis.Params, j.f.Snapshot().Epoch(), j.d.r.genesis.EpochAt(j.d.r.wall())) {
+			break
+		}
+	}
+	j.say(answered, last)
+	return answered
+}
+
+// took keeps a newer snapshot and shows it to the machine.
+func (j *joiner) took() {
+	j.d.send(input{client: j.f.Encode()})
+	j.d.send(input{event: directory.Seen{Snapshot: j.f.Snapshot()}})
+}
+
+// choose draws a running relay that was not asked yet, of the newest table. groups is in
+// how many they are.
+func (j *joiner) choose(tried map[record.RID]bool) (s source, groups int, ok bool) {
+	table := j.d.r.View().Table()
+	var all []source
+	seen := map[uint16]bool{}
+	for i := range table.Len() {
+		r := table.At(i)
+		if r.RID == j.d.r.rid || r.Flags&snapshot.FlagRunning == 0 {
+			continue
+		}
+		seen[r.Leaf.Group] = true
+		if !tried[r.RID] && !j.forgers[r.RID] {
+			all = append(all, source{rid: r.RID, group: r.Leaf.Group})
+		}
+	}
+	if len(all) == 0 {
+		return source{}, 0, false
+	}
+	s = all[j.rand.IntN(len(all))]
+	s.addrs = addressesOf(table, s.rid)
+	return s, len(seen), true
+}
+
+// fetch asks one relay over a directory stream.
+func (j *joiner) fetch(s source) (dirsync.Result, error) {
+	st, err := j.d.openStream(s.rid, s.addrs, link.StreamDirectory)
+	if err != nil {
+		return 0, err
+	}
+	defer st.Close()
+	ctx, cancel := context.WithTimeout(j.d.ctx, fetchTimeout)
+	defer cancel()
+	stop := context.AfterFunc(ctx, func() { st.Close() })
+	defer stop()
+	return j.f.Fetch(st, j.d.r.wall, nil)
+}
+
+// failed draws the consequences of what a source has done.
+func (j *joiner) failed(s source, err error) {
+	if errors.Is(err, dirsync.ErrForged) {
+		if len(j.forgers) >= maxForgers {
+			clear(j.forgers)
+		}
+		j.forgers[s.rid] = true
+	}
+	if errors.Is(err, dirsync.ErrSplit) || errors.Is(err, dirsync.ErrIllegal) {
+		j.d.send(input{client: j.f.Encode()})
+		for _, e := range j.f.Evidence() {
+			if data, err := e.Encode(); err == nil {
+				j.d.send(input{event: directory.Evidence{Data: data}})
+			}
+		}
+	}
+}
+
+// Troubles of a relay that is a client of the directory, in words.
+var (
+	troubleSilent = "no relay of the newest list that it knows answers; check that this machine reaches the network"
+	troubleAhead  = "the network's list lies ahead of this machine's clock; set the clock"
+	troubleOld    = "what it knows of the network is too old to go on from; a newer release or genesis file is needed"
+	troubleForged = "relays answer with lists that do not hold; check the genesis file"
+	troubleOrphan = "the network's list does not follow from the one that this relay holds: there are two histories"
+)
+
+// say notes what stands in the way.
+func (j *joiner) say(answered bool, last error) {
+	var words *string
+	switch {
+	case errors.Is(last, dirsync.ErrAhead):
+		words = &troubleAhead
+	case errors.Is(last, dirsync.ErrOrphan):
+		words = &troubleOrphan
+	case answered:
+	case errors.Is(last, dirsync.ErrTooOld) || j.f.TooOld(j.d.r.wall()):
+		words = &troubleOld
+	case errors.Is(last, dirsync.ErrForged):
+		words = &troubleForged
+	default:
+		words = &troubleSilent
+	}
+	j.trouble.Store(words)
+}

@@ -1,0 +1,241 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
+package relay
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"chive/directory"
+	"chive/directory/committee"
+	"chive/directory/genesis"
+	"chive/directory/record"
+	"chive/directory/snapshot"
+	"chive/directory/transition"
+	"chive/directory/vote"
+	"chive/internal/redact"
+)
+
+// Below these a network is young: its committee is whoever happens to be there.
+// Spec: directory §6 (young).
+const (
+	youngRelays = 300
+	youngGroups = 60
+)
+
+// farBehind is how many epochs a relay may be behind and still catch up by itself.
+// Spec: directory §10.
+const farBehind = 4
+
+// maxReports bounds the reports that are kept; the oldest goes.
+const maxReports = 32
+
+// DirectoryStatus is how a relay stands in the directory.
+type DirectoryStatus struct {
+	Head, Current    uint64 // epochs: of the newest final snapshot, and of the clock
+	Listed, Running  bool   // in the newest table
+	Age              int    // days of service
+	Relays           int    // in the table
+	Eligible, Groups int    // who may sit on a committee, and in how many groups
+	Committee        CommitteeStatus
+	Young            bool // few may sit on the committee: rely on it for nothing
+	Unmeasured       bool // nobody measures what relays declare
+	Stalled          bool // no final snapshot for some epochs
+	Forked           bool // another history with certificates was seen
+	Neighbours       int
+	Introduced       int    // relays that introduce this one, of three
+	Joining          string // how far it is, in words; empty: it is listed
+	Clock            string // what is wrong, in words; empty: nothing known
+	Store            string // same
+	Keys             string // same
+	Reports          []Report
+	Gossip           GossipStatus
+}
+
+// CommitteeStatus is the committee of the current epoch, as far as it is known.
+type CommitteeStatus struct {
+	K, M, Q int    // seats; votes that change something; signatures that make final
+	Seat    bool   // this relay has one
+	Reason  string // why it takes no part, in words; empty: it does
+}
+
+// Report is something that an operator should know.
+type Report struct {
+	What  string     // in words
+	Relay record.RID // whom it is about; zero: nobody
+	Last  time.Time
+	Count int
+}
+
+// GossipStatus are totals since the start, frames' lengths included.
+type GossipStatus struct {
+	Streams                 int // now
+	MessagesIn, MessagesOut uint64
+	BytesIn, BytesOut       uint64
+	ClosedFull              uint64 // streams whose peer did not read
+}
+
+// facts is what follows from a state.
+type facts struct{ eligible, groups int }
+
+func factsOf(p genesis.Params, s *transition.State) facts {
+	var f facts
+	groups := map[uint16]bool{}
+	for i := range s.Snapshot().Table().Len() {
+		if s.Eligible(p, i) {
+			f.eligible++
+			groups[s.Snapshot().Table().At(i).Leaf.Group] = true
+		}
+	}
+	f.groups = len(groups)
+	return f
+}
+
+// tell shows the state of things to Status, and to the joiner whether there is work.
+func (d *replica) tell(now time.Time) {
+	v := d.machine.Status()
+	_, peers := d.machine.Gossip()
+	newest := d.machine.Newest()
+	s := &DirectoryStatus{
+		Head: newest.Epoch(), Current: d.r.genesis.EpochAt(now), Relays: newest.Table().Len(),
+		Eligible: d.facts.eligible, Groups: d.facts.groups,
+		Young:      d.facts.eligible < youngRelays || d.facts.groups < youngGroups,
+		Unmeasured: true, Stalled: v.Stalled, Forked: v.Forked, Neighbours: len(peers),
+		Clock: d.clockWords(), Store: d.memory.words(), Reports: d.reports,
+	}
+	s.Gossip.Streams = len(d.streams)
+	if r, listed := newest.Table().Relay(d.r.rid); listed {
+		s.Listed, s.Running = true, r.Flags&snapshot.FlagRunning != 0
+		s.Age = max(0, newest.Day()-int(r.BirthDay))
+	}
+	if v.Seats == 0 { // in the epoch of genesis nobody votes
+		v.Seats, v.Seat = d.nextSeats(s.Current + 1)
+	}
+	if v.Seats > 0 {
+		s.Committee = CommitteeStatus{K: v.Seats, M: committee.Matching(v.Seats), Q: committee.Quorum(v.Seats), Seat: v.Seat}
+	}
+	s.Committee.Reason = reasonWords[v.Reason]
+	if v.Reason == vote.Done && s.Clock != "" {
+		s.Committee.Reason = reasonWords[vote.ClockOff] // others did it
+	}
+	if d.keeper.failed.Load() {
+		s.Keys = "a key cannot be read, written or erased; it is tried again"
+	}
+	if !s.Listed {
+		j := d.machine.Joining()
+		s.Introduced, s.Joining = j.Accepted, joiningWords(j)
+		if t := d.joiner.trouble.Load(); t != nil {
+			s.Joining = *t
+		}
+	}
+	d.r.directory.Store(s)
+	d.away.set(!s.Listed || s.Current > v.Epoch+farBehind)
+}
+
+// nextSeats returns how many seats a later epoch's committee has, and whether one of
+// them is ours, as far as the newest state tells.
+func (d *replica) nextSeats(epoch uint64) (seats int, ours bool) {
+	l := d.machine.Head().State.Owner(d.r.genesis.Params, epoch)
+	if l == nil {
+		return 0, false
+	}
+	return len(l.Seats), slices.ContainsFunc(l.Seats, func(s committee.Seat) bool { return s.RID == d.r.rid })
+}
+
+// reasonWords say why a member takes no part.
+var reasonWords = map[vote.Reason]string{
+	vote.NoSeat:      "it has no seat in this epoch's committee",
+	vote.MemoryLost:  "it has lost what it promised, and waits until the committee's term is over",
+	vote.ClockOff:    "its clock is off",
+	vote.NoNeighbour: "it has no neighbours",
+	vote.Behind:      "its list is behind the network's",
+	vote.Done:        "", // it did
+}
+
+func joiningWords(j directory.Joining) string {
+	switch {
+	case j.Accepted > 0:
+		return fmt.Sprintf("%d of 3 relays introduce it; it waits for a place on the list", j.Accepted)
+	case j.Asked > 0:
+		return "it has asked relays to introduce it; they dial its addresses now"
+	case j.Solving:
+		return "it does the work that newcomers have to do: minutes of a processor"
+	case !j.Offered:
+		return "its descriptor is being made"
+	}
+	return "it looks for relays that may introduce it"
+}
+
+// clockWords says by how much the clock is off. One whose neighbours cannot be asked is
+// not known to be.
+func (d *replica) clockWords() string {
+	ahead, n := d.machine.Clock()
+	limit := d.r.genesis.Params.ClockMember
+	switch {
+	case n == 0 || ahead <= limit && ahead >= -limit:
+		return ""
+	case ahead > 0:
+		return fmt.Sprintf("this machine's clock is %v behind that of its neighbours; set it", ahead.Round(time.Millisecond))
+	}
+	return fmt.Sprintf("this machine's clock is %v ahead of that of its neighbours; set it", (-ahead).Round(time.Millisecond))
+}
+
+// words says why the store fails.
+func (m *memory) words() string {
+	if m.retry.IsZero() {
+		return ""
+	}
+	why := "it cannot be written (" + m.failed.String() + ")"
+	switch m.failed {
+	case redact.DiskFull:
+		why = "the disk is full"
+	case redact.ReadOnly:
+		why = "the disk is read-only"
+	case redact.DiskFault:
+		why = "the disk is faulty"
+	case redact.NotPermitted:
+		why = "the file may not be written"
+	}
+	return "the directory's memory is not kept: " + why + ". The relay takes no part in the committee until it is; traffic goes on"
+}
+
+// reportWords say what a report is about.
+var reportWords = map[directory.Matter]string{
+	directory.ReportForked:        "there is another history of the relay list with certificates; this relay keeps its own",
+	directory.ReportIllegal:       "a committee has signed a relay list that breaks the rules; it is refused",
+	directory.ReportEvidence:      "there is proof that a relay has signed two things that exclude each other",
+	directory.ReportClosed:        "a relay has broken the protocol and is shut out for an hour",
+	directory.ReportBadState:      "a relay has sent a state that does not hold",
+	directory.ReportOtherSelf:     "somebody else publishes descriptors under this relay's identity: its key has two users",
+	directory.ReportBadDescriptor: "this relay's own descriptor is refused",
+	directory.ReportRefused:       "a relay refuses to introduce this one: its request does not hold",
+}
+
+// report keeps what an operator should know. Only what no single peer can cause is
+// logged.
+func (d *replica) report(e directory.Report) {
+	now, _ := d.clock.now()
+	all := slices.Clone(d.reports) // Status shows the old one
+	what := reportWords[e.What]
+	i := slices.IndexFunc(all, func(r Report) bool { return r.What == what && r.Relay == e.RID })
+	one := Report{What: what, Relay: e.RID}
+	if i >= 0 {
+		one = all[i]
+		all = slices.Delete(all, i, i+1)
+	}
+	one.Last, one.Count = now, one.Count+1
+	all = append(all, one)
+	d.reports = all[max(0, len(all)-maxReports):]
+	log := d.r.cfg.Log.Error().EmbedObject(redact.RoleRelay)
+	switch e.What {
+	case directory.ReportForked:
+		log.EmbedObject(redact.Event("forked")).Msg("two histories of the relay list have certificates; see the relay's status")
+	case directory.ReportIllegal:
+		log.EmbedObject(redact.Event("illegal")).Msg("a committee has signed a relay list that breaks the rules; see the relay's status")
+	case directory.ReportOtherSelf:
+		log.EmbedObject(redact.Event("other_self")).Msg("another process publishes under this relay's identity; stop one of the two")
+	case directory.ReportBadDescriptor:
+		log.EmbedObject(redact.Event("bad_descriptor")).Msg("the relay's own descriptor is refused; check its configuration")
+	}
+}

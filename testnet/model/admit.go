@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
+package model
+
+import (
+	"time"
+
+	"chive/directory"
+	"chive/directory/record"
+	"chive/directory/sybil"
+)
+
+// admit does what is asked for on the way into a table.
+func (n *node) admit(e directory.Effect) {
+	w := n.w
+	switch e := e.(type) {
+	case directory.CheckWork:
+		n.later(20*time.Millisecond, func() {
+			n.step(directory.WorkChecked{Digest: e.Digest, Bits: e.Challenge.Bits(&e.Work)})
+		})
+	case directory.Solve:
+		// The work itself takes no virtual time beyond this.
+		work, ok := sybil.NewSolver(e.Challenge, uint64(n.n)<<32).Step(1 << 16)
+		if ok {
+			n.later(time.Second, func() { n.step(directory.Solved{Work: work}) })
+		}
+	case directory.SignEntry:
+		data, err := record.SealEntry(e.Entry, w.nid, n.identity, nil)
+		must(err)
+		n.later(time.Millisecond, func() { n.step(directory.EntrySigned{RID: e.Entry.Candidate, Data: data}) })
+	}
+}
+
+// joins starts a newcomer whose role, as a client of some relay, knows the snapshot
+// before that one's newest.
+func (n *node) joins() {
+	n.start()
+	n.step(directory.Join{})
+	n.looks()
+}
+
+func (n *node) looks() {
+	w := n.w
+	var older *directory.View
+	if from := w.nodes[below(n.net, w.relays)]; from.up && from.head.State != nil {
+		if s := w.check.states[from.head.State.Snapshot().Header().Parent]; s != nil {
+			older = &directory.View{State: s}
+		}
+	}
+	if older != nil {
+		n.step(directory.Seen{Snapshot: older.State.Snapshot()})
+	}
+	n.later(w.doc.Params.ClientFetch/4, n.looks)
+}

@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
+package model
+
+import (
+	"context"
+
+	"chive/testnet/scenario"
+)
+
+// Scenarios returns the experiments of this package.
+func Scenarios() []scenario.Scenario {
+	var out []scenario.Scenario
+	for _, e := range experiments() {
+		out = append(out, e.scenario())
+	}
+	return out
+}
+
+func experiments() []experiment {
+	return []experiment{
+		{"spread", "G1", "how fast records reach everybody while 33 % of the relays announce everything and deliver nothing",
+			1000, 30, upTo(10), bySize(spreadRelays, spreadCrowd)},
+		{"cost", "G2", "bytes, copies, processor time and memory of an hour of an honest network",
+			1000, 30, upTo(3), bySize(costRelays, costCrowd)},
+		{"memory", "G2", "what one machine of a large network holds in memory",
+			10000, 200, upTo(1), memoryRelay},
+		{"partition", "G1", "a network in two halves for 30 minutes, across the start of an epoch, and how it heals",
+			1000, 40, upTo(3), partitionRelays},
+		{"halves", "", "a small network in two halves for 1, 4 and 12 hours",
+			60, 20, upTo(3), longPartitions},
+		{"lies", "", "a third of the relays lie to gossip, in five ways alone and mixed",
+			100, 30, upTo(3), allLies},
+		{"flood", "", "five times as many newcomers as relays ask to join at once",
+			30, 10, upTo(3), floodRelays},
+		{"churn", "", "5 % of the relays an hour leave without a word and return, outages of a third of the members, wrong clocks",
+			60, 20, upTo(3), churnRelays},
+		{"kills", "", "relays are killed around what they store and go on from it",
+			10, 5, upTo(10), killRelays},
+		{"equivocate", "", "members withhold, delay and say two things, alone and mixed, up to 40 % of them",
+			16, 10, upTo(3), equivocators},
+	}
+}
+
+// bySize runs full machines while they fit, and gossip machines alone beyond.
+func bySize(full, crowd func(ctx context.Context, t task) (*outcome, error)) func(ctx context.Context, t task) (*outcome, error) {
+	return func(ctx context.Context, t task) (*outcome, error) {
+		if t.relays > maxFull {
+			return crowd(ctx, t)
+		}
+		return full(ctx, t)
+	}
+}
