@@ -97,13 +97,34 @@ func public(seed [32]byte) [32]byte {
 	return [32]byte(ed25519.NewKeyFromSeed(seed[:]).Public().(ed25519.PublicKey))
 }
 
+// Sizes up to which a testnet in one process has the preset's parameters. Members of a
+// committee ask in each epoch whether relays that they have no link to can be reached,
+// which takes some 4 ms of a core each: more of them need more time, or fewer members.
+const (
+	presetSeats  = 20 // relays: all of them sit on the committee
+	presetEpochs = 40 // relays, for each 10 s of an epoch
+	fewSeats     = 13 // members of the committee of a larger network
+)
+
+// Params returns the parameters of a testnet of so many relays in one process: the
+// preset's, but for a smaller committee and longer epochs where there are many.
+func Params(relays int) genesis.Params {
+	p := genesis.Testnet()
+	if relays > presetSeats {
+		p.CommitteeMax = fewSeats
+	}
+	p.EpochLen *= time.Duration(max(1, (relays+presetEpochs-1)/presetEpochs))
+	return p
+}
+
 // found makes the network's genesis document, signed by all.
 func found(plans []*planned) (*genesis.Document, error) {
 	founders := make([]*record.Founder, len(plans))
 	for i, p := range plans {
 		founders[i] = p.founder
 	}
-	doc, err := genesis.New("testnet", founders, true, time.Now())
+	params := Params(len(founders))
+	doc, err := genesis.Plan{Name: "testnet", Testnet: true, Time: time.Now(), Params: &params, Founders: founders}.Document()
 	if err != nil {
 		return nil, err
 	}

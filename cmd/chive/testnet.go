@@ -324,6 +324,10 @@ func (a *app) testnetReady(o testnetOptions, net *testnet.Network, socks []strin
 			fmt.Fprintln(w, t.Command)
 		}
 	})
+	if p, preset := net.Genesis.Params, testnet.Params(0); p.EpochLen != preset.EpochLen || p.CommitteeMax != preset.CommitteeMax {
+		a.note("So that one machine keeps up with %d relays, an epoch lasts %v here and not %v, and a committee has %d members at most.",
+			len(net.Relays), p.EpochLen, preset.EpochLen, p.CommitteeMax)
+	}
 	if genesis != "" {
 		a.note("The genesis document is in %s.", genesis)
 	}
