@@ -53,7 +53,8 @@ type Answer struct {
 	N uint32
 	// HEADER: an encoded header; empty: the epoch was skipped.
 	Header []byte
-	// PROOF: digest of the ancestor asked for, and its path.
+	// PROOF: digest of the ancestor asked for, and its path. SYNC: the path of the
+	// header that the client named, if it is no parent; none: not known here.
 	Digest [32]byte
 	Path   [][32]byte
 }
@@ -67,6 +68,7 @@ type wireSyncAnswer struct {
 	Dict        []byte
 	Roots       []byte // 32 bytes each
 	Tiles       [][]byte
+	Path        []byte // 32 bytes each
 }
 
 type wireTileAnswer struct {
@@ -88,7 +90,7 @@ func (a *Answer) Encode() ([]byte, error) {
 	case CodeSync:
 		b, err := strictcbor.Marshal(wireSyncAnswer{
 			Working: a.Working, Certificate: a.Certificate, Steps: a.Steps, Diff: a.Diff, Dict: a.Dict,
-			Roots: joinHashes(a.TileRoots), Tiles: a.Tiles,
+			Roots: joinHashes(a.TileRoots), Tiles: a.Tiles, Path: joinHashes(a.Path),
 		})
 		if err != nil || len(b) > MaxContentSize {
 			return nil, ErrAnswer
@@ -137,10 +139,10 @@ func (a *Answer) inBounds() bool {
 func (a *Answer) syncInBounds(within func(b []byte, least, most int) bool) bool {
 	if a.Working >= workings || (a.Working == WorkingOther) != (len(a.Certificate) > 0) || len(a.Certificate) > vote.MaxCertificateSize ||
 		len(a.Steps) > vote.MaxStepCount || len(a.TileRoots) > maxTiles || len(a.Tiles) > len(a.TileRoots) ||
-		(len(a.Diff) > 0 && len(a.TileRoots) > 0) {
+		(len(a.Diff) > 0 && len(a.TileRoots) > 0) || len(a.Path) > maxPath {
 		return false
 	}
-	if a.Working != WorkingOther && (len(a.Steps) > 0 || len(a.Diff) > 0 || len(a.Dict) > 0 || len(a.TileRoots) > 0) {
+	if a.Working != WorkingOther && (len(a.Steps) > 0 || len(a.Diff) > 0 || len(a.Dict) > 0 || len(a.TileRoots) > 0 || len(a.Path) > 0) {
 		return false
 	}
 	for _, s := range a.Steps {
@@ -207,11 +209,12 @@ func DecodeAnswer(body []byte, asked *Request) (*Answer, error) {
 
 func (a *Answer) decodeSync(content []byte) bool {
 	var w wireSyncAnswer
-	if _, err := strictcbor.Unmarshal(content, MaxContentSize, &w); err != nil || len(w.Roots)%32 != 0 || len(w.Roots)/32 > maxTiles {
+	if _, err := strictcbor.Unmarshal(content, MaxContentSize, &w); err != nil || len(w.Roots)%32 != 0 || len(w.Roots)/32 > maxTiles ||
+		len(w.Path)%32 != 0 || len(w.Path)/32 > maxPath {
 		return false
 	}
 	a.Working, a.Certificate, a.Steps, a.Diff, a.Dict = w.Working, w.Certificate, w.Steps, w.Diff, w.Dict
-	a.TileRoots, a.Tiles = splitHashes(w.Roots), w.Tiles
+	a.TileRoots, a.Tiles, a.Path = splitHashes(w.Roots), w.Tiles, splitHashes(w.Path)
 	return true
 }
 

@@ -161,7 +161,7 @@ func (f *Follower) follow(at *vote.Anchor, steps []*vote.Step, cert *vote.Certif
 
 // load fetches the table of a certificate that holds, and takes it.
 func (f *Follower) load(rw io.ReadWriter, a *Answer, c *candidate, progress func(done, total int)) (Result, error) {
-	proven, replaced, err := f.prove(rw, c.cert)
+	proven, replaced, err := f.prove(rw, a, c.cert)
 	if err != nil {
 		return Unchanged, err
 	}
@@ -193,13 +193,19 @@ func (f *Follower) load(rw io.ReadWriter, a *Answer, c *candidate, progress func
 // sibling that does: then its parent precedes it. proven is false where the source does
 // not reach back so far. Errors: ErrOrphan, ErrForged, ErrBusy, and rw's.
 // Spec: directory §8 (READY), protocol §7 (SYNC-8).
-func (f *Follower) prove(rw io.ReadWriter, cert *vote.Certificate) (proven, replaced bool, err error) {
+func (f *Follower) prove(rw io.ReadWriter, a *Answer, cert *vote.Certificate) (proven, replaced bool, err error) {
 	h, ours := cert.Header, f.snap.Header()
 	if f.cert == nil || h.Parent == f.cert.HeaderDigest() {
 		return true, false, nil // every history begins with snapshot 0
 	}
 	if h.HistorySize <= ours.HistorySize {
 		return false, false, ErrOrphan
+	}
+	if len(a.Path) > 0 {
+		if !snapshot.InHistory(f.cert.HeaderDigest(), ours.HistorySize, h.HistorySize, h.HistoryRoot, a.Path) {
+			return false, false, ErrForged
+		}
+		return true, false, nil
 	}
 	digest, known, err := f.ancestor(rw, cert, ours.HistorySize)
 	if err != nil || !known || digest == f.cert.HeaderDigest() {

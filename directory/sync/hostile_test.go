@@ -367,19 +367,39 @@ func TestUnproven(t *testing.T) {
 	if r, err := l.fetch(f, src); r != Newer || err != nil || f.Snapshot().Epoch() != 6 {
 		t.Errorf("proven: %v, %v", r, err)
 	}
-	if !slices.Equal(src.asked, []Code{CodeSync, CodeProof}) || src.got > 2*PadSize {
+	if !slices.Equal(src.asked, []Code{CodeSync}) || src.got > PadSize { // the path is in the answer
 		t.Errorf("asked %v, %d bytes", src.asked, src.got)
 	}
 	for range 4 {
 		l.grow(l.renew(2))
 	}
+	again = *f
+	if _, err := l.fetch(&again, lying(l.server(), l.clock(), CodeSync, func(_ *Request, a *Answer) { a.Path[0][0] ^= 1 })); !errors.Is(err, ErrForged) {
+		t.Errorf("another path with the certificate: %v", err)
+	}
+	// A source that leaves the path out of its answer is asked for it.
 	for name, change := range map[string]func(*Request, *Answer){
+		"honest":         nil,
 		"no path":        func(_ *Request, a *Answer) { a.Path = nil },
 		"another path":   func(_ *Request, a *Answer) { a.Path[0][0] ^= 1 },
 		"another header": func(_ *Request, a *Answer) { a.Digest[0] ^= 1 },
 	} {
 		again := *f
-		if _, err := l.fetch(&again, lying(l.server(), l.clock(), CodeProof, change)); !errors.Is(err, ErrForged) {
+		src := lying(l.server(), l.clock(), CodeProof, func(q *Request, a *Answer) {
+			if change != nil {
+				change(q, a)
+			}
+		})
+		without := lying(l.server(), l.clock(), CodeSync, func(_ *Request, a *Answer) { a.Path = nil })
+		proof := src.answer
+		src.answer = func(body []byte) []byte {
+			if q, err := DecodeRequest(body); err == nil && q.Code == CodeSync {
+				return without.answer(body)
+			}
+			return proof(body)
+		}
+		_, err := l.fetch(&again, src)
+		if change == nil && err != nil || change != nil && !errors.Is(err, ErrForged) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

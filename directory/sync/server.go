@@ -260,7 +260,8 @@ func (s *Server) sync(now time.Time, q *Request) *Answer {
 		return a
 	}
 	a.Working, a.Certificate = WorkingOther, w.cert
-	size := 64 + len(a.Certificate)
+	a.Path = s.pathTo(q.HeaderDigest, w)
+	size := 64 + len(a.Certificate) + 32*len(a.Path)
 	for _, step := range s.hand.steps(s, q, w) {
 		a.Steps = append(a.Steps, step)
 		size += 5 + len(step)
@@ -290,6 +291,20 @@ func (s *Server) sync(now time.Time, q *Request) *Answer {
 		a.Tiles = append(a.Tiles, tile)
 	}
 	return a
+}
+
+// pathTo returns the path of a header that a client names in the history of the working
+// snapshot; none for its parent, which needs none, and for one that is not known.
+func (s *Server) pathTo(digest *[32]byte, w *held) [][32]byte {
+	if digest == nil || *digest == w.snap.Header().Parent {
+		return nil
+	}
+	number, ok := s.past.number(*digest)
+	if !ok || number >= w.number() {
+		return nil
+	}
+	path, _ := s.past.path(number, w.number())
+	return path
 }
 
 // served returns a table whose tiles are served.
