@@ -115,7 +115,7 @@ func saveKey(path string, k *secretKey) error {
 		return err
 	}
 	defer clear(data)
-	if err := store.WriteFile(path, data); err != nil {
+	if err := store.Replace(path, data); err != nil {
 		return fileFault(path, "key file", err)
 	}
 	return nil

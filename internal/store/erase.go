@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 )
 
 // ErasedSuffix marks a file that is being erased. One that a kill left behind is
@@ -40,6 +41,32 @@ func Erase(path string) error {
 	return Remove(gone)
 }
 
+// Replace writes a file that holds a secret anew, as WriteFile does, and overwrites
+// what was there before with zeros: else the old bytes would lie on the disk, without a
+// name, when the new ones are erased one day. On Windows, where no file that is open can
+// be replaced, they do. Errors: WriteFile's.
+//
+// Spec: security KEY-3.
+func Replace(path string, data []byte) error {
+	var old *os.File
+	if runtime.GOOS != "windows" {
+		info, err := os.Lstat(path)
+		if err == nil && info.Mode().IsRegular() {
+			if old, err = os.OpenFile(path, os.O_WRONLY, 0); err != nil {
+				return &hiddenError{ErrWrite, err}
+			}
+			defer old.Close()
+		}
+	}
+	if err := WriteFile(path, data); err != nil || old == nil {
+		return err
+	}
+	if err := zero(old); err != nil {
+		return &hiddenError{ErrWrite, err}
+	}
+	return nil
+}
+
 // overwrite fills a regular file with zeros and syncs it.
 func overwrite(path string) error {
 	info, err := os.Lstat(path)
@@ -50,15 +77,25 @@ func overwrite(path string) error {
 	if err != nil {
 		return err
 	}
+	err = zero(file)
+	if closeErr := file.Close(); err == nil {
+		err = closeErr
+	}
+	return err
+}
+
+// zero fills an open file with zeros and syncs it.
+func zero(file *os.File) error {
+	info, err := file.Stat()
+	if err != nil {
+		return err
+	}
 	zeros := make([]byte, min(info.Size(), MaxKeySize))
 	for left := info.Size(); left > 0 && err == nil; left -= int64(len(zeros)) {
 		_, err = file.Write(zeros[:min(left, int64(len(zeros)))])
 	}
 	if err == nil {
 		err = file.Sync()
-	}
-	if closeErr := file.Close(); err == nil {
-		err = closeErr
 	}
 	return err
 }

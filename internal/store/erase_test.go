@@ -5,9 +5,11 @@ package store
 import (
 	"bytes"
 	"errors"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"testing"
 )
 
@@ -54,5 +56,32 @@ func TestEraseGoesOnAfterAKill(t *testing.T) {
 	}
 	if err := Erase(filepath.Join(path, "below", string([]byte{0}))); !errors.Is(err, ErrWrite) {
 		t.Errorf("a name that cannot be: %v", err)
+	}
+}
+
+// TestReplacedSecretsAreOverwritten keeps the old file open, as a disk would: behind the
+// new one nothing of the old secret is left.
+func TestReplacedSecretsAreOverwritten(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("no open file can be replaced there")
+	}
+	path := filepath.Join(t.TempDir(), "key")
+	if err := Replace(path, []byte("first secret")); err != nil {
+		t.Fatal(err)
+	}
+	old, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer old.Close()
+	if err := Replace(path, []byte("other secret")); err != nil {
+		t.Fatal(err)
+	}
+	left, err := io.ReadAll(old)
+	if err != nil || !bytes.Equal(left, make([]byte, len("first secret"))) {
+		t.Errorf("behind the new file: %q, %v", left, err)
+	}
+	if now, err := os.ReadFile(path); err != nil || string(now) != "other secret" {
+		t.Errorf("the new file: %q, %v", now, err)
 	}
 }
