@@ -165,7 +165,7 @@ func (m *Machine) expireDescriptors() {
 		d := m.descs.all[rid]
 		_, listed := m.table().Index(rid)
 		if (listed || rid == m.cfg.RID) && m.now.Before(d.Expires) && !m.claims.revoked(d.Identity, d.signed.Cert, m.now) {
-			if old := d.replace; old != nil && m.now.Sub(d.Published) > 2*m.p.EpochLen {
+			if d.replace != nil && m.now.Sub(d.Published) > 2*m.p.EpochLen && m.settled(d) {
 				d.replace = nil
 			}
 			continue
@@ -173,6 +173,13 @@ func (m *Machine) expireDescriptors() {
 		m.descs.remove(rid)
 		m.keep(BucketDesc, descriptorKey(rid), nil)
 	}
+}
+
+// settled reports whether the table says what a descriptor says. Until it does, votes of
+// those who have not heard of it name the one before.
+func (m *Machine) settled(d *descriptor) bool {
+	i, listed := m.table().Index(d.rid)
+	return !listed || m.at.state.Aux(i).Body == d.body
 }
 
 func descriptorKey(rid record.RID) []byte { return append([]byte{record.ClassDescriptor}, rid[:]...) }

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime/debug"
+	"slices"
 	"strconv"
 	"strings"
 	"text/tabwriter"
@@ -19,6 +20,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"chive/internal/node"
+	"chive/testnet/bootstrap"
+	"chive/testnet/draws"
 	"chive/testnet/model"
 	"chive/testnet/scenario"
 )
@@ -69,7 +72,9 @@ type nameObject struct {
 }
 
 // scenarios are all that can be run.
-func scenarios() []scenario.Scenario { return model.Scenarios() }
+func scenarios() []scenario.Scenario {
+	return slices.Concat(model.Scenarios(), draws.Scenarios(), bootstrap.Scenarios())
+}
 
 const testnetRunHelp = `Runs a named experiment on a simulated network: the same machines that relays run, in
 virtual time, in one process that opens no socket. Equal seeds give equal results.

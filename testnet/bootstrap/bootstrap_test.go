@@ -53,7 +53,8 @@ func TestEqualSeedsGiveEqualFigures(t *testing.T) {
 		t.Error("two runs differ")
 	}
 	for _, r := range a.Rows {
-		if r.Value < 0 || r.Value == 0 && !strings.Contains(r.Metric, "hand-over") {
+		maybe := strings.Contains(r.Metric, "hand-over") || strings.Contains(r.Metric, "PROOF") // not in every run
+		if r.Value < 0 || r.Value == 0 && !maybe {
 			t.Errorf("%s: %v", r.Metric, r.Value)
 		}
 	}

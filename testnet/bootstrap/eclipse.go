@@ -30,7 +30,7 @@ const forkAt = 50
 
 func settingOf(short bool) setting {
 	if short {
-		return setting{relays: 110, epochs: 190, anchors: []uint64{120, 180}, clients: 12, each: 4}
+		return setting{relays: 100, epochs: 160, anchors: []uint64{120, 150}, clients: 12, each: 4}
 	}
 	// Two weeks less two hours: genesis itself is a young enough anchor.
 	return setting{relays: 240, epochs: 334, anchors: []uint64{60, 120, 180, 240, 300, 328}, clients: 1000, each: 200}

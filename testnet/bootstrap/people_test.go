@@ -11,7 +11,7 @@ import (
 // present leave in an hour, and how many of them are there after a day and a week.
 func TestRelaysComeAndGoAsTheMeasuredOnesDid(t *testing.T) {
 	p := newPeople(1)
-	for range 6000 {
+	for range 4000 {
 		p.born(0, false)
 	}
 	at := func(hour float64) map[int]bool {
@@ -23,9 +23,9 @@ func TestRelaysComeAndGoAsTheMeasuredOnesDid(t *testing.T) {
 		}
 		return out
 	}
-	const start = 400
+	const start = 250
 	for hour := range start {
-		for range p.arrivals(6000, 1) {
+		for range p.arrivals(4000, 1) {
 			p.born(float64(hour), true)
 		}
 	}

@@ -113,13 +113,13 @@ func overLink(t *testing.T, c *chain, now time.Time, f *dirsync.Follower) (made,
 // What is counted for a fetch is what a link carries, give or take a record that a write
 // begins or shares.
 func TestALinkCarriesWhatIsCounted(t *testing.T) {
-	c, err := newChain(5, 1100, genesis.Testnet())
+	c, err := newChain(5, 700, genesis.Testnet())
 	if err != nil {
 		t.Fatal(err)
 	}
 	f := dirsync.NewFollower(c.doc, vote.Plain{})
 	saved := map[uint64][]byte{}
-	const newest = 34
+	const newest = 40
 	for e := uint64(1); e <= newest; e++ {
 		if _, err := c.grow(e); err != nil {
 			t.Fatal(err)

@@ -35,6 +35,16 @@ func atLeast(n, k int, p float64) float64 {
 	return min(sum, 1)
 }
 
+// withoutReturn returns the chance of k or more hostile ones when count of n relays are
+// drawn, none twice, of which bad are hostile.
+func withoutReturn(n, bad, count, k int) float64 {
+	var sum float64
+	for i := k; i <= min(count, bad); i++ {
+		sum += math.Exp(logChoose(bad, i) + logChoose(n-bad, count-i) - logChoose(n, count))
+	}
+	return sum
+}
+
 // expected returns the smallest and the largest count of n trials that a 95 % test
 // accepts for a chance of p each: below and above lie 2.5 % at most.
 func expected(n int, p float64) (low, high int) {

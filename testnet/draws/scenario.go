@@ -17,17 +17,17 @@ func Scenarios() []scenario.Scenario {
 	return []scenario.Scenario{
 		{
 			Name: "agreement", Goal: "G3",
-			Text: "Draws the committees of a million epochs, some of the seats hostile, plays every epoch against an adversary that has the network in its hand, and runs small committees of the real machines with traitors",
+			Text: "a million epochs of drawn committees, part of the seats hostile, against an adversary that has the network in its hand; and small committees of the real machines with traitors",
 			Run:  agreement,
 		},
 		{
 			Name: "flood", Goal: "G5",
-			Text: "Has 35,000 bots join a network of 1,000 aged relays for 180 days, and measures what they hold and how long honest newcomers wait",
+			Text: "35,000 bots ask to join 1,000 aged relays for 180 days: what they hold, and how long honest newcomers wait",
 			Run:  flood,
 		},
 		{
 			Name: "weight", Goal: "G6",
-			Text: "Has each attacker of the design's table join a network of 1,000 aged relays for 180 days, and compares its share of paths and of the committee with the table",
+			Text: "each attacker of the design's table joins 1,000 aged relays for 180 days: its share of paths and of the committee beside the table's",
 			Run:  weights,
 		},
 	}
@@ -102,9 +102,7 @@ func (c *collector) result(seeds []uint64, notes ...string) *scenario.Result {
 func percent(part float64) float64 { return 100 * part }
 
 // model is what every report of growth begins with.
-func model(days int) string {
-	return fmt.Sprintf("1,000 honest relays of the capacities of tor2019, 79 Gbit/s in all, in Pitman-Yor networks, aged 90 to 1,140 days in 35 cohorts; the parameters of public networks; the attacker asks from the first day of a cohort; %d days, every snapshot by the real transition and held against its rules", days)
-}
+const model = "1,000 honest relays of the capacities of tor2019, 79 Gbit/s in all, in Pitman-Yor networks, aged 90 to 1,140 days in 35 cohorts; the parameters of public networks; the attacker asks from the first day of a cohort; 180 days (short runs: fewer days, relays and bots); every snapshot by the real transition and held against its rules"
 
 // grow runs one and tells of it.
 func (c *collector) grow(ctx context.Context, g Growth, progress func(string), what string) (*Outcome, error) {

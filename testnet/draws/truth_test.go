@@ -32,6 +32,9 @@ func TestBinomialNumbers(t *testing.T) {
 	if low, high := expected(11905, 3.2e-4); low != 1 || high != 8 {
 		t.Errorf("%d..%d", low, high)
 	}
+	if p := 59530 * withoutReturn(1000, 200, 96, 34); math.Abs(p-8.745) > 0.01 {
+		t.Errorf("%.3f capable draws of 59,530", p)
+	}
 	if low, high := expected(1000, 0); low != 0 || high != 0 {
 		t.Errorf("%d..%d of what never is", low, high)
 	}

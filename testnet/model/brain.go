@@ -160,9 +160,9 @@ func (b *brain) sends(n *node, link uint32, x *wire, body []byte) {
 	case n.lies&lieLate != 0 && frame == frameItem:
 		most := int64(2 * w.doc.Params.GetTimeout)
 		n.transmit(link, x, body, time.Duration(most/4+int64(n.net.Uint64()%uint64(most))))
-	case n.lies&lieGarbage != 0 && frame == frameItem, n.lies&liePoison != 0 && frame == frameSymbols:
+	case len(body) > 32 && (n.lies&lieGarbage != 0 && frame == frameItem || n.lies&liePoison != 0 && frame == frameSymbols):
 		spoilt := slices.Clone(body)
-		spoilt[len(spoilt)-1-below(n.net, min(16, len(spoilt)-8))] ^= 1
+		spoilt[len(spoilt)-1-below(n.net, 16)] ^= 1
 		b.told++
 		n.transmit(link, x, spoilt, 0)
 	default:

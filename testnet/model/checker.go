@@ -153,8 +153,8 @@ func (c *checker) said(n *node, class byte, data []byte) {
 
 // final looks at a snapshot that a relay takes for the newest final one.
 func (c *checker) final(n *node, v directory.View) {
-	if v.Certificate == nil || n.hostile() {
-		return
+	if v.Certificate == nil || n.hostile() || v.State.Epoch() <= c.w.epoch(0) {
+		return // of the past, which nobody has signed
 	}
 	w, s := c.w, v.State
 	epoch, digest := s.Epoch(), s.Digest()

@@ -31,13 +31,13 @@ type crowd struct {
 	seqs   []uint64
 	nodes  []*member
 	byRID  map[record.RID]*member
-	wires  []*wire2
+	wires  []*crowdWire
 	delay  uint64
 	view   gossip.View
 	chance *rand.PCG
 
 	assigned map[assignment][]record.RID
-	records  []*crecord
+	records  []*crowdRecord
 	byDigest map[gossip.Digest]int32
 	byData   map[string]int32
 	common   map[byte][]int32 // what everybody holds from the start
@@ -62,15 +62,15 @@ type assignment struct {
 	caller record.RID
 }
 
-// crecord is a record of the crowd.
-type crecord struct {
+// crowdRecord is a record of the crowd.
+type crowdRecord struct {
 	travel
 	digest gossip.Digest
 	data   []byte
 }
 
-// wire2 is a stream between two members.
-type wire2 struct {
+// crowdWire is a stream between two members.
+type crowdWire struct {
 	node    [2]*member
 	up      [2]bool
 	free    [2]int64
@@ -109,7 +109,7 @@ func classAt(class byte) int {
 func newCrowd(seed uint64, count, lying, common int, p genesis.Params, progress func(string)) *crowd {
 	c := &crowd{
 		seed: seed, params: p, now: began.Add(2 * p.EpochLen / 3).UnixNano(), seqs: make([]uint64, count+1), byRID: map[record.RID]*member{},
-		wires: []*wire2{nil}, delay: stream(seed, -1, "delays").Uint64(), chance: stream(seed, -1, "scenario"),
+		wires: []*crowdWire{nil}, delay: stream(seed, -1, "delays").Uint64(), chance: stream(seed, -1, "scenario"),
 		assigned: map[assignment][]record.RID{}, byDigest: map[gossip.Digest]int32{}, byData: map[string]int32{},
 		common: map[byte][]int32{}, trace: sha256.New(), began: time.Now(), progress: progress,
 	}
@@ -163,14 +163,14 @@ func (c *crowd) record(class byte, size int) int32 {
 		binary.BigEndian.PutUint64(data[i:], c.chance.Uint64())
 	}
 	i := int32(len(c.records))
-	r := &crecord{travel: travel{class: class, holders: make([]uint64, (len(c.nodes)+63)/64)}, digest: record.ItemDigest(class, data), data: data}
+	r := &crowdRecord{travel: travel{class: class, holders: make([]uint64, (len(c.nodes)+63)/64)}, digest: record.ItemDigest(class, data), data: data}
 	c.records = append(c.records, r)
 	c.byDigest[r.digest], c.byData[string(data)] = i, i
 	return i
 }
 
 // publish has a relay make a record, which all liars announce a moment later.
-func (c *crowd) publish(m *member, class byte, size int) *crecord {
+func (c *crowd) publish(m *member, class byte, size int) *crowdRecord {
 	r := c.records[c.record(class, size)]
 	r.born, r.by = c.now, m.n
 	c.announce(m, r)
@@ -182,18 +182,18 @@ func (c *crowd) publish(m *member, class byte, size int) *crecord {
 	return r
 }
 
-func (c *crowd) announce(m *member, r *crecord) {
+func (c *crowd) announce(m *member, r *crowdRecord) {
 	if m.take(r) {
 		m.step(gossip.Announce{Class: r.class, Digest: r.digest})
 	}
 }
 
-func (m *member) holds(r *crecord) bool {
+func (m *member) holds(r *crowdRecord) bool {
 	return r.holders == nil || r.holders[m.n/64]>>(m.n%64)&1 == 1
 }
 
 // take holds a record and reports whether it is new.
-func (m *member) take(r *crecord) bool {
+func (m *member) take(r *crowdRecord) bool {
 	if m.holds(r) {
 		return false
 	}
@@ -396,7 +396,7 @@ func (m *member) ticked(at int64) {
 
 func (m *member) dial(target *member) {
 	c := m.c
-	c.wires = append(c.wires, &wire2{node: [2]*member{m, target}})
+	c.wires = append(c.wires, &crowdWire{node: [2]*member{m, target}})
 	c.push(m.n, 3*c.latency(m, target), event{node: int32(target.n), link: uint32(2*len(c.wires) - 1), kind: kindArrived})
 }
 
@@ -464,7 +464,7 @@ func (m *member) frame(e *event) {
 
 // times of some records: to 99 % and to all honest relays, in seconds, each rising, and
 // payloads received per honest relay and record.
-func (c *crowd) times(all []*crecord) (most, every []float64, copies float64, unfinished int) {
+func (c *crowd) times(all []*crowdRecord) (most, every []float64, copies float64, unfinished int) {
 	received := 0
 	for _, r := range all {
 		received += r.copies

@@ -108,7 +108,7 @@ func cut(ctx context.Context, t task, long time.Duration) (*world, *partition, e
 	w.heal()
 	whole = true
 	next := w.doc.EpochAt(w.time()) + 1
-	start := time.Duration(next) * length
+	start := time.Duration(next)*length - w.past
 	if err := w.untilDone(ctx, start-time.Minute, func() bool { return w.events%64 == 0 && w.spread.whole(record.ClassDescriptor) }); err != nil {
 		return nil, nil, err
 	}
@@ -243,7 +243,7 @@ func churnRelays(ctx context.Context, t task) (*outcome, error) {
 	if err := w.until(ctx, end+20*time.Minute); err != nil {
 		return w.ended(&outcome{}), err
 	}
-	skipped, longest := w.check.skipped(1, uint64(hours))
+	skipped, longest := w.check.skipped(w.epoch(1), w.epoch(hours))
 	behind := 0
 	newest := w.newest()
 	for _, n := range w.nodes[skewed:] {

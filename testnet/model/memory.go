@@ -4,17 +4,13 @@ package model
 
 import (
 	"context"
-	"encoding/binary"
 	"iter"
 	"runtime"
 	"time"
 
 	"chive/directory"
-	"chive/directory/committee"
 	"chive/directory/genesis"
 	"chive/directory/record"
-	"chive/directory/snapshot"
-	"chive/directory/transition"
 	"chive/directory/vote"
 )
 
@@ -30,21 +26,24 @@ func memoryRelay(_ context.Context, t task) (*outcome, error) {
 	}
 	t.progress("the founders are there")
 	nid := doc.NetworkID()
-	now := doc.EpochStart(2).Add(20 * time.Minute)
+	now := doc.EpochStart(24).Add(20 * time.Minute)
 	saved := map[directory.Bucket]*base{}
 	for b := range directory.Bucket(directory.BucketCount) {
 		saved[b] = &base{values: map[string][]byte{}}
 	}
 	bytes := 0
+	described := map[record.RID]*record.Descriptor{}
 	for _, who := range all {
 		published := now.Add(-time.Duration(stream(t.seed, who.n, "warm").Uint64() % uint64(p.Republish-p.RepublishJitter))).Truncate(time.Second)
 		data := who.descriptor(nid, uint64(published.Unix()), published, published.Add(p.DescriptorLife), []uint64{0, 1, 2})
 		identity := public(who.identity)
 		rid := record.NewRID(nid, identity[:])
 		saved[directory.BucketDesc].values[string(append([]byte{record.ClassDescriptor}, rid[:]...))] = data
+		described[rid] = opened(data)
 		bytes += len(data)
 	}
-	states, size := storedStates(doc, all)
+	past := settle(doc, all, described, 2)
+	states, size := past.stored()
 	saved[directory.BucketAux] = states
 	for _, b := range saved {
 		b.sort()
@@ -88,63 +87,4 @@ func memoryRelay(_ context.Context, t task) (*outcome, error) {
 		atMost("with three encoded states that others fetch", "MiB", (live+served)/1024, 64),
 	}
 	return out, nil
-}
-
-// storedStates are the states of epochs 1 and 2, as a machine stores them. Their
-// certificates are not verified when they are read again, and are not signed.
-func storedStates(doc *genesis.Document, all []*person) (out *base, size int) {
-	out = &base{values: map[string][]byte{}}
-	byRID := map[record.RID]*person{}
-	nid := doc.NetworkID()
-	for _, p := range all {
-		identity := public(p.identity)
-		byRID[record.NewRID(nid, identity[:])] = p
-	}
-	parent := transition.Genesis(doc)
-	var chain []*snapshot.Header
-	for epoch := uint64(1); epoch <= 2; epoch++ {
-		l := parent.Owner(doc.Params, epoch)
-		k := len(l.Seats)
-		voters, in := vote.NewSeats(k), transition.Input{Epoch: epoch, Seat: 0}
-		var names [][32]byte
-		for seat := range l.Seats {
-			v, err := vote.NewVote(nid, byRID[l.Seats[seat].RID].committeeKey(l.Term), epoch, parent.Digest(), seat, nil)
-			must(err)
-			voters.Add(seat)
-			names = append(names, v.Digest())
-			in.Votes = append(in.Votes, transition.Vote{Seat: seat})
-		}
-		first := byRID[l.Seats[0].RID]
-		in.Proof = first.vrf.Prove(vote.ProposeInput(nid, epoch, parent.Snapshot().Header().Beacon))
-		output, err := vote.Plain{}.Proof(first.vrfKey, vote.ProposeInput(nid, epoch, parent.Snapshot().Header().Beacon), in.Proof)
-		must(err)
-		in.Output, in.VotesDigest = output, vote.VotesDigest(voters, names)
-		child, err := transition.Next(doc, parent, in)
-		must(err)
-		signers := vote.NewSeats(k)
-		for seat := range committee.Quorum(k) {
-			signers.Add(seat)
-		}
-		c, err := vote.NewCertificate(child.Snapshot().Header(), signers, make([][record.SignatureSize]byte, committee.Quorum(k)))
-		must(err)
-		chain = append([]*snapshot.Header{parent.Snapshot().Header()}, chain...)
-		data := stored(c, chain, child)
-		out.values[string([]byte{'S', byte(child.Snapshot().Header().HistorySize % 2)})] = data
-		size = len(data)
-		parent = child
-	}
-	return out, size
-}
-
-// stored is a state with its certificate and ancestors (directory's bundle).
-func stored(c *vote.Certificate, chain []*snapshot.Header, s *transition.State) []byte {
-	piece := func(out, data []byte) []byte {
-		return append(binary.BigEndian.AppendUint32(out, uint32(len(data))), data...)
-	}
-	out := piece(nil, c.Encode())
-	out = binary.BigEndian.AppendUint32(out, uint32(len(chain)))
-	for _, h := range chain {
-		out = piece(out, h.Encode())
-	}
-	return append(binary.BigEndian.AppendUint32(out, 0), s.Encode()...)
 }

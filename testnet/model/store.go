@@ -128,4 +128,9 @@ func (s *store) clear() {
 	}
 }
 
+// directoryStore is a state as a machine stores it.
+func directoryStore(key string, value []byte) directory.Store {
+	return directory.Store{Bucket: directory.BucketAux, Key: []byte(key), Value: value}
+}
+
 func (b *base) sort() { b.keys = slices.Sorted(maps.Keys(b.values)) }

@@ -24,8 +24,7 @@ type setting struct {
 	seed   uint64
 	relays int
 	params genesis.Params
-	// warm gives every relay the descriptors of all others before it starts, made at
-	// times spread over the period of republication: a network that has run for long.
+	// warm gives every relay what it has in a network that has run for long.
 	warm bool
 	// alone has every machine read, check and compute everything itself: without it I4
 	// compares one state with itself.
@@ -55,6 +54,7 @@ type world struct {
 	catalog *directory.Catalog
 	blocks  *blocks
 	base    *base
+	past    time.Duration // of the network before the run; scenarios count from there
 
 	trace  hash.Hash
 	buffer []byte
@@ -112,7 +112,7 @@ func newWorld(s setting, progress func(string)) (*world, error) {
 func (w *world) add(p *person) *node {
 	identity := public(p.identity)
 	n := &node{
-		person: p, w: w, rid: record.NewRID(w.nid, identity[:]), side: 0, store: store{shared: w.blocks, base: w.base},
+		person: p, w: w, rid: record.NewRID(w.nid, identity[:]), side: 0, store: store{shared: w.blocks},
 		net: stream(w.seed, p.n, "net"), erased: map[uint64]bool{},
 	}
 	// Honest clocks differ a little.
@@ -124,25 +124,13 @@ func (w *world) add(p *person) *node {
 	return n
 }
 
-// warmUp makes the descriptors that everybody has.
-func (w *world) warmUp() {
-	w.base = &base{values: map[string][]byte{}}
-	r := stream(w.seed, -1, "warm")
-	for _, n := range w.nodes {
-		age := time.Duration(r.Uint64() % uint64(w.doc.Params.Republish-w.doc.Params.RepublishJitter))
-		published := w.time().Add(-age).Truncate(time.Second)
-		data := n.descriptor(w.nid, uint64(published.Unix()), published, published.Add(w.doc.Params.DescriptorLife), []uint64{0, 1, 2})
-		k := string(append([]byte{record.ClassDescriptor}, n.rid[:]...))
-		w.base.values[k] = data
-		n.store.base = w.base
-	}
-	w.base.sort()
-}
-
 func (w *world) time() time.Time { return time.Unix(0, w.now).UTC() }
 
-// since is the virtual time after genesis.
-func (w *world) since() time.Duration { return w.time().Sub(w.doc.Time) }
+// since is the virtual time after the past, or after genesis if there is none.
+func (w *world) since() time.Duration { return w.time().Sub(w.doc.Time) - w.past }
+
+// epoch counts as the scenario does: 0 is the newest of the past.
+func (w *world) epoch(n int) uint64 { return uint64(n) + uint64(w.past/w.doc.Params.EpochLen) }
 
 // push makes something happen later. source -1 is the scenario.
 func (w *world) push(source int, d time.Duration, e event) {
@@ -157,7 +145,7 @@ func (w *world) push(source int, d time.Duration, e event) {
 // after is the scenario's.
 func (w *world) after(d time.Duration, do func()) { w.push(-1, d, event{node: -1, do: do}) }
 
-// at is the scenario's, at a time after genesis.
+// at is the scenario's, at a time as since counts.
 func (w *world) at(t time.Duration, do func()) { w.after(t-w.since(), do) }
 
 // every does something again and again, from now on.
@@ -166,7 +154,7 @@ func (w *world) every(d time.Duration, do func()) {
 }
 
 // skipTo lets time pass before anything starts.
-func (w *world) skipTo(t time.Duration) { w.now = w.doc.Time.Add(t).UnixNano() }
+func (w *world) skipTo(t time.Duration) { w.now = w.doc.Time.Add(w.past + t).UnixNano() }
 
 // startAll starts all relays, spread over a second.
 func (w *world) startAll() {
@@ -175,14 +163,14 @@ func (w *world) startAll() {
 	}
 }
 
-// until runs to a time after genesis. Errors: a *scenario.Breach, ctx's.
+// until runs to a time as since counts. Errors: a *scenario.Breach, ctx's.
 func (w *world) until(ctx context.Context, t time.Duration) error {
 	return w.untilDone(ctx, t, nil)
 }
 
 // untilDone is until that ends when done says so, which is asked after every event.
 func (w *world) untilDone(ctx context.Context, t time.Duration, done func() bool) error {
-	end := w.doc.Time.Add(t).UnixNano()
+	end := w.doc.Time.Add(w.past + t).UnixNano()
 	for w.queue.len() > 0 && w.queue.all[0].at <= end {
 		e := w.queue.pop()
 		w.now = e.at

@@ -11,10 +11,10 @@ import (
 	"chive/directory/sybil"
 )
 
-// floodRelays has five times as many newcomers as there are relays ask to be introduced
+// floodOfNewcomers has five times as many newcomers as there are relays ask to be introduced
 // at once, from one network of their own. Their work is let off, so that only caps hold
 // them. Spec: directory §7, §13 (admission).
-func floodRelays(ctx context.Context, t task) (*outcome, error) {
+func floodOfNewcomers(ctx context.Context, t task) (*outcome, error) {
 	p := genesis.Public()
 	p.WorkBits, p.StampBits, p.AdmitHold = 0, 0, 0
 	w, err := newWorld(setting{seed: t.seed, relays: t.relays, params: p, warm: true, brief: true, replay: t.replay}, t.progress)
@@ -37,7 +37,7 @@ func floodRelays(ctx context.Context, t task) (*outcome, error) {
 	if err := w.until(ctx, time.Duration(hours)*p.EpochLen+20*time.Minute); err != nil {
 		return w.ended(&outcome{}), err
 	}
-	skipped, _ := w.check.skipped(1, uint64(hours))
+	skipped, _ := w.check.skipped(w.epoch(1), w.epoch(hours))
 	s := w.newest()
 	newcomers := s.Snapshot().Table().Len() - t.relays
 	slots := sybil.Slots(p, t.relays)
