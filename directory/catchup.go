@@ -83,11 +83,13 @@ func (m *Machine) neighbours() {
 	}
 	maps.DeleteFunc(m.heads, func(rid record.RID, _ head) bool { return !slices.Contains(rids, rid) })
 	var epochs []uint64
-	for _, rid := range rids {
-		epochs = append(epochs, m.heads[rid].epoch)
+	for _, rid := range m.gossip.Trusted() { // not of guests, who could all be one
+		if slices.Contains(rids, rid) {
+			epochs = append(epochs, m.heads[rid].epoch)
+		}
 	}
 	slices.Sort(epochs)
-	around := vote.Neighbours{Count: len(rids)}
+	around := vote.Neighbours{Count: len(epochs)}
 	if len(epochs) > 0 {
 		around.Head = epochs[len(epochs)/2]
 	}
@@ -129,6 +131,9 @@ func (m *Machine) pursue() {
 	if c != nil && c.epoch <= m.at.state.Epoch() {
 		m.catch, c = nil, nil // the member has got there by itself
 	}
+	if c != nil && !c.member && m.tooOld() {
+		m.catch, c = nil, nil
+	}
 	if c == nil && !m.now.Before(m.stuckAt()) {
 		if best, ok := m.best(); ok {
 			c = &catchUp{head: best}
@@ -151,6 +156,15 @@ func (m *Machine) pursue() {
 	m.catch = nil
 }
 
+// tooOld reports whether our newest state is older than the network lets anybody start
+// from: who signed then may have lost the keys since, so that no hand-over is followed
+// from it. A newer release is needed, as for clients. What the member follows by itself,
+// certificate by certificate, is not meant. Spec: directory §8.
+func (m *Machine) tooOld() bool {
+	age := m.p.AnchorAge
+	return age > 0 && m.now.Sub(m.doc.EpochStart(m.at.state.Epoch())) > age
+}
+
 // pursueAt is when catching up is to be looked at.
 func (m *Machine) pursueAt() time.Time {
 	if m.catch != nil {
@@ -168,6 +182,9 @@ func (m *Machine) pursueAt() time.Time {
 // best returns the newest head that a neighbour has and that is well ahead of ours.
 func (m *Machine) best() (out head, ok bool) {
 	var of record.RID // of equals the lowest rid's: the order of a map decides nothing
+	if m.tooOld() {
+		return head{}, false
+	}
 	least := m.at.state.Epoch() + behindBy
 	for rid, h := range m.heads {
 		if h.epoch < least || ok && (h.epoch < out.epoch || h.epoch == out.epoch && rid.Compare(of) > 0) ||

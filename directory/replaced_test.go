@@ -21,7 +21,7 @@ func TestAReplacedDescriptorIsKeptUntilTheTableHasTheNewer(t *testing.T) {
 		s.nodes[1].onion = 4
 		s.nodes[1].step(Renew{})
 		s.until(66500 * time.Millisecond) // the view of epoch 7 is frozen at 68 s
-		if len(s.finals) > 1 { // that of snapshot 0
+		if len(s.finals) > 1 {            // that of snapshot 0
 			t.Fatal("a half has a quorum")
 		}
 		s.heal()

@@ -23,6 +23,11 @@ type Config struct {
 	// own; its error ends the handshake and is returned. Nil accepts any
 	// certified relay of the network.
 	Verify func(identity ed25519.PublicKey) error
+	// Known, if not nil, says which identities are relays of the network: only their
+	// links have a relay's limits, all others a client's, whatever they prove. It is
+	// asked when the link comes up, and again whenever a client's limit is met: whom
+	// it names later has a relay's from then on. It must not block.
+	Known func(identity ed25519.PublicKey) bool
 	// Suite is what the dialler chooses; 0 means AESGCM. ChaChaPoly is for
 	// machines without AES instructions.
 	Suite Suite

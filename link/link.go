@@ -23,6 +23,7 @@ type Link struct {
 	cfg       Config
 	initiator bool
 	peer      *Certificate // nil: a client
+	known     atomic.Bool  // it has a relay's limits
 	hash      [32]byte
 	start     time.Time
 	wire      *wire
@@ -193,6 +194,7 @@ func newLink(conn net.Conn, cfg Config, h *handshake, initiator bool) (*Link, er
 		lastUsed:  now,
 	}
 	l.cond.L = &l.mu
+	l.isRelay()
 	l.wire = newWire(l, conn, h.send, h.recv)
 	mux, err := newYamux(l.wire, initiator)
 	if err != nil {
@@ -213,6 +215,15 @@ func (l *Link) Peer() (identity ed25519.PublicKey, relay bool) {
 		return nil, false
 	}
 	return bytes.Clone(l.peer.Identity), true
+}
+
+// isRelay reports whether the link has a relay's limits: who is no relay yet may have
+// become one.
+func (l *Link) isRelay() bool {
+	if !l.known.Load() && l.peer != nil && (l.cfg.Known == nil || l.cfg.Known(l.peer.Identity)) {
+		l.known.Store(true)
+	}
+	return l.known.Load()
 }
 
 // Initiator reports whether this side dialled.

@@ -19,6 +19,7 @@ const (
 	// oldest of that address goes.
 	MaxAddressHandshakes = 8
 	// MaxAddressLinks bounds client links of one address; a further one is refused.
+	// Who proves an identity that Config.Known does not know is a client here.
 	MaxAddressLinks = 50
 	// ReservedDescriptors are kept from accepted connections: for state, the
 	// control socket, and links that we dial.
@@ -56,10 +57,16 @@ type Listener struct {
 
 	mu         sync.Mutex
 	closed     bool
-	handshakes []*attempt           // oldest first
-	links      map[*Link]netip.Addr // address it came from
-	clients    map[netip.Addr]int   // client links of an address
+	handshakes []*attempt // oldest first
+	links      map[*Link]origin
+	clients    map[netip.Addr]int // client links of an address
 	refused    int64
+}
+
+// origin is where a link came from.
+type origin struct {
+	addr   netip.Addr
+	client bool // counted as one of the address's
 }
 
 // attempt is one handshake under way.
@@ -78,7 +85,7 @@ func NewListener(ln net.Listener, cfg ListenerConfig) *Listener {
 		cfg:     cfg,
 		ln:      ln,
 		ready:   make(chan *Link, readyLinks),
-		links:   make(map[*Link]netip.Addr),
+		links:   make(map[*Link]origin),
 		clients: make(map[netip.Addr]int),
 	}
 	l.ctx, l.cancel = context.WithCancel(context.Background())
@@ -269,7 +276,7 @@ func (l *Listener) handshake(a *attempt) {
 
 // placeLocked enters a link within the caps; another may have to go for it.
 func (l *Listener) placeLocked(link *Link, addr netip.Addr) (goes *Link, ok bool) {
-	client := link.peer == nil
+	client := !link.isRelay()
 	if l.closed || client && l.limited(addr) && l.clients[addr] >= MaxAddressLinks {
 		l.refused++
 		return nil, false
@@ -281,7 +288,7 @@ func (l *Listener) placeLocked(link *Link, addr netip.Addr) (goes *Link, ok bool
 		}
 		l.forgetLocked(goes)
 	}
-	l.links[link] = addr
+	l.links[link] = origin{addr, client}
 	if client {
 		l.clients[addr]++
 	}
@@ -292,7 +299,7 @@ func (l *Listener) placeLocked(link *Link, addr netip.Addr) (goes *Link, ok bool
 func (l *Listener) idlestLocked() (idlest *Link) {
 	var since time.Time
 	for link := range l.links {
-		if link.peer != nil {
+		if link.known.Load() {
 			continue
 		}
 		open, at := link.Streams()
@@ -304,14 +311,14 @@ func (l *Listener) idlestLocked() (idlest *Link) {
 }
 
 func (l *Listener) forgetLocked(link *Link) {
-	addr, ok := l.links[link]
+	from, ok := l.links[link]
 	if !ok {
 		return
 	}
 	delete(l.links, link)
-	if link.peer == nil {
-		if l.clients[addr]--; l.clients[addr] <= 0 {
-			delete(l.clients, addr)
+	if from.client {
+		if l.clients[from.addr]--; l.clients[from.addr] <= 0 {
+			delete(l.clients, from.addr)
 		}
 	}
 }

@@ -4,10 +4,12 @@ package link
 
 import (
 	"context"
+	"crypto/ed25519"
 	"errors"
 	"net"
 	"net/netip"
 	"os"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -384,4 +386,67 @@ func TestHonestPeerGetsInDuringAFlood(t *testing.T) {
 			t.Error("links:", len(up))
 		}
 	})
+}
+
+// Who makes an identity up on the spot is a client; whom the network lists later has a
+// relay's limits from then on. Spec: protocol §1, security B3, B5
+func TestMadeUpIdentitiesAreClients(t *testing.T) {
+	testutil.Bubble(t, func(t *testing.T) {
+		f := newFleet(t, 0)
+		ln, err := f.net.Host(hostAddr(2)).Listen(hostPort(2))
+		if err != nil {
+			t.Fatal(err)
+		}
+		id, listed := testIdentity(t, 2), testKey(3).Public().(ed25519.PublicKey)
+		var later atomic.Bool
+		cfg := relayConfig(id)
+		cfg.Known = func(identity ed25519.PublicKey) bool { return later.Load() || identity.Equal(listed) }
+		l := NewListener(ln, ListenerConfig{Link: func() Config { return cfg }})
+		defer l.Close()
+		dial := func(n byte) *Link {
+			near, err := Dial(context.Background(), f.net.Host(hostAddr(5)), hostPort(2), relayConfig(testIdentity(t, n)))
+			if err != nil {
+				return nil
+			}
+			ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+			defer cancel()
+			far, err := l.Accept(ctx)
+			if err != nil {
+				near.Close()
+				return nil
+			}
+			t.Cleanup(func() { near.Close(); far.Close() })
+			return far
+		}
+		var far *Link
+		for n := range byte(MaxAddressLinks) {
+			if far = dial(100 + n); far == nil {
+				t.Fatal("refused below the cap")
+			}
+		}
+		if dial(99) != nil {
+			t.Error("one more than the cap")
+		}
+		far.mu.Lock()
+		far.incoming = MaxClientStreams
+		if far.admitLocked() {
+			t.Error("more streams than a client's")
+		}
+		later.Store(true)
+		if !far.admitLocked() {
+			t.Error("a client though it is listed now")
+		}
+		far.incoming = 0
+		far.mu.Unlock()
+		if far.Close(); l.isLimitedTo(hostAddr(5)) != MaxAddressLinks-1 {
+			t.Error("not taken off the address's count")
+		}
+	})
+}
+
+// isLimitedTo returns how many client links of an address count.
+func (l *Listener) isLimitedTo(a netip.Addr) int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.clients[prefix(a)]
 }

@@ -160,11 +160,8 @@ func (l *Link) ripen(partial bool) {
 
 // admitLocked reports whether the peer may open one more stream. Spec: security B5
 func (l *Link) admitLocked() bool {
-	limit := MaxClientStreams
-	if l.peer != nil {
-		limit = MaxRelayStreams
-	}
-	return l.incoming < limit && max(l.waiting, len(l.fresh)) < MaxWaitingStreams
+	room := l.incoming < MaxClientStreams || l.incoming < MaxRelayStreams && l.isRelay()
+	return room && max(l.waiting, len(l.fresh)) < MaxWaitingStreams
 }
 
 // refuseLocked resets a stream; s is nil if the multiplexer does not know it.

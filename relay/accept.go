@@ -4,6 +4,7 @@ package relay
 
 import (
 	"context"
+	"crypto/ed25519"
 	"errors"
 	"net/netip"
 	"runtime"
@@ -38,7 +39,7 @@ func circuitParams(p *genesis.Params) circuit.Params {
 func (r *Relay) linkConfig() link.Config {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return link.Config{NetworkID: r.nid, Identity: r.identity, Rand: r.cfg.Rand, HalfLife: r.genesis.Params.EWMAHalfLife}
+	return link.Config{NetworkID: r.nid, Identity: r.identity, Rand: r.cfg.Rand, HalfLife: r.genesis.Params.EWMAHalfLife, Known: r.knows}
 }
 
 // dial opens a link to the relay rid at one of addrs.
@@ -59,6 +60,18 @@ func (r *Relay) dial(ctx context.Context, rid [16]byte, addrs []netip.AddrPort) 
 	return nil, last
 }
 
+// lists reports whether the newest list has a relay. A rid alone proves nothing:
+// identities are made on the spot, and the zero one is a client's.
+func (r *Relay) lists(rid record.RID) bool {
+	_, listed := r.View().Table().Index(rid)
+	return listed
+}
+
+// knows is lists, as links ask it.
+func (r *Relay) knows(identity ed25519.PublicKey) bool {
+	return r.lists(record.NewRID(r.nid, identity))
+}
+
 // acceptLinks takes links until the listener is closed.
 func (r *Relay) acceptLinks(ctx context.Context, ln *link.Listener) {
 	for {
@@ -70,7 +83,7 @@ func (r *Relay) acceptLinks(ctx context.Context, ln *link.Listener) {
 		if r.cfg.Observer != nil {
 			r.cfg.Observer.Link(rid)
 		}
-		if rid != (record.RID{}) {
+		if r.lists(rid) {
 			_ = r.pool.Adopt(rid, l) // serves it through Up, or closes it
 			continue
 		}
@@ -88,7 +101,7 @@ type neighbour struct {
 	link    *link.Link
 	rid     record.RID      // zero: a client
 	ctx     context.Context // ends with the link
-	admit   *rate.Limiter   // of CREATE
+	admit   admission       // of CREATE
 	dirs    *ration         // of the directory
 	gossips chan struct{}   // tokens: gossip streams that the peer has opened
 	tasks   sync.WaitGroup  // its streams, circuits included
@@ -102,7 +115,7 @@ func (r *Relay) serveLink(ctx context.Context, l *link.Link) {
 	rid := r.peerRID(l)
 	n := &neighbour{
 		r: r, link: l, rid: rid, ctx: ctx,
-		admit: newAdmission(rid != record.RID{}, r.genesis.Testnet),
+		admit: admission{Limiter: newAdmission(r.lists(rid), r.genesis.Testnet)},
 		dirs:  newRation(), gossips: make(chan struct{}, maxGossipPerLink),
 	}
 	if rid != (record.RID{}) {
@@ -134,9 +147,15 @@ func (r *Relay) serveLink(ctx context.Context, l *link.Link) {
 	}
 }
 
-// newAdmission returns the token bucket for CREATE of one link (B8). In a testnet
-// few relays carry the circuits of all, and all share one address: there it has no
-// bound.
+// admission is the token bucket for CREATE of one link (B8). Who was not on the list
+// when the link came up may be by now: see neighbour.mayCreate.
+type admission struct {
+	*rate.Limiter
+	once sync.Once // it was widened to a relay's
+}
+
+// newAdmission returns a link's bucket. In a testnet few relays carry the circuits of
+// all, and all share one address: there it has no bound.
 func newAdmission(isRelay, testnet bool) *rate.Limiter {
 	switch {
 	case testnet:
@@ -145,6 +164,22 @@ func newAdmission(isRelay, testnet bool) *rate.Limiter {
 		return rate.NewLimiter(createRateRelay, createBurstRelay)
 	}
 	return rate.NewLimiter(createRateClient, createBurstClient)
+}
+
+// mayCreate takes a token. A bucket that is empty becomes a relay's once the peer is
+// on the list.
+func (n *neighbour) mayCreate() bool {
+	if n.admit.Allow() {
+		return true
+	}
+	if !n.r.lists(n.rid) {
+		return false
+	}
+	n.admit.once.Do(func() {
+		n.admit.SetLimit(createRateRelay)
+		n.admit.SetBurst(createBurstRelay)
+	})
+	return n.admit.Allow()
 }
 
 // buffer and release lend read buffers, so that idle circuits hold none.

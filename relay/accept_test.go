@@ -3,8 +3,11 @@
 package relay
 
 import (
+	"crypto/ed25519"
 	"testing"
 	"time"
+
+	"chive/directory/record"
 )
 
 // TestCreateIsBoundedByATokenBucket holds each kind of link to its burst and rate.
@@ -44,4 +47,41 @@ func TestCreateIsBoundedByATokenBucket(t *testing.T) {
 			t.Fatal("a testnet's link was refused")
 		}
 	}
+}
+
+// TestOnlyListedRelaysHaveARelaysLimits: an identity made up on the spot is a client.
+func TestOnlyListedRelaysHaveARelaysLimits(t *testing.T) {
+	inTown(t, func(t *testing.T, w *town) {
+		made := ed25519.NewKeyFromSeed(append(make([]byte, 31), 99)).Public().(ed25519.PublicKey)
+		if w.relay.knows(made) || w.relay.lists(record.RID{}) {
+			t.Error("known, though on no list")
+		}
+		founder := w.keys[1].Public().(ed25519.PublicKey)
+		if !w.relay.knows(founder) {
+			t.Error("a relay of the list is not known")
+		}
+		for _, c := range []struct {
+			rid  record.RID
+			rate int
+		}{
+			{record.NewRID(w.doc.NetworkID(), made), createRateClient},
+			{record.NewRID(w.doc.NetworkID(), founder), createRateRelay},
+		} {
+			// Both came up as clients.
+			n := &neighbour{r: w.relay, rid: c.rid, admit: admission{Limiter: newAdmission(false, false)}}
+			admitted := func() (count int) {
+				for n.mayCreate() {
+					count++
+				}
+				return count
+			}
+			if got := admitted(); got != createBurstClient {
+				t.Errorf("%d at once", got)
+			}
+			<-time.After(time.Second)
+			if got := admitted(); got != c.rate {
+				t.Errorf("%d of %d in the next second", got, c.rate)
+			}
+		}
+	})
 }

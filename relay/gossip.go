@@ -201,7 +201,8 @@ func (d *replica) openStream(rid record.RID, addrs []netip.AddrPort, t link.Stre
 	return l.Open(t)
 }
 
-// serveGossip serves a gossip stream that a relay has opened. Clients have none.
+// serveGossip serves a gossip stream that a relay has opened. Clients have none, and
+// who is on no list has one: to ask to be let in.
 func (n *neighbour) serveGossip(st *link.Stream) {
 	defer st.Close()
 	d := n.r.replica.Load()
@@ -211,6 +212,9 @@ func (n *neighbour) serveGossip(st *link.Stream) {
 	select {
 	case n.gossips <- struct{}{}:
 		defer func() { <-n.gossips }()
+		if len(n.gossips) > 1 && !n.r.lists(n.rid) {
+			return
+		}
 		d.gossip(st, n.rid, true)
 	default:
 	}

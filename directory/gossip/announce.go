@@ -146,8 +146,9 @@ func (m *Machine) tellRecent(p *peer) {
 }
 
 // resolve finds the digests behind short ids of a peer among what we have, calls
-// found for each, and returns what is left of wanted.
-func (m *Machine) resolve(p *peer, class byte, wanted map[ShortID]int, found func(id ShortID, place int, d Digest)) {
+// found for each, takes them out of wanted, and returns how many it had to look through
+// beyond the recent ones.
+func (m *Machine) resolve(p *peer, class byte, wanted map[ShortID]int, found func(id ShortID, place int, d Digest)) (looked int) {
 	look := func(d Digest) bool {
 		id := p.id(&d)
 		if place, ok := wanted[id]; ok {
@@ -159,16 +160,18 @@ func (m *Machine) resolve(p *peer, class byte, wanted map[ShortID]int, found fun
 		return len(wanted) > 0
 	}
 	if len(wanted) == 0 {
-		return
+		return 0
 	}
 	for _, d := range m.recent[at(class)].digests {
 		if !look(d) {
-			return
+			return 0
 		}
 	}
 	for d := range m.cfg.Records.Digests(class) {
+		looked++
 		if !look(d) {
-			return
+			break
 		}
 	}
+	return looked
 }

@@ -15,6 +15,7 @@ const (
 	ServePerSecond  = 64_000   // bytes
 	ServeBurst      = 256_000  // bytes: four seconds of it
 	askCost         = 64       // bytes of the budget for each record asked for, held or not
+	lookCost        = 1        // bytes of it for each record of the class that is looked through in vain
 	tellingPart     = 9        // tenths of what a peer takes that we use: its list may be another
 	restItemsHourly = 60       // tombstones, evidence and other rare things
 	maxItemsHourly  = 1 << 40  // keeps arithmetic small

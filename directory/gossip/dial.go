@@ -23,6 +23,7 @@ func (m *Machine) setView(v View) {
 	changed := !m.ready || v.Beacon != m.view.Beacon
 	before := m.assigned
 	m.view = v
+	m.newAnswers()
 	if !m.ready {
 		m.ready = true
 		m.repairAt = m.now.Add(m.own.around(m.cfg.Params.RepairPeriod, m.cfg.Params.RepairJitter))

@@ -74,6 +74,7 @@ type Machine struct {
 	peers     []*peer // by rising rid
 	byLink    map[uint64]*peer
 	standings map[record.RID]*standing
+	callers   map[record.RID]*caller
 
 	assigned []record.RID // today's out-neighbours
 	leaving  []record.RID // those of before, for one more epoch
@@ -99,7 +100,7 @@ type Machine struct {
 func New(cfg Config) *Machine {
 	return &Machine{
 		cfg: cfg, own: chance{cfg.Rand}, byLink: make(map[uint64]*peer),
-		standings: make(map[record.RID]*standing), private: slices.Clone(cfg.Private),
+		standings: make(map[record.RID]*standing), callers: make(map[record.RID]*caller), private: slices.Clone(cfg.Private),
 	}
 }
 
@@ -160,15 +161,44 @@ func (m *Machine) Peers() []record.RID {
 	return out
 }
 
-// ClockOffset returns the median of how far the peers' clocks were ahead of ours when
-// they said HELLO, and how many have. Transit counts as being behind.
-// Spec: directory §6 (a member whose clock is off).
+// Trusted returns the relays whose word about the time and the newest snapshot counts,
+// by rising rid: of those that have said HELLO the assigned ones, of either direction,
+// and the private ones. Guests and strangers are not asked: anybody can take their
+// places. Only where so few run that everybody talks to everybody, and none of these is
+// there, all but strangers count.
+// Spec: protocol §7 (GOS-14).
+func (m *Machine) Trusted() []record.RID {
+	var out []record.RID
+	for _, p := range m.trusted() {
+		out = append(out, p.rid)
+	}
+	return out
+}
+
+func (m *Machine) trusted() []*peer {
+	var drawn, all []*peer
+	for _, p := range m.peers {
+		if !p.greeted || p.kind == stranger {
+			continue
+		}
+		all = append(all, p)
+		if p.drawn() {
+			drawn = append(drawn, p)
+		}
+	}
+	if len(drawn) == 0 && running(m.view.Relays) <= EverybodyUpTo {
+		return all
+	}
+	return drawn
+}
+
+// ClockOffset returns the median of how far the clocks of the Trusted were ahead of ours
+// when they said HELLO, and how many they are. Transit counts as being behind.
+// Spec: directory §6 (a member whose clock is off), protocol §7 (GOS-14).
 func (m *Machine) ClockOffset() (time.Duration, int) {
 	var all []time.Duration
-	for _, p := range m.peers {
-		if p.greeted && p.kind != stranger {
-			all = append(all, p.offset)
-		}
+	for _, p := range m.trusted() {
+		all = append(all, p.offset)
 	}
 	if len(all) == 0 {
 		return 0, 0
@@ -246,10 +276,10 @@ func (m *Machine) fromStranger(p *peer, f Frame) {
 	switch f := f.(type) {
 	case *Join:
 		m.joinAsked(p, f)
-	case *IDs, *Item, *Repair:
-		// It takes us for a neighbour: its list is newer than ours, or it does not
-		// know that it was dropped.
-		m.stats.Dropped++
+	case *IDs:
+		m.ignore(p, len(f.IDs))
+	case *Item, *Repair:
+		m.ignore(p, 1)
 	case *State:
 		// Likewise; it is to ask another.
 		if m.mayAsk(p, 1) {
@@ -257,6 +287,17 @@ func (m *Machine) fromStranger(p *peer, f Frame) {
 		}
 	default:
 		m.penalise(p, penaltyBroken)
+	}
+}
+
+// ignore drops what a stranger sends that takes us for a neighbour: its list is newer
+// than ours, or it does not know that it was dropped. It may send no more of that than a
+// neighbour may.
+func (m *Machine) ignore(p *peer, count int) {
+	m.stats.Dropped += uint64(count)
+	m.refill(p)
+	if p.items.take(count) < count {
+		m.penalise(p, penaltyExcess)
 	}
 }
 

@@ -45,7 +45,8 @@ func TestHelloComesFirstAndOnce(t *testing.T) {
 		}
 	}
 	l := newLab(t, 60, genesis.Public())
-	f := l.link(ridOf(7), true)
+	may, _ := l.callers()
+	f := l.link(may[0], true)
 	h, ok := f.heard()[0].(*Hello)
 	if !ok || h.NetworkID != nid() || h.Epoch != 1000 || h.Head != digestOf("head") || h.Time != uint64(l.now.UnixMilli()) {
 		t.Errorf("said %+v", h)
@@ -59,7 +60,7 @@ func TestHelloComesFirstAndOnce(t *testing.T) {
 	if off, n := l.m.ClockOffset(); n != 1 || off != 3*time.Second {
 		t.Errorf("clock %v of %d", off, n)
 	}
-	if !slices.Equal(l.m.Peers(), []record.RID{ridOf(7)}) {
+	if !slices.Equal(l.m.Peers(), []record.RID{may[0]}) {
 		t.Error("not among the peers")
 	}
 	before := New(l.m.cfg)

@@ -106,8 +106,8 @@ func (m *Machine) assignedTo(beacon [32]byte, caller record.RID) []record.RID {
 	return Assigned(beacon, caller, m.view.Relays)
 }
 
-// mayCall reports whether a relay has us among its out-neighbours of a day.
-func (m *Machine) mayCall(beacon [32]byte, caller record.RID) bool {
+// isAssigned finds out whether a relay has us among its out-neighbours of a day.
+func (m *Machine) isAssigned(beacon [32]byte, caller record.RID) bool {
 	if m.cfg.Assigned == nil {
 		return MayCall(beacon, caller, m.cfg.Self, m.view.Relays)
 	}

@@ -97,6 +97,10 @@ func (p *peer) setSession(session [32]byte) {
 // id is the short id of a digest on this link.
 func (p *peer) id(d *Digest) ShortID { return ShortID(siphash.Hash(p.k0, p.k1, d[:])) }
 
+// drawn reports whether a peer is one that we chose or that a draw gave us: who takes
+// all places that are open to everybody is none of these.
+func (p *peer) drawn() bool { return p.kind == ours || p.kind == theirs }
+
 func (m *Machine) peerOf(rid record.RID) *peer {
 	if i, ok := m.search(rid); ok {
 		return m.peers[i]
@@ -124,6 +128,10 @@ func (m *Machine) linkUp(ev LinkUp) {
 	}
 	if m.waiting(ev.RID) {
 		refuse(ReasonPenalty)
+		return
+	}
+	if ev.Inbound && m.tooOften(ev.RID) {
+		refuse(ReasonFull)
 		return
 	}
 	if old := m.peerOf(ev.RID); old != nil {

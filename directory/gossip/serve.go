@@ -36,9 +36,10 @@ func (m *Machine) asked(p *peer, f *IDs) {
 		wanted[id] = i
 	}
 	held := make([]*serving, len(f.IDs))
-	m.resolve(p, f.Class, wanted, func(id ShortID, place int, d Digest) {
+	looked := m.resolve(p, f.Class, wanted, func(id ShortID, place int, d Digest) {
 		held[place] = &serving{named: named{f.Class, id}, digest: d}
 	})
+	p.budget.tokens -= int64(looked) * lookCost * milli
 	var none []ShortID
 	for i, s := range held {
 		if s != nil && len(p.serving) < maxServing {
