@@ -5,16 +5,22 @@ package client
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"chive/directory/record"
 	"chive/directory/snapshot"
 	dirsync "chive/directory/sync"
+	"chive/directory/vote"
 	"chive/internal/redact"
 )
 
-// evidenceCircuits relays apart are given what proves a double signer.
-const evidenceCircuits = 3
+const (
+	// evidenceCircuits relays apart are given what proves a double signer.
+	evidenceCircuits = 3
+	// maxAlarms are kept to be shown: the first ones.
+	maxAlarms = 4
+)
 
 // Kinds of Alarm.
 const (
@@ -32,17 +38,30 @@ type Alarm struct {
 	Text         string    // what it means and what to do
 }
 
-// notice raises the alarm for what f has found, once. The caller holds f.
+// findings are what a Follower has found against others.
+type findings struct {
+	split, illegal *vote.Certificate
+	evidence       int
+}
+
+func findingsOf(f *dirsync.Follower) findings {
+	return findings{f.Split(), f.Illegal(), len(f.Evidence())}
+}
+
+// notice raises the alarms for what f has found, one for each kind and epoch. The caller
+// holds f.
 func (c *Client) notice(f *dirsync.Follower) {
-	a := alarmOf(f)
-	if a == nil {
-		return
+	for _, a := range alarmsOf(f) {
+		a.Since = c.doc.EpochStart(a.Epoch)
+		c.raise(a)
 	}
-	a.Since = c.doc.EpochStart(a.Epoch)
+}
+
+func (c *Client) raise(a Alarm) {
 	c.mu.Lock()
-	first := c.dir.alarm == nil
+	first := len(c.dir.alarms) < maxAlarms && !slices.ContainsFunc(c.dir.alarms, func(o Alarm) bool { return o.Kind == a.Kind && o.Epoch == a.Epoch })
 	if first {
-		c.dir.alarm = a
+		c.dir.alarms = append(c.dir.alarms, a)
 	}
 	c.mu.Unlock()
 	switch {
@@ -55,24 +74,36 @@ func (c *Client) notice(f *dirsync.Follower) {
 	}
 }
 
-func alarmOf(f *dirsync.Follower) *Alarm {
+func alarmsOf(f *dirsync.Follower) (out []Alarm) {
 	if theirs := f.Split(); theirs != nil {
-		a := &Alarm{Kind: AlarmSplit, Epoch: theirs.Header.Epoch, Theirs: theirs.HeaderDigest()}
+		a := Alarm{Kind: AlarmSplit, Epoch: theirs.Header.Epoch, Theirs: theirs.HeaderDigest()}
 		if ours := f.Snapshot().Header(); ours.Epoch == a.Epoch {
 			a.Ours = ours.Digest()
 		}
 		a.Text = fmt.Sprintf("Two different lists of relays are signed as final for epoch %d: members of the committee have signed both. "+
 			"Whoever made them can show different lists to different people. Both are kept and the proof is passed on to relays. "+
 			"Do not rely on this network until you have compared with others.", a.Epoch)
-		return a
+		out = append(out, a)
 	}
 	if theirs := f.Illegal(); theirs != nil {
-		a := &Alarm{Kind: AlarmIllegal, Epoch: theirs.Header.Epoch, Theirs: theirs.HeaderDigest()}
+		a := Alarm{Kind: AlarmIllegal, Epoch: theirs.Header.Epoch, Theirs: theirs.HeaderDigest()}
 		a.Text = fmt.Sprintf("A list of relays that breaks the network's rules is signed as final for epoch %d: the committee is not honest. "+
 			"The list is not used. Do not rely on this network until you have compared with others.", a.Epoch)
-		return a
+		out = append(out, a)
 	}
-	return nil
+	return out
+}
+
+// worst returns the alarm to show where there is room for one: two lists of one epoch
+// before one that breaks rules, which is not used; the latest of a kind. Nil: none.
+func worst(all []Alarm) *Alarm {
+	var out *Alarm
+	for i := range all {
+		if a := &all[i]; out == nil || (a.Kind == AlarmSplit) != (out.Kind == AlarmSplit) && a.Kind == AlarmSplit || a.Kind == out.Kind && a.Epoch > out.Epoch {
+			out = a
+		}
+	}
+	return out
 }
 
 // sendEvidence gives relays apart what proves double signers, each record to

@@ -112,6 +112,7 @@ func (c *Client) obtain(ctx context.Context, round int) error {
 		return errAnchor
 	}
 	h := c.newHearing()
+	defer c.roundEnded()
 	if err := h.askAll(ctx, all, patience); err != nil {
 		return err
 	}
@@ -150,6 +151,7 @@ func (c *Client) hearTimes(ctx context.Context, all []source, patience time.Dura
 // fetched a moment ago is compared meanwhile with what relays apart hold. resync says
 // that another list may help.
 func (c *Client) firstCircuit(ctx context.Context) (err error, resync bool) {
+	defer c.giveBack() // after errors too
 	c.progress(Progress{Percent: 5, Tag: "connecting"})
 	if err := c.updateGuards(); err != nil && !isPathError(err) {
 		return err, false

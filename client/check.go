@@ -29,6 +29,7 @@ const (
 	firstPatience = 20 * time.Second
 	checkEvery    = 24 * time.Hour
 	checkAgain    = 10 * time.Minute // after one that came to nothing
+	unaskedLimit  = 3                // of those in a row are told
 
 	// What a client asks for itself comes so long after its start, at random in
 	// between: it holds up no user, and who sees it learns only about when that was.
@@ -94,10 +95,24 @@ func (c *Client) crossCheck(ctx context.Context) error {
 		t := c.current()
 		err := c.checkTable(ctx, t)
 		if c.current() == t {
+			c.checkEnded(err)
 			return err
 		}
 	}
 	return errUnchecked
+}
+
+// checkEnded counts CHECKs that came to nothing.
+func (c *Client) checkEnded(err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.dir.unasked++; err == nil {
+		c.dir.unasked = 0
+	}
+	if c.dir.unasked == unaskedLimit {
+		c.cfg.Log.Warn().EmbedObject(redact.RoleClient).EmbedObject(redact.Event("unchecked")).
+			Msg("no relay could be asked which list of relays it holds, several times in a row; the guards may keep others from answering")
+	}
 }
 
 // checkTable asks relays about t until checkCircuits hold the same, t is not in use
@@ -149,7 +164,10 @@ func (c *Client) askMany(ctx context.Context, t *table, asked []*snapshot.Relay,
 	var tasks sync.WaitGroup
 	not := slices.Clone(asked)
 	for i := range out {
-		last := c.pickLast(t, not)
+		last := c.pickLast(t, not, i)
+		if last == nil {
+			last = c.pickLast(t, not, 0) // of a few relays none may be left that meets both guards
+		}
 		if last == nil {
 			break
 		}
@@ -157,7 +175,7 @@ func (c *Client) askMany(ctx context.Context, t *table, asked []*snapshot.Relay,
 		tasks.Go(func() {
 			ctx, cancel := context.WithTimeout(ctx, checkLimit)
 			defer cancel()
-			err := c.askLast(ctx, last, func(ctx context.Context, s stream) error {
+			err := c.askLast(ctx, last, i, func(ctx context.Context, s stream) error {
 				out[i].answer = c.question(ctx, s, t)
 				return nil
 			})
@@ -189,9 +207,20 @@ func (c *Client) question(ctx context.Context, s stream, t *table) answer {
 		return answerBroken // snapshot 0 follows from the genesis document
 	}
 	cert, err := dirsync.FetchCertificate(rw, theirs.Digest())
+	if errors.Is(err, dirsync.ErrAbsent) {
+		// Its newest one may have been replaced meanwhile.
+		again, err := dirsync.FetchHeader(rw, c.nid, t.view.Epoch())
+		switch {
+		case errors.Is(err, dirsync.ErrForged), err == nil && again != nil && again.Digest() == theirs.Digest():
+			return answerBroken // it says so and does not show it
+		case err == nil && again != nil && again.Digest() == t.view.Header().Digest():
+			return answerSame
+		}
+		return answerNone
+	}
 	switch {
-	case errors.Is(err, dirsync.ErrForged), errors.Is(err, dirsync.ErrAbsent):
-		return answerBroken // it says so and does not show it
+	case errors.Is(err, dirsync.ErrForged):
+		return answerBroken
 	case err != nil:
 		return answerNone
 	}
@@ -215,12 +244,15 @@ func (c *Client) skipped(ctx context.Context, s stream) answer {
 func (c *Client) judge(ctx context.Context, theirs *vote.Certificate) answer {
 	out := answerNone
 	err := c.withFollower(ctx, func(f *dirsync.Follower) {
+		before := findingsOf(f)
 		switch verdict, _ := f.Judge(theirs); verdict {
 		case dirsync.JudgeForged, dirsync.JudgeSame:
 			out = answerBroken
 		case dirsync.JudgeOther:
 			out = answerOther
-			c.keep(f)
+			if findingsOf(f) != before {
+				c.keep(f)
+			}
 		}
 	})
 	if err != nil {

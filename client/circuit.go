@@ -115,9 +115,11 @@ func (c *Client) build(ctx context.Context, path []*snapshot.Relay, t *table, n 
 		st.Close()
 		return nil, errClosing
 	}
+	c.carry(l, 1)
 	go func() {
 		defer c.tasks.Done()
 		defer close(q.done)
+		defer c.carry(l, -1)
 		q.read()
 	}()
 	if err := q.grow(ctx); err != nil {

@@ -98,7 +98,8 @@ type Client struct {
 	needs      map[need]*demand
 	failed     map[record.RID]time.Time
 	probed     time.Time
-	trouble    string // why the bootstrap stands still
+	carrying   map[*link.Link]int // circuits, also such as are being built
+	trouble    string             // why the bootstrap stands still
 	closing    bool
 	age        uint64 // how often there was a new identity
 }
@@ -139,6 +140,8 @@ func New(c Config) (*Client, error) {
 		ongoing: make(map[ongoing]*waiter),
 		needs:   make(map[need]*demand),
 		failed:  make(map[record.RID]time.Time),
+
+		carrying: make(map[*link.Link]int),
 	}
 	cl.askLast = cl.throughCircuit
 	cl.cells.New = func() any { b := make([]byte, readBuffer); return &b }

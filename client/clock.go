@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"chive/directory/record"
+	dirsync "chive/directory/sync"
 	"chive/link"
 )
 
@@ -120,7 +121,8 @@ func (c *Client) certified(rid record.RID, at place) func(ed25519.PublicKey, tim
 }
 
 // clockWrong returns a *clockError when this clock is wrong by more than the limit,
-// as far as anybody can tell; nil otherwise.
+// as far as anybody can tell; nil otherwise. A list that is held and fresh by this clock
+// was signed by a quorum, and outranks what link certificates say.
 func (c *Client) clockWrong(now time.Time) error {
 	limit := c.doc.Params.ClockClient
 	c.mu.Lock()
@@ -128,6 +130,9 @@ func (c *Client) clockWrong(now time.Time) error {
 	if t := c.dir.table; t != nil && t.view.Epoch() > 0 {
 		if off := now.Sub(c.doc.EpochStart(t.view.Epoch())); off < -limit {
 			return &clockError{off}
+		}
+		if dirsync.ServedFresh(c.doc.Params, t.view.Epoch(), c.doc.EpochAt(now)) {
+			return nil
 		}
 	}
 	var offs []time.Duration

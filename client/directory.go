@@ -32,11 +32,14 @@ type directory struct {
 	lagging   bool // the last round found nothing fresh
 	stalled   bool
 	forked    bool
-	alarm     *Alarm
-	sent      int // records of evidence that relays took
+	alarms    []Alarm // the first ones, at most maxAlarms
+	unasked   int     // CHECKs in a row for which nobody could be asked
+	sent      int     // records of evidence that relays took
 	readings  []reading
-	places    int // different places that can be asked
-	dropped   map[record.RID]bool
+	places    int                      // different places that can be asked
+	dropped   map[record.RID]time.Time // since when
+	strangers []stranger
+	renewed   time.Time                 // strangers were drawn, or one of them was replaced
 	borrowed  map[record.RID]*link.Link // links to relays that are no guards
 	refetch   *refetch                  // asked for, or under way; nil: none
 	fetchedAt time.Time                 // a round ended last
@@ -48,7 +51,7 @@ func newDirectory(c *Config) directory {
 	d := directory{
 		follower: make(chan *dirsync.Follower, 1), stir: make(chan struct{}, 1),
 		table: newTable(f.Snapshot(), c.Genesis.Params), state: StateCold, seats: seatsOf(f),
-		dropped: make(map[record.RID]bool), borrowed: make(map[record.RID]*link.Link),
+		dropped: make(map[record.RID]time.Time), borrowed: make(map[record.RID]*link.Link),
 	}
 	d.follower <- f
 	return d
@@ -154,8 +157,18 @@ func (c *Client) borrow(rid record.RID, l *link.Link) {
 	c.mu.Unlock()
 }
 
+// carry counts the circuits on a link.
+func (c *Client) carry(l *link.Link, more int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.carrying[l] += more; c.carrying[l] == 0 {
+		delete(c.carrying, l)
+	}
+}
+
 // giveBack closes the links to relays that are no guards: a client is seen by as few
-// relays as possible. Circuits begin at guards, so none is cut.
+// relays as possible. Those that carry circuits, as one to a guard that was replaced
+// does, are left to the next time.
 func (c *Client) giveBack() {
 	now := time.Now()
 	var over []*link.Link
@@ -164,6 +177,9 @@ func (c *Client) giveBack() {
 		delete(c.dir.borrowed, g.RID)
 	}
 	for rid, l := range c.dir.borrowed {
+		if c.carrying[l] > 0 {
+			continue
+		}
 		over = append(over, l)
 		delete(c.dir.borrowed, rid)
 	}

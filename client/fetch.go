@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"chive/directory/record"
@@ -24,9 +25,16 @@ const (
 	// dialPatience is how long one of them may take to be linked to in the first
 	// round, and twice as long in the next, up to the pool's own limit.
 	dialPatience = 4 * time.Second
-	// fetchPatience bounds each read and write of a fetch, fetchLimit all of it.
+	// fetchPatience is how long a source may take to begin to answer, and for each
+	// fetchPortion bytes after that: who sends a little now and then is no source.
 	fetchPatience = 10 * time.Second
-	fetchLimit    = 5 * time.Minute
+	fetchRate     = 2000 // bytes in a second, at least
+	fetchPortion  = int(fetchPatience/time.Second) * fetchRate
+	// fetchBase bounds a fetch without its table, fetchLimit all of it.
+	fetchBase  = time.Minute
+	fetchLimit = 5 * time.Minute
+	// fetchPart is what a part of a table may take, in bytes.
+	fetchPart = 72 << 10
 )
 
 var (
@@ -42,14 +50,17 @@ type stream interface {
 	SetDeadline(time.Time) error
 }
 
-// patient bounds the waits on a stream: each on its own, and all together.
+// patient bounds the waits on a stream: fetchPatience after each request for each
+// fetchPortion bytes of what answers it, and a time for all together.
 type patient struct {
 	stream
-	end time.Time
+	began, end time.Time
+	due        time.Time // when the portion must be there
+	got        int       // bytes of it
 }
 
 func (p *patient) wait() {
-	by := time.Now().Add(fetchPatience)
+	by := p.due
 	if by.After(p.end) {
 		by = p.end
 	}
@@ -58,19 +69,30 @@ func (p *patient) wait() {
 
 func (p *patient) Read(b []byte) (int, error) {
 	p.wait()
-	return p.stream.Read(b)
+	n, err := p.stream.Read(b)
+	if p.got += n; p.got >= fetchPortion {
+		p.got, p.due = 0, time.Now().Add(fetchPatience)
+	}
+	return n, err
 }
 
 func (p *patient) Write(b []byte) (int, error) {
+	p.got, p.due = 0, time.Now().Add(fetchPatience)
 	p.wait()
 	return p.stream.Write(b)
+}
+
+// expect gives a table of so many parts its time.
+func (p *patient) expect(parts int) {
+	p.end = p.began.Add(min(fetchLimit, fetchBase+time.Duration(min(parts, 1<<10)*(fetchPart/fetchRate))*time.Second))
 }
 
 // patiently returns s with its waits bounded, closed when ctx ends. stop must be
 // called.
 func patiently(ctx context.Context, s stream) (rw *patient, stop func()) {
 	after := context.AfterFunc(ctx, func() { _ = s.Close() })
-	return &patient{s, time.Now().Add(fetchLimit)}, func() { after() }
+	now := time.Now()
+	return &patient{stream: s, began: now, end: now.Add(fetchBase), due: now.Add(fetchPatience)}, func() { after() }
 }
 
 // fetchOver asks the relay at the other end of s for the newest list of relays, and
@@ -82,12 +104,15 @@ func (c *Client) fetchOver(ctx context.Context, s stream) (dirsync.Result, error
 	var err error
 	held := c.withFollower(ctx, func(f *dirsync.Follower) {
 		c.enter(StateChain)
-		result, err = f.Fetch(rw, time.Now, c.tableProgress)
-		switch {
-		case err == nil && result == dirsync.Newer, errors.Is(err, dirsync.ErrSplit), errors.Is(err, dirsync.ErrIllegal):
+		before := findingsOf(f)
+		result, err = f.Fetch(rw, time.Now, func(done, total int) {
+			rw.expect(total)
+			c.tableProgress(done, total)
+		})
+		if err == nil && result == dirsync.Newer || findingsOf(f) != before {
 			c.keep(f)
 		}
-		if err == nil {
+		if err == nil && (result == dirsync.Newer || result == dirsync.Unproven) { // the others' word was not verified
 			c.mu.Lock()
 			c.dir.fetched = time.Now()
 			c.mu.Unlock()
@@ -176,8 +201,18 @@ func (h *hearing) note(rid record.RID, at place, result dirsync.Result, err erro
 	return h.fresh || len(h.answered) >= voices
 }
 
+// spoke reports whether an error is an answer.
+func (h *hearing) spoke(err error) bool {
+	for _, e := range []error{dirsync.ErrForged, dirsync.ErrOrphan, dirsync.ErrBusy, dirsync.ErrAbsent, dirsync.ErrTooOld, dirsync.ErrAhead} {
+		if errors.Is(err, e) {
+			return true
+		}
+	}
+	return false
+}
+
 // askAll asks sources in their order until one has brought a fresh list, or voices of
-// them in different places have none.
+// them in different places have none. What they show of the time is for settle.
 func (h *hearing) askAll(ctx context.Context, all []source, patience time.Duration) error {
 	c := h.c
 	asked := 0
@@ -194,11 +229,8 @@ func (h *hearing) askAll(ctx context.Context, all []source, patience time.Durati
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		done := h.note(s.rid, at, result, err)
-		if err := c.clockWrong(time.Now()); err != nil {
-			return err
-		}
-		if done || errors.Is(err, link.ErrNetworkDown) {
+		c.strangerAnswered(s.rid, err == nil || h.spoke(err))
+		if h.note(s.rid, at, result, err) || errors.Is(err, link.ErrNetworkDown) {
 			break
 		}
 	}
@@ -224,7 +256,6 @@ func (h *hearing) settle(ctx context.Context) error {
 	}
 	c.mu.Lock()
 	before := c.stateAt(now)
-	c.dir.fetchedAt = now
 	c.dir.lagging = !h.fresh
 	c.dir.forked = c.dir.forked && (h.orphan || !h.fresh)
 	c.dir.stalled = !h.fresh && enough && len(h.answered) > h.tooOld
@@ -233,13 +264,14 @@ func (h *hearing) settle(ctx context.Context) error {
 	if after != before {
 		c.stateChanged(after)
 	}
-	if err := c.clockWrong(now); err != nil {
+	if h.fresh {
+		return nil
+	}
+	if err := c.clockWrong(now); err != nil && !c.hasCircuit() {
 		return err
 	}
 	switch {
-	case h.fresh:
-		return nil
-	case h.tooOld > 0 && h.tooOld == len(h.answered):
+	case h.tooOld > 0 && h.tooOld == len(h.answered) && c.refusesAt(now):
 		return errAnchor
 	case len(h.answered) == 0 && h.last != nil:
 		return h.last
@@ -249,6 +281,14 @@ func (h *hearing) settle(ctx context.Context) error {
 		return errStale
 	}
 	return nil
+}
+
+// hasCircuit reports whether a circuit is open: then relays' word on this clock stops
+// nothing.
+func (c *Client) hasCircuit() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.ContainsFunc(c.open, func(q *circ) bool { return !q.retired })
 }
 
 // stateChanged says in the log what has become of the list of relays, once.

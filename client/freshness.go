@@ -97,5 +97,8 @@ func (s *Status) notes() []string {
 	if s.Forked {
 		out = append(out, "This network is forked: a relay holds a history that the list used here is no part of. Both are kept.")
 	}
+	if s.Unasked {
+		out = append(out, "No relay could be asked which list it holds, several times in a row: nobody has confirmed that this list is everybody's. The guards may keep others from answering.")
+	}
 	return out
 }

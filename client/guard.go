@@ -187,8 +187,9 @@ func (c *Client) guardCircuit(rid record.RID, ok bool) {
 }
 
 // choose returns a path for n that avoids, as last hop, the relays in avoid, and
-// anywhere, relays that failed a moment ago or forged a list of relays; the latter
-// two only while others do. The path comes from the table that is returned with it.
+// anywhere, relays that failed a moment ago; the latter only while others do. The path
+// comes from the table that is returned with it. Where that is too old a newer one is
+// asked for.
 func (c *Client) choose(n need, avoid []record.RID) ([]*snapshot.Relay, *table, error) {
 	now := time.Now()
 	c.mu.Lock()
@@ -202,13 +203,11 @@ func (c *Client) choose(n need, avoid []record.RID) ([]*snapshot.Relay, *table, 
 			exclude[r] = true
 		}
 	}
-	for r := range c.dir.dropped {
-		exclude[r] = true
-	}
 	guards := c.guards.Usable(now)
 	t := c.dir.table
 	c.mu.Unlock()
 	if c.freshnessAt(t, now) == dirsync.Refused {
+		c.wantFetch()
 		return nil, nil, errOldList(c.freshnessWords(t, now))
 	}
 

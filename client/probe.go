@@ -20,7 +20,7 @@ const probePause = 10 * time.Second
 // only that tells guards that are gone from a network that is down, and fresh
 // guards are drawn in the first case alone. Nothing but the link is made.
 func (c *Client) probe(ctx context.Context) {
-	r := c.stranger(time.Now())
+	r := c.anyStranger(time.Now())
 	if r == nil {
 		return
 	}
@@ -31,12 +31,23 @@ func (c *Client) probe(ctx context.Context) {
 	if open, _ := l.Streams(); open == 0 {
 		_ = l.Close()
 	}
-	_ = c.updateGuards()
+	if c.settled(time.Now()) {
+		_ = c.updateGuards()
+	}
 }
 
-// stranger returns a random running relay that is no guard, or nil if a guard is
-// usable, or a probe was made a moment ago.
-func (c *Client) stranger(now time.Time) *snapshot.Relay {
+// settled reports whether guards may be drawn from the list in use: it was obtained, or
+// need not be.
+func (c *Client) settled(now time.Time) bool {
+	c.mu.Lock()
+	ready := c.dir.state == StateReady
+	c.mu.Unlock()
+	return ready || c.fresh(now)
+}
+
+// anyStranger returns a random running relay that is no guard, or nil if a guard is
+// usable, none was drawn yet, or a probe was made a moment ago.
+func (c *Client) anyStranger(now time.Time) *snapshot.Relay {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if now.Sub(c.probed) < probePause {
@@ -48,6 +59,9 @@ func (c *Client) stranger(now time.Time) *snapshot.Relay {
 			return nil
 		}
 		guards = append(guards, g.RID)
+	}
+	if len(guards) == 0 {
+		return nil
 	}
 	var others []*snapshot.Relay
 	table := c.dir.table.view.Table()

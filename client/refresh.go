@@ -5,7 +5,6 @@ package client
 import (
 	"context"
 	"errors"
-	"slices"
 	"time"
 
 	"chive/directory/path"
@@ -55,17 +54,8 @@ func (c *Client) follow(ctx context.Context) {
 		if failed > 0 {
 			wait = c.staleWait(failed - 1)
 		}
-		c.mu.Lock()
-		c.dir.nextFetch = time.Now().Add(wait)
-		c.mu.Unlock()
-		t := time.NewTimer(wait)
-		select {
-		case <-ctx.Done():
-			t.Stop()
+		if !c.awaitFetch(ctx, wait, failed > 0) {
 			return
-		case <-t.C:
-		case <-c.dir.stir:
-			t.Stop()
 		}
 		err := c.round(ctx)
 		c.endRefetch()
@@ -81,6 +71,43 @@ func (c *Client) follow(ctx context.Context) {
 	}
 }
 
+// awaitFetch waits for the next fetch: for so long, or until one is asked for, or the
+// list in use is not fresh any more and that was not known when the wait began. Timers
+// stand still while a machine sleeps, so it waits in steps and asks the clock on the
+// wall each time. It is false when ctx ended.
+func (c *Client) awaitFetch(ctx context.Context, wait time.Duration, old bool) bool {
+	by := time.Now().Round(0).Add(wait)
+	c.mu.Lock()
+	c.dir.nextFetch = by
+	c.mu.Unlock()
+	for {
+		now := time.Now().Round(0)
+		left := by.Sub(now)
+		if left <= 0 || !old && c.freshnessAt(c.current(), now) != dirsync.Fresh {
+			return true
+		}
+		t := time.NewTimer(min(left, c.waitStep(), wait))
+		select {
+		case <-ctx.Done():
+			t.Stop()
+			return false
+		case <-t.C:
+		case <-c.dir.stir:
+			t.Stop()
+			return true
+		}
+		if time.Now().Round(0).Before(now) { // set back: the wait was for this long and no longer
+			by = time.Now().Round(0).Add(min(left, wait))
+		}
+	}
+}
+
+// waitStep is how long to wait at most without a look at the clock on the wall: a
+// minute, and less in networks that fetch more often.
+func (c *Client) waitStep() time.Duration {
+	return min(time.Minute, max(c.doc.Params.ClientFetch/20, time.Second))
+}
+
 // fetchPause returns a random time until the next fetch.
 func (c *Client) fetchPause() time.Duration {
 	p := c.doc.Params
@@ -94,10 +121,13 @@ func (c *Client) isLagging() bool {
 }
 
 // round fetches once: from own guards; if none of them has a fresh list, from relays
-// apart through circuits; if there are no circuits and the list in use will not do
-// any more, from anybody who can be linked to. Guards that hold lists back, all of
-// them, and let no circuit through, hold up a client no longer than that.
+// apart through circuits, which serve for that however old the list in use is; if
+// there are none and it will not do any more, from a few strangers. Guards that hold
+// lists back, all of them, and let no circuit through, hold up a client no longer
+// than that.
 func (c *Client) round(ctx context.Context) error {
+	defer c.giveBack()
+	defer c.roundEnded()
 	c.countPlaces(c.sources())
 	h := c.newHearing()
 	own := c.ownSources()
@@ -105,24 +135,50 @@ func (c *Client) round(ctx context.Context) error {
 		return err
 	}
 	now, through := time.Now(), 0
-	if !h.fresh && h.linked && !c.refusesAt(now) {
+	if !h.fresh && h.linked {
 		var err error
 		if through, err = h.askThrough(ctx); err != nil {
 			return err
 		}
 	}
 	if !h.fresh && through == 0 && c.freshnessAt(c.current(), now) != dirsync.Fresh {
-		strangers := slices.DeleteFunc(c.sources(), func(s source) bool {
-			return slices.ContainsFunc(own, func(g source) bool { return g.rid == s.rid })
-		})
 		h.unproven, h.tooOld = 0, 0
 		clear(h.answered) // what guards said does not keep others from being asked
-		if err := h.askAll(ctx, strangers, dialPatience); err != nil {
+		if err := h.askAll(ctx, c.strangerSources(now), dialPatience); err != nil {
 			return err
 		}
 	}
-	c.giveBack()
 	return h.settle(ctx)
+}
+
+// roundEnded notes that relays were asked, whatever came of it.
+func (c *Client) roundEnded() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.dir.fetchedAt = time.Now()
+}
+
+// mayRefetch reports whether a fetch may be had out of turn. Under Client.mu.
+func (c *Client) mayRefetch() bool {
+	return c.dir.state == StateReady && time.Since(c.dir.fetchedAt) >= min(refetchGap, c.doc.Params.ClientFetch/2)
+}
+
+// wantFetch has the list of relays fetched for circuits that the one in use is too old
+// for, unless that was just done.
+func (c *Client) wantFetch() {
+	c.mu.Lock()
+	may := c.mayRefetch()
+	c.mu.Unlock()
+	if may {
+		c.stirFetch()
+	}
+}
+
+func (c *Client) stirFetch() {
+	select {
+	case c.dir.stir <- struct{}{}:
+	default:
+	}
 }
 
 // askThrough asks relays in different places, each through a circuit of its own, until
@@ -163,7 +219,7 @@ func (c *Client) freshen(ctx context.Context, t *table) bool {
 		c.mu.Unlock()
 		return true
 	}
-	if c.dir.state != StateReady || time.Since(c.dir.fetchedAt) < min(refetchGap, c.doc.Params.ClientFetch/2) {
+	if !c.mayRefetch() {
 		c.mu.Unlock()
 		return false
 	}
@@ -172,10 +228,7 @@ func (c *Client) freshen(ctx context.Context, t *table) bool {
 	}
 	r := c.dir.refetch
 	c.mu.Unlock()
-	select {
-	case c.dir.stir <- struct{}{}:
-	default:
-	}
+	c.stirFetch()
 	ctx, cancel := context.WithTimeout(ctx, refetchPatience)
 	defer cancel()
 	select {

@@ -100,7 +100,7 @@ func TestGuardsThatHoldTheListBackDoNotHoldItForEver(t *testing.T) {
 				}
 			}
 			if blocked {
-				w.askLast = func(context.Context, *snapshot.Relay, func(context.Context, stream) error) error { return errLost }
+				w.askLast = func(context.Context, *snapshot.Relay, int, func(context.Context, stream) error) error { return errLost }
 			}
 			v.epoch(40)
 			if err := w.round(t.Context()); err != nil || w.held() != 39 {

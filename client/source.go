@@ -5,6 +5,7 @@ package client
 import (
 	"net/netip"
 	"slices"
+	"time"
 
 	"chive/directory/record"
 	"chive/directory/snapshot"
@@ -122,20 +123,36 @@ func (c *Client) shuffle(all []source) {
 	}
 }
 
-// drop keeps in mind that a relay forged: it is not asked again, and chosen for a
-// circuit only where nobody else can be.
+// dropEpochs is how long a relay that forged is not asked: in a public network a day. It
+// may have had a fault, and a network must not run out of sources.
+const dropEpochs = 24
+
+// drop keeps in mind that a relay forged: it is not asked for a while. Circuits still
+// lead through it: who carries them need not be believed.
 func (c *Client) drop(rid record.RID) {
+	now := time.Now()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if len(c.dir.dropped) < maxDropped {
-		c.dir.dropped[rid] = true
+	for r, since := range c.dir.dropped {
+		if !c.droppedAt(since, now) {
+			delete(c.dir.dropped, r)
+		}
 	}
+	if len(c.dir.dropped) < maxDropped {
+		c.dir.dropped[rid] = now
+	}
+}
+
+// droppedAt reports whether who was dropped since then is not asked yet.
+func (c *Client) droppedAt(since, now time.Time) bool {
+	return now.Sub(since) < dropEpochs*c.doc.Params.EpochLen
 }
 
 func (c *Client) isDropped(rid record.RID) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.dir.dropped[rid]
+	since, found := c.dir.dropped[rid]
+	return found && c.droppedAt(since, time.Now())
 }
 
 // apart reports whether a relay is in another place than all the others.

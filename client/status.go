@@ -3,6 +3,7 @@
 package client
 
 import (
+	"slices"
 	"time"
 
 	"chive/directory/path"
@@ -73,9 +74,11 @@ type Status struct {
 	Unmeasured bool // no running relay was measured
 	Stalled    bool // relays apart agree that there was no newer list for too long
 	Forked     bool // a relay holds a chain that this list is not part of
+	Unasked    bool // nobody could be asked which list it holds, several times in a row
 	Notes      []string
-	Alarm      *Alarm // nil: none
-	Clock      string // what is wrong with this machine's clock; empty: nothing known
+	Alarm      *Alarm  // the worst; nil: none
+	Alarms     []Alarm // all that are kept, the first one first
+	Clock      string  // what is wrong with this machine's clock; empty: nothing known
 
 	Guards   []GuardExplained
 	Circuits []CircuitExplained
@@ -118,10 +121,9 @@ func (c *Client) Status() Status {
 	s.Bootstrap, s.State, s.Text = d.step, c.stateAt(now), c.trouble
 	s.Fetched, s.NextFetch, s.Checked = d.fetched, d.nextFetch, d.checked
 	s.Stalled, s.Forked = d.stalled, d.forked
-	if d.alarm != nil {
-		alarm := *d.alarm
-		s.Alarm = &alarm
-	}
+	s.Alarms = slices.Clone(d.alarms)
+	s.Alarm = worst(s.Alarms)
+	s.Unasked = d.unasked >= unaskedLimit
 	s.Committee = committeeStatus(d.seats, eligible, groups)
 	var guards []path.GuardStatus
 	var usable []record.RID

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"io"
 	"math/bits"
+	"slices"
 	"time"
 
 	"chive/circuit"
@@ -17,19 +18,20 @@ import (
 )
 
 // asker asks one relay over a directory stream at the end of a circuit of its own,
-// which ends with it. It is throughCircuit, but for tests.
-type asker func(ctx context.Context, last *snapshot.Relay, f func(context.Context, stream) error) error
+// which ends with it and begins at the usable guard of that number, if there is one. It
+// is throughCircuit, but for tests.
+type asker func(ctx context.Context, last *snapshot.Relay, guard int, f func(context.Context, stream) error) error
 
 // through picks a relay apart from not and asks it. last is nil when no circuit led
 // to any.
 func (c *Client) through(ctx context.Context, not []*snapshot.Relay, f func(context.Context, stream) error) (last *snapshot.Relay, err error) {
-	if last = c.pickLast(c.current(), not); last == nil {
+	if last = c.pickLast(c.current(), not, 0); last == nil {
 		return nil, errNoSource
 	}
 	ctx, cancel := context.WithTimeout(ctx, checkLimit)
 	defer cancel()
 	spoke := false
-	err = c.askLast(ctx, last, func(ctx context.Context, s stream) error {
+	err = c.askLast(ctx, last, 0, func(ctx context.Context, s stream) error {
 		spoke = true
 		return f(ctx, s)
 	})
@@ -40,7 +42,8 @@ func (c *Client) through(ctx context.Context, not []*snapshot.Relay, f func(cont
 }
 
 // throughCircuit is the asker of a client that runs. The circuit carries nothing else.
-func (c *Client) throughCircuit(ctx context.Context, last *snapshot.Relay, f func(context.Context, stream) error) error {
+func (c *Client) throughCircuit(ctx context.Context, last *snapshot.Relay, guard int, f func(context.Context, stream) error) error {
+	first := c.otherGuard(ctx, guard)
 	c.mu.Lock()
 	t := c.dir.table
 	guards := c.guards.Usable(time.Now())
@@ -51,6 +54,9 @@ func (c *Client) throughCircuit(ctx context.Context, last *snapshot.Relay, f fun
 		}
 	}
 	c.mu.Unlock()
+	if i := slices.Index(guards, first); i > 0 {
+		guards = append([]record.RID{first}, slices.Delete(slices.Clone(guards), i, i+1)...)
+	}
 	req := path.Request{Hops: c.cfg.Hops, Target: path.Relay(last.RID), Guards: guards, Exclude: exclude}
 	p, err := t.selector.Choose(c.cfg.Rand, req)
 	if isPathError(err) {
@@ -82,29 +88,47 @@ func (c *Client) throughCircuit(ctx context.Context, last *snapshot.Relay, f fun
 	return f(ctx, s)
 }
 
+// otherGuard returns the usable guard of a number, if it is not the first one and can be
+// linked to.
+func (c *Client) otherGuard(ctx context.Context, n int) (rid record.RID) {
+	guards := c.usableGuards()
+	if n == 0 || n >= len(guards) {
+		return rid
+	}
+	dial, cancel := context.WithTimeout(ctx, dialPatience)
+	defer cancel()
+	if _, err := c.linkTo(dial, guards[n]); err != nil {
+		return rid
+	}
+	return guards[n].RID
+}
+
 // pickLast draws a relay to be asked, by middle weight where it can: one apart from
-// not, that may be in one path with the first guard, and that has neither forged nor
-// failed a moment ago; nil if there is none.
-func (c *Client) pickLast(t *table, not []*snapshot.Relay) *snapshot.Relay {
+// not, that may be in one path with the first guard and that of a number, and that has
+// neither forged lately nor failed a moment ago; nil if there is none.
+func (c *Client) pickLast(t *table, not []*snapshot.Relay, guard int) *snapshot.Relay {
 	now := time.Now()
 	out := make(map[record.RID]bool)
-	var first *snapshot.Relay
+	var guards []*snapshot.Relay
 	all := t.view.Table()
 	c.mu.Lock()
 	if c.guards != nil {
-		if g := c.guards.Usable(now); len(g) > 0 {
-			first, _ = all.Relay(g[0])
+		for i, g := range c.guards.Usable(now) {
+			if r, ok := all.Relay(g); ok && (i == 0 || i == guard) {
+				guards = append(guards, r)
+			}
 		}
 	}
-	for r := range c.dir.dropped {
-		out[r] = true
+	for r, since := range c.dir.dropped {
+		out[r] = c.droppedAt(since, now)
 	}
 	for r, when := range c.failed {
 		out[r] = out[r] || now.Sub(when) <= failedLife
 	}
 	c.mu.Unlock()
 	may := func(r *snapshot.Relay) bool {
-		return r.Flags&snapshot.FlagRunning != 0 && !out[r.RID] && c.apart(r, not) && (first == nil || c.mayMeet(first, r))
+		return r.Flags&snapshot.FlagRunning != 0 && !out[r.RID] && c.apart(r, not) &&
+			!slices.ContainsFunc(guards, func(g *snapshot.Relay) bool { return !c.mayMeet(g, r) })
 	}
 	weights := t.middles()
 	var likely, any uint64

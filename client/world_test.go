@@ -51,6 +51,7 @@ type fake struct {
 	asked    int
 	links    int
 	evidence [][]byte
+	pace     time.Duration // between two bytes of an answer; 0: all at once
 	ln       net.Listener
 }
 
@@ -195,13 +196,26 @@ func (r *fake) serve(l *link.Link) {
 				}
 				r.mu.Lock()
 				r.asked++
-				answer := r.answers
+				answer, pace := r.answers, r.pace
 				r.mu.Unlock()
 				if answer == nil {
 					<-l.Done()
 					return
 				}
-				if _, err := st.Write(answer(time.Now(), body)); err != nil {
+				out := answer(time.Now(), body)
+				for ; pace > 0 && len(out) > 1; out = out[1:] {
+					if _, err := st.Write(out[:1]); err != nil {
+						return
+					}
+					v := time.NewTimer(pace)
+					select {
+					case <-v.C:
+					case <-l.Done():
+						v.Stop()
+						return
+					}
+				}
+				if _, err := st.Write(out); err != nil {
 					return
 				}
 			}
@@ -319,7 +333,7 @@ func (v *village) walk(change func(*Config)) *walker {
 	}
 	c.loadDirectory()
 	elsewhere := v.net.Host(netip.AddrFrom4([4]byte{14, 0, 0, 1}))
-	c.askLast = func(ctx context.Context, last *snapshot.Relay, f func(context.Context, stream) error) error {
+	c.askLast = func(ctx context.Context, last *snapshot.Relay, _ int, f func(context.Context, stream) error) error {
 		l, err := link.Dial(ctx, elsewhere, last.Addresses[0], link.Config{NetworkID: c.nid, Rand: rand.Reader})
 		if err != nil {
 			return err
@@ -338,6 +352,33 @@ func (v *village) walk(change func(*Config)) *walker {
 		c.tasks.Wait()
 	})
 	return w
+}
+
+// settleIn has a client go on as one that is ready, with guards of its own.
+func (w *walker) settleIn(t *testing.T) {
+	t.Helper()
+	if err := w.obtain(t.Context(), 0); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.updateGuards(); err != nil {
+		t.Fatal(err)
+	}
+	w.arrive()
+	w.giveBack()
+}
+
+// following runs what follows the network; end it before the client.
+func (w *walker) following(t *testing.T) (end func()) {
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		w.follow(ctx)
+	}()
+	return func() {
+		cancel()
+		<-done
+	}
 }
 
 // held returns the epoch of the list in use.

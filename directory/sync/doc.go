@@ -29,8 +29,9 @@
 //
 // One honest source is enough: a source can only withhold, or be stale. What a Follower
 // takes has a certificate of a list that a hand-over leads to (package vote), a table
-// with the header's roots, keeps the rules against what it has (transition.Check), and
-// has its present snapshot in its history.
+// with the header's roots, has its present snapshot in its history, and keeps the rules
+// against it (transition.Check). Where the present one was replaced by a sibling, rules
+// are checked against an older proven ancestor: they say nothing about siblings.
 //
 // Bounds of a Server:
 //
@@ -40,7 +41,7 @@
 //	certificates          2,160, and as many digests of ancestors; the oldest goes
 //	hand-over steps       1,024, and as many by another committee
 //
-// of a Follower: one table on its way beside its own, two certificates and 96 records of
+// of a Follower: its own table, the one before it, and one on its way; two certificates and 96 records of
 // evidence.
 //
 // A Server is immutable and may be used by any number of goroutines; it makes what

@@ -7,6 +7,7 @@ import (
 	"io"
 	"time"
 
+	"chive/directory/committee"
 	"chive/directory/snapshot"
 	"chive/directory/transition"
 	"chive/directory/vote"
@@ -27,6 +28,10 @@ const (
 	Unproven                // it holds, but the source cannot show that ours precedes it: ask another, or Adopt
 )
 
+// maxNamed is how many epochs old a snapshot may be that is named to a source: whoever
+// was away longer gets no diff for it, and would say no more than how long it was away.
+const maxNamed = maxTables
+
 // Fetch asks one source for the newest table over a directory stream: SYNC, and what it
 // needs beside. It blocks in reading and writing rw; closing that ends it. What it has
 // verified of a table stays, and the next Fetch goes on with it. progress, which may be
@@ -40,7 +45,7 @@ func (f *Follower) Fetch(rw io.ReadWriter, clock func() time.Time, progress func
 	}
 	at := f.at
 	for range maxRounds {
-		q := f.request(at)
+		q := f.request(at, f.doc.EpochAt(clock()))
 		a, err := ask(rw, q)
 		if err != nil {
 			return Unchanged, err
@@ -54,6 +59,8 @@ func (f *Follower) Fetch(rw io.ReadWriter, clock func() time.Time, progress func
 			return Unchanged, nil
 		case a.Working == WorkingZero:
 			return Older, nil
+		case len(a.Diff) > 0 && q.Table == nil:
+			return Unchanged, ErrForged
 		}
 		cert, err := vote.DecodeCertificate(a.Certificate)
 		if err != nil || cert.Header.NetworkID != f.nid {
@@ -70,6 +77,9 @@ func (f *Follower) Fetch(rw io.ReadWriter, clock func() time.Time, progress func
 		if err == nil && cert.Header.Epoch > f.doc.EpochAt(clock().Add(f.doc.Params.ClockClient)) {
 			return Unchanged, ErrAhead // a quorum says so: it is our clock
 		}
+		if err == nil && f.early(cert.Header.Epoch, clock()) {
+			return Unchanged, nil
+		}
 		if err == nil {
 			return f.load(rw, a, &candidate{cert: cert, at: next}, progress)
 		}
@@ -84,15 +94,27 @@ func (f *Follower) Fetch(rw io.ReadWriter, clock func() time.Time, progress func
 	return Unchanged, ErrTooOld
 }
 
-// request says what we hold and believe.
-func (f *Follower) request(at *vote.Anchor) *Request {
-	q := &Request{Code: CodeSync, Epoch: min(at.Epoch, MaxEpoch), Bare: len(f.part.tiles) > 0}
-	if f.cert != nil {
-		digest := f.cert.HeaderDigest()
-		q.HeaderDigest = &digest
+// early reports whether an epoch is later than that of a working snapshot can be, for a
+// clock that is a tenth of an epoch slow. What is final may still be replaced then. While
+// what we hold is old we are less strict: it may be our clock. Spec: protocol §7 (SYNC-6).
+func (f *Follower) early(epoch uint64, now time.Time) bool {
+	p := f.doc.Params
+	return epoch+uint64(p.UseLag) > f.doc.EpochAt(now.Add(p.EpochLen/10)) && ServedFresh(p, f.snap.Epoch(), f.doc.EpochAt(now))
+}
+
+// request says what we hold and believe, and no more than a source needs to know: of a
+// snapshot that is old nothing, of lists no more than since when they are in force.
+// Spec: protocol §7 (SYNC-6).
+func (f *Follower) request(at *vote.Anchor, now uint64) *Request {
+	q := &Request{Code: CodeSync, Epoch: min(floor(f.doc.Params, at.Lists, at.Epoch), MaxEpoch), Bare: len(f.part.tiles) > 0}
+	if f.cert == nil || f.snap.Epoch()+maxNamed >= now {
+		roots := rootsOf(f.snap.Table())
+		q.Table = &roots
+		if f.cert != nil {
+			digest := f.cert.HeaderDigest()
+			q.HeaderDigest = &digest
+		}
 	}
-	roots := rootsOf(f.table())
-	q.Table = &roots
 	for _, l := range at.Lists {
 		if root, err := l.Root(); err == nil && len(q.Lists) < MaxListCount {
 			q.Lists = append(q.Lists, root)
@@ -153,20 +175,40 @@ func (f *Follower) follow(at *vote.Anchor, steps []*vote.Step, cert *vote.Certif
 	switch {
 	case err == nil:
 		return next, nil
-	case errors.Is(err, vote.ErrHandOver) || errors.Is(err, vote.ErrList):
+	case (errors.Is(err, vote.ErrHandOver) || errors.Is(err, vote.ErrList)) && f.later(from.Lists, steps, cert.Header.Epoch):
 		return nil, ErrTooOld
 	}
 	return nil, ErrForged
 }
 
-// load fetches the table of a certificate that holds, and takes it.
+// later reports whether an epoch may belong to a later list than those that we know, or
+// that the steps bring: only then can it be that what we know is too old.
+func (f *Follower) later(lists []*committee.List, steps []*vote.Step, epoch uint64) bool {
+	for _, s := range steps {
+		lists = append(lists[:len(lists):len(lists)], s.List)
+	}
+	owner := transition.OwnerName(epoch)
+	term, ok := last(lists, owner)
+	return !ok || transition.TermAt(f.doc.Params, owner, epoch) > term
+}
+
+// load fetches the table of a certificate that holds, and takes it. Rules are about
+// ancestors: they are checked against our snapshot where it is shown to be one, and
+// against its newest proven ancestor where it was replaced. Only that can show that a
+// quorum broke them. Spec: protocol §7 (SYNC-7, SYNC-8).
 func (f *Follower) load(rw io.ReadWriter, a *Answer, c *candidate, progress func(done, total int)) (Result, error) {
 	proven, replaced, err := f.prove(rw, a, c.cert)
 	if err != nil {
 		return Unchanged, err
 	}
-	if replaced && c.cert.Header.HistorySize == f.snap.Header().HistorySize+1 {
-		return Unchanged, nil // rules are about ancestors: they need one more snapshot between
+	if (replaced || !proven) && c.cert.Header.HistorySize <= f.snap.Header().HistorySize+1 {
+		return Unchanged, nil // ours is no parent of it: it was replaced a moment ago, if this is to last
+	}
+	base := f.snap
+	if replaced {
+		if base, err = f.ancestorOf(rw, c.cert); err != nil {
+			return Unchanged, err
+		}
 	}
 	table, err := f.fetchTable(rw, a, c.cert.Header, progress)
 	if err != nil {
@@ -175,18 +217,37 @@ func (f *Follower) load(rw io.ReadWriter, a *Answer, c *candidate, progress func
 	if c.snap, err = snapshot.New(c.cert.Header, table, f.doc.Params); err != nil {
 		return Unchanged, ErrForged
 	}
-	if transition.Check(f.doc, f.snap, c.snap) != nil {
-		if f.illegal == nil {
+	switch broken := transition.Check(f.doc, base, c.snap) != nil; {
+	case broken && proven:
+		if f.illegal == nil || f.illegal.Header.Epoch < c.cert.Header.Epoch {
 			f.illegal = c.cert
 		}
 		return Unchanged, ErrIllegal
-	}
-	if !proven {
+	case broken: // ours may have been replaced, which says nothing against this one
+		f.next = nil
+		return Unproven, nil
+	case !proven:
 		f.next, f.part = c, parts{}
 		return Unproven, nil
 	}
+	f.base = base
 	f.take(c)
 	return Newer, nil
+}
+
+// ancestorOf returns the newest snapshot that we hold besides our own and that precedes
+// a certificate's: the one that we had before ours, if that is shown, else snapshot 0.
+func (f *Follower) ancestorOf(rw io.ReadWriter, cert *vote.Certificate) (*snapshot.Snapshot, error) {
+	zero := transition.Genesis(f.doc).Snapshot()
+	h := f.base.Header()
+	if h.HistorySize == 0 || h.Digest() == f.snap.Header().Parent {
+		return f.base, nil
+	}
+	digest, known, err := f.ancestor(rw, cert, h.HistorySize)
+	if err != nil || !known || digest != h.Digest() {
+		return zero, err
+	}
+	return f.base, nil
 }
 
 // prove asks whether our snapshot precedes that of a certificate, or is replaced by a

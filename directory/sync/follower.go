@@ -26,7 +26,8 @@ type Follower struct {
 	v    vote.Verifier
 	zip  unpacker
 	snap *snapshot.Snapshot
-	cert *vote.Certificate // nil: snapshot 0
+	cert *vote.Certificate  // nil: snapshot 0
+	base *snapshot.Snapshot // a proven ancestor of snap, the newest that is held: for the rules where snap is replaced
 	at   *vote.Anchor
 	part parts
 	next *candidate // Unproven; else nil
@@ -45,7 +46,7 @@ type candidate struct {
 // NewFollower begins with the genesis document: snapshot 0 and the lists of term 0.
 func NewFollower(doc *genesis.Document, v vote.Verifier) *Follower {
 	zero := transition.Genesis(doc)
-	f := &Follower{doc: doc, nid: doc.NetworkID(), v: v, zip: newUnpacker(), snap: zero.Snapshot(), at: &vote.Anchor{}}
+	f := &Follower{doc: doc, nid: doc.NetworkID(), v: v, zip: newUnpacker(), snap: zero.Snapshot(), base: zero.Snapshot(), at: &vote.Anchor{}}
 	for _, l := range zero.Lists() {
 		if l != nil {
 			f.at.Lists = append(f.at.Lists, l.ForClients())
@@ -76,12 +77,12 @@ func (f *Follower) TooOld(now time.Time) bool {
 // records. The slice must not be changed.
 func (f *Follower) Evidence() []*record.Evidence { return f.evidence }
 
-// Split returns a valid certificate for another header of the epoch of one of ours, the
-// first that was met; nil: none was.
+// Split returns a valid certificate for another header of the epoch of one of ours: of
+// the latest such epoch the first that was met; nil: none was.
 func (f *Follower) Split() *vote.Certificate { return f.split }
 
-// Illegal returns the first certificate that a quorum signed against the rules; nil:
-// none was met.
+// Illegal returns a certificate that a quorum signed against the rules: of the latest
+// such epoch the first that was met; nil: none was.
 func (f *Follower) Illegal() *vote.Certificate { return f.illegal }
 
 // Adopt takes the snapshot that a Fetch has left Unproven; false: there is none.
@@ -89,6 +90,7 @@ func (f *Follower) Adopt() bool {
 	if f.next == nil {
 		return false
 	}
+	f.base = transition.Genesis(f.doc).Snapshot() // whatever was before precedes it or not: nobody has shown it
 	f.take(f.next)
 	return true
 }
@@ -97,7 +99,8 @@ func (f *Follower) take(c *candidate) {
 	f.snap, f.cert, f.at, f.next, f.part = c.snap, c.cert, c.at, nil, parts{}
 }
 
-// table returns the newest table that was verified, taken or not.
+// table returns the newest table that was verified, taken or not. Of one that is not
+// taken nobody is told.
 func (f *Follower) table() *snapshot.Table {
 	if f.next != nil {
 		return f.next.snap.Table()

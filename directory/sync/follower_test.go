@@ -84,13 +84,13 @@ func TestFollowAcrossTerms(t *testing.T) {
 			}
 		}
 	}
-	newest := l.finals[len(l.finals)-1]
+	parent, newest := l.finals[len(l.finals)-2], l.finals[len(l.finals)-1]
 	var certs []*vote.Certificate
 	for _, f := range l.finals {
 		certs = append(certs, f.Certificate)
 	}
 	for name, server := range map[string]*Server{
-		"all the time": s, "restarted": NewServer(l.doc).With(newest).WithPast(s.Past(), certs), "new": NewServer(l.doc).With(newest),
+		"all the time": s, "restarted": NewServer(l.doc).With(parent).With(newest).WithPast(s.Past(), certs), "new": NewServer(l.doc).With(parent).With(newest),
 	} {
 		if r, err := l.fetch(l.follower(), of(server, l.clock())); r != Newer || err != nil {
 			t.Errorf("%s: from snapshot 0: %v, %v", name, r, err)

@@ -61,7 +61,7 @@ func joining(t testing.TB, s *Server, l *lab, f *Follower, table *snapshot.Table
 		}
 	}
 	src := of(&again, now)
-	q := f.request(f.at)
+	q := f.request(f.at, l.doc.EpochAt(now))
 	q.Table = nil
 	a, err := ask(src, q)
 	if err != nil {

@@ -55,7 +55,7 @@ func (f *Follower) Judge(theirs *vote.Certificate) (Judgement, []*record.Evidenc
 	for _, e := range found {
 		f.keepEvidence(e)
 	}
-	if f.split == nil {
+	if f.split == nil || f.split.Header.Epoch < h.Epoch {
 		f.split = theirs
 	}
 	return JudgeOther, found

@@ -358,3 +358,8 @@ func golden(t *testing.T, file, head string, lines [][2]string) {
 
 // number returns bytes that differ by n.
 func number(n int) [32]byte { return sha256.Sum256(binary.BigEndian.AppendUint64(nil, uint64(n))) }
+
+// clockAt stands in the middle of an epoch.
+func (l *lab) clockAt(epoch uint64) func() time.Time {
+	return func() time.Time { return l.at(epoch) }
+}

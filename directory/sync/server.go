@@ -153,9 +153,15 @@ func (s *Server) hold(h *held) {
 
 // Working returns the snapshot that clients are given: the newest final one with
 // epoch <= now - use_lag that has a final descendant, and snapshot 0 until there is one.
-// A relay that does not know what lies between snapshot 0 and its oldest final snapshot,
-// because it came later or has restarted, gives that one.
-func (s *Server) Working(now time.Time) *snapshot.Snapshot { return s.working(now).snap }
+// It is nil where this relay cannot tell which that is, because it came later or has
+// restarted: until it knows of a descendant, or the newest one is older than clients take
+// for fresh, it answers that it is busy. Spec: protocol §7 (SYNC-4).
+func (s *Server) Working(now time.Time) *snapshot.Snapshot {
+	if w := s.working(now); w != nil {
+		return w.snap
+	}
+	return nil
+}
 
 func (s *Server) working(now time.Time) *held {
 	epoch, lag := s.doc.EpochAt(now), uint64(s.doc.Params.UseLag)
@@ -167,7 +173,10 @@ func (s *Server) working(now time.Time) *held {
 	if len(s.finals) == 0 || s.finals[0].number() <= 1 {
 		return s.zero
 	}
-	return s.finals[0]
+	if len(s.finals) == 1 && !ServedFresh(s.doc.Params, s.finals[0].snap.Epoch(), epoch) {
+		return s.finals[0] // the network makes none: nothing will take its place
+	}
+	return nil
 }
 
 // Answer returns the answer to a request's body with its padding, ready to be
@@ -252,6 +261,15 @@ func (s *Server) answer(now time.Time, q *Request) *Answer {
 func (s *Server) sync(now time.Time, q *Request) *Answer {
 	w := s.working(now)
 	a := &Answer{Code: CodeSync}
+	if w == nil {
+		// The parent of the oldest one is final and has a descendant; what it looked like is
+		// not known here any more.
+		if q.HeaderDigest != nil && *q.HeaderDigest == s.finals[0].snap.Header().Parent {
+			a.Working = WorkingNamed
+			return a
+		}
+		return refused(RefusedBusy)
+	}
 	if w == s.zero {
 		return a // and WorkingZero
 	}

@@ -44,12 +44,26 @@ func TestWorkingSnapshot(t *testing.T) {
 	if got := NewServer(l.doc).With(l.finals[0]).Working(l.at(9)).Epoch(); got != 0 {
 		t.Errorf("the first final one has no descendant: %d", got)
 	}
+	// After a restart nobody knows of a descendant: only who has the parent is told so.
 	restarted := NewServer(l.doc).With(l.finals[4])
-	if got := restarted.Working(l.at(9)).Epoch(); got != 5 {
-		t.Errorf("nothing else is known: %d", got)
+	parent, child := l.finals[3].State.Digest(), l.finals[4].State.Digest()
+	for name, test := range map[string]struct {
+		header *[32]byte
+		busy   bool
+	}{"nobody": {nil, true}, "who has its parent": {&parent, false}, "who has it": {&child, true}} {
+		a := answerOf(t, restarted, l.at(9), &Request{Code: CodeSync, HeaderDigest: test.header})
+		if busy := a.Code == CodeRefused && a.Refusal == RefusedBusy; busy != test.busy || !busy && a.Working != WorkingNamed {
+			t.Errorf("restarted, %s: %+v", name, a)
+		}
+	}
+	if got := restarted.Working(l.at(9)); got != nil {
+		t.Errorf("without a descendant: %d", got.Epoch())
 	}
 	if got := restarted.With(l.finals[5]).Working(l.at(9)).Epoch(); got != 5 {
 		t.Errorf("it has a descendant: %d", got)
+	}
+	if got := restarted.Working(l.at(5 + uint64(l.doc.Params.Fresh) + 1)).Epoch(); got != 5 {
+		t.Errorf("where none is made any more: %d", got)
 	}
 	for name, f := range map[string]Final{
 		"none": {}, "snapshot 0": {State: transition.Genesis(l.doc)}, "older": l.finals[2], "the same": l.finals[5],

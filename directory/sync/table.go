@@ -39,7 +39,7 @@ func (f *Follower) fetchTable(rw io.ReadWriter, a *Answer, h *snapshot.Header, p
 		if err != nil {
 			return nil, ErrForged
 		}
-		t, err := transition.Apply(ours, diff)
+		t, err := transition.Apply(f.snap.Table(), diff) // the one that we named
 		if err != nil || rootsOf(t) != (Roots{h.DirRoot, h.DictRoot}) {
 			return nil, ErrForged
 		}
