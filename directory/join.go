@@ -85,9 +85,9 @@ func (m *Machine) makeCandidate(own *descriptor) bool {
 	j := &m.joining
 	now := m.doc.EpochAt(m.now)
 	if sybil.Needed(m.p) && (j.work == nil || sybil.CheckSalt(m.p, j.work.Epoch, now) != nil) {
-		if !j.solving {
+		// A beacon that is too old already is worth no work: a newer list has to come.
+		if h := m.newest().Header(); !j.solving && sybil.CheckSalt(m.p, h.Epoch, now) == nil {
 			j.solving = true
-			h := m.newest().Header()
 			m.emit(Solve{Challenge: sybil.NewChallenge(m.p, m.nid, own.Identity, h.Epoch, h.Beacon)})
 		}
 		return false

@@ -4,7 +4,10 @@ package relay
 
 import (
 	"context"
+	"errors"
 	"io"
+	"os"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/time/rate"
@@ -15,31 +18,51 @@ import (
 
 // Limits of answering clients. Spec: B23 of the threat model.
 const (
-	maxRequests        = 256             // of one directory stream
-	maxDirectoryPerEnd = 16              // directory streams at once on one link or circuit
-	maxAnswering       = 4               // requests at once on one link or circuit; others wait
-	answerPatience     = 5 * time.Second // how long they do, then they hear "busy"
-	answerBytes        = 1 << 20         // a second, to one link or circuit
-	answerPiece        = 64 << 10        // of an answer, written at once
-	maxAnswerBytes     = 64 << 20        // of answers that are being written, in all
-	requestPatience    = 2 * time.Minute // for the next request of a stream
-	claimsPerSecond    = 1               // evidence from clients
-	claimsAtOnce       = 16              //
+	maxRequests        = 256              // of one directory stream
+	maxDirectoryPerEnd = 16               // directory streams at once on one link or circuit
+	maxAnswering       = 4                // requests at once on one link or circuit; others wait
+	answerPatience     = 5 * time.Second  // how long they do, then they hear "busy"
+	answerBytes        = 1 << 20          // a second, to one link or circuit
+	answerPiece        = 64 << 10         // of an answer, written at once
+	answerStall        = 10 * time.Second // an answer of which nothing is taken for so long ends its stream
+	maxAnswerBytes     = 64 << 20         // of answers that are being written, in all
+	maxLinkAnswerBytes = 16 << 20         // same, of one link with its circuits
+	requestPatience    = 2 * time.Minute  // for the next request of a stream
+	claimsPerSecond    = 1                // evidence from clients
+	claimsAtOnce       = 16               //
+	linkClaimsEvery    = 2 * time.Second  // same, of one link with its circuits
+	linkClaimsAtOnce   = 8                //
 )
+
+// share is what one link may have of the directory together with its circuits: who has a
+// link has as many circuits as it likes.
+type share struct {
+	answering atomic.Int64 // bytes of answers that are being written
+	claims    *rate.Limiter
+}
 
 // ration is what one link or circuit may have of the directory.
 type ration struct {
 	streams chan struct{} // tokens
 	turns   chan struct{} // tokens
 	bytes   *rate.Limiter
+	link    *share
 }
 
+// newRation returns that of a link.
 func newRation() *ration {
+	return rationOf(&share{claims: rate.NewLimiter(rate.Every(linkClaimsEvery), linkClaimsAtOnce)})
+}
+
+func rationOf(link *share) *ration {
 	return &ration{
 		streams: make(chan struct{}, maxDirectoryPerEnd), turns: make(chan struct{}, maxAnswering),
-		bytes: rate.NewLimiter(answerBytes, answerBytes),
+		bytes: rate.NewLimiter(answerBytes, answerBytes), link: link,
 	}
 }
+
+// circuit returns the ration of a circuit that comes over a's link.
+func (a *ration) circuit() *ration { return rationOf(a.link) }
 
 // enter waits for a turn. false: there was none in time.
 func (a *ration) enter(ctx context.Context) bool {
@@ -80,7 +103,7 @@ func (r *Relay) serveDirectory(ctx context.Context, rw io.ReadWriter, a *ration)
 			return
 		}
 		if crowded || !a.enter(ctx) {
-			if _, err := rw.Write(dirsync.Busy()); err != nil || crowded {
+			if err := deliver(rw, dirsync.Busy()); err != nil || crowded {
 				return
 			}
 			continue
@@ -96,26 +119,48 @@ func (r *Relay) serveDirectory(ctx context.Context, rw io.ReadWriter, a *ration)
 // answer answers one request, at the rate of its link or circuit.
 func (r *Relay) answer(ctx context.Context, w io.Writer, a *ration, body []byte) error {
 	frames, evidence := r.serve.Load().Answer(r.wall(), body)
-	if size := int64(len(frames)); r.answering.Add(size) > maxAnswerBytes {
-		r.answering.Add(-size)
+	if len(evidence) > 0 && !r.claim(a, evidence) {
 		frames = dirsync.Busy()
-	} else {
-		defer r.answering.Add(-size)
 	}
-	if len(evidence) > 0 && r.claims.Allow() {
-		if d := r.replica.Load(); d != nil {
-			d.offer(input{event: directory.Evidence{Data: evidence}})
-		}
+	size := int64(len(frames))
+	defer r.answering.Add(-size)
+	defer a.link.answering.Add(-size)
+	if all, one := r.answering.Add(size), a.link.answering.Add(size); all > maxAnswerBytes || one > maxLinkAnswerBytes {
+		frames = dirsync.Busy()
 	}
 	for len(frames) > 0 {
 		piece := frames[:min(len(frames), answerPiece)]
 		if err := a.bytes.WaitN(ctx, len(piece)); err != nil {
 			return err
 		}
-		if _, err := w.Write(piece); err != nil {
+		if err := deliver(w, piece); err != nil {
 			return err
 		}
 		frames = frames[len(piece):]
 	}
 	return nil
+}
+
+// claim has the machine judge evidence that a client has brought. false: there was no
+// room for it.
+func (r *Relay) claim(a *ration, evidence []byte) bool {
+	d := r.replica.Load()
+	return d != nil && a.link.claims.Allow() && r.claims.Allow() && d.offer(input{event: directory.Evidence{Data: evidence}})
+}
+
+// deliver writes b, for as long as the other side takes some of it now and then.
+func deliver(w io.Writer, b []byte) error {
+	s, bounded := w.(interface{ SetWriteDeadline(time.Time) error })
+	for {
+		if bounded {
+			_ = s.SetWriteDeadline(time.Now().Add(answerStall))
+		}
+		n, err := w.Write(b)
+		if err == nil {
+			return nil
+		}
+		if b = b[n:]; n == 0 || len(b) == 0 || !errors.Is(err, os.ErrDeadlineExceeded) {
+			return err
+		}
+	}
 }

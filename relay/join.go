@@ -54,7 +54,8 @@ type joiner struct {
 	f       *dirsync.Follower
 	rand    *rand.Rand
 	forgers map[record.RID]bool
-	trouble atomic.Pointer[string] // in words; nil: none
+	own     atomic.Pointer[dirsync.Final] // the machine's newest, that the loop has left
+	trouble atomic.Pointer[string]        // in words; nil: none
 }
 
 // newJoiner goes on from what was stored. Error: the store's.
@@ -102,9 +103,19 @@ func (j *joiner) run() {
 			t.Reset(half)
 			continue
 		}
-		t.Reset(min(retry, lastRetry, 2*half))
-		retry *= 2
+		t.Reset(min(retry, 2*half))
+		retry = min(2*retry, lastRetry)
 	}
+}
+
+// advance goes on from what the machine has verified, where that is newer: the joiner
+// stands still while the relay is on the list and follows.
+func (j *joiner) advance() {
+	own := j.own.Swap(nil)
+	if own == nil || own.Certificate == nil || own.State.Epoch() <= j.f.Snapshot().Epoch() {
+		return
+	}
+	j.f = dirsync.SeedFollower(j.d.r.genesis, j.d.r.cfg.Verifier, *own)
 }
 
 // source is a relay that is asked.
@@ -117,6 +128,7 @@ type source struct {
 // round asks relays until one gives a table that is fresh, and reports whether any
 // has answered.
 func (j *joiner) round() (answered bool) {
+	j.advance()
 	tried := map[record.RID]bool{}
 	unproven := map[uint16]bool{}
 	said := 0

@@ -3,16 +3,12 @@
 package relay
 
 import (
-	"encoding/binary"
 	"iter"
 	"slices"
 	"time"
 
 	"chive/directory"
-	"chive/directory/committee"
-	"chive/directory/genesis"
 	"chive/directory/record"
-	"chive/directory/transition"
 	"chive/internal/redact"
 )
 
@@ -31,8 +27,8 @@ var bucketNames = [directory.BucketCount]string{
 
 const viewBucket = "view"
 
-// Keys of the role's own values. lostKey stands in the bucket self: its value is the
-// first epoch in which the relay may take a seat again. The machine passes it over.
+// Keys of the role's own values. lostKey stands in the bucket self (see loss). The
+// machine passes it over.
 var (
 	lostKey   = []byte("lost")
 	clientKey = []byte("client") // what the relay has as a client
@@ -67,6 +63,7 @@ type memory struct {
 	retry   time.Time      // when to try again; zero: the store works
 	failed  redact.Reason  // why it does not
 	dropped uint64
+	loss    loss
 }
 
 func newMemory(s Store, own record.RID) *memory {
@@ -208,30 +205,4 @@ func get(s Store, bucket string, key []byte) (value []byte, err error) {
 		return nil
 	})
 	return value, err
-}
-
-// seatsLost reports whether the relay has lost what it promised in a term that still
-// runs. What has to be remembered about that is put into the memory, as the first
-// thing. Spec: protocol §12 (EPOCH-11).
-func (m *memory) seatsLost(doc *genesis.Document, now time.Time) (bool, error) {
-	epoch := doc.EpochAt(now)
-	noted, err := get(m.store, bucketNames[directory.BucketSelf], lostKey)
-	if err != nil {
-		return false, err
-	}
-	until := uint64(0)
-	if len(noted) == 8 {
-		until = binary.BigEndian.Uint64(noted)
-	}
-	if m.store.Damaged() {
-		for _, c := range []committee.Name{committee.A, committee.B} {
-			until = max(until, transition.TermStart(doc.Params, c, transition.TermAt(doc.Params, c, epoch)+1))
-		}
-		m.put(now, Write{
-			Bucket: bucketNames[directory.BucketSelf], Key: lostKey, Value: binary.BigEndian.AppendUint64(nil, until),
-		}, 0, true)
-	} else if noted != nil && epoch >= until {
-		m.put(now, Write{Bucket: bucketNames[directory.BucketSelf], Key: lostKey}, 0, true)
-	}
-	return epoch < until, nil
 }

@@ -103,8 +103,10 @@ func (k *keeper) run() {
 		now := k.d.r.wall().Round(0)
 		err := errors.Join(k.rotate(now, every), k.eraseAll(), k.signAll(), k.describe())
 		if was := k.failed.Swap(err != nil); err != nil && !was {
-			k.d.r.cfg.Log.Error().EmbedObject(redact.RoleRelay).EmbedObject(redact.Event("key_ring")).EmbedObject(redact.Classify(err)).
-				Msg("a key cannot be read, written or erased; check the state folder")
+			k.d.r.keyLine.Do(func() {
+				k.d.r.cfg.Log.Error().EmbedObject(redact.RoleRelay).EmbedObject(redact.Event("key_ring")).EmbedObject(redact.Classify(err)).
+					Msg("a key cannot be read, written or erased; check the state folder")
+			})
 		}
 		if err != nil {
 			t.Reset(min(every, retryKeys))

@@ -84,7 +84,8 @@ const (
 	createTimeout     = 10 * time.Second // from a stream's opening to its CREATE
 	handshakeWait     = 500 * time.Millisecond
 	defaultDrain      = 30 * time.Second
-	createBurstClient = 60 // B8
+	complainEvery     = time.Minute // one line in the log about the same trouble
+	createBurstClient = 60          // B8
 	createRateClient  = 2
 	createBurstRelay  = 1_000
 	createRateRelay   = 100
@@ -106,6 +107,7 @@ type Relay struct {
 	claims  *rate.Limiter // of evidence from clients
 	work    chan struct{} // a token: there may be room for one more handshake
 	dials   chan struct{} // tokens: onward dials
+	renew   chan struct{} // a token: the link key is to be made anew
 	pool    *link.Pool
 	ready   chan struct{}
 	drain   chan struct{}
@@ -113,6 +115,9 @@ type Relay struct {
 	tasks   sync.WaitGroup
 
 	drainOnce sync.Once
+
+	// Lines about what fails for long, once a minute at most.
+	idleLine, keyLine rate.Sometimes
 
 	// What the directory's loop shows to everybody else.
 	shown      atomic.Pointer[shown]
@@ -172,6 +177,8 @@ func New(c Config) (*Relay, error) {
 		params:   circuitParams(&doc.Params),
 		work:     make(chan struct{}, 1),
 		dials:    make(chan struct{}, maxOnwardDials),
+		renew:    make(chan struct{}, 1),
+		idleLine: rate.Sometimes{Interval: complainEvery}, keyLine: rate.Sometimes{Interval: complainEvery},
 		ready:    make(chan struct{}),
 		circuits: make(map[*circ]struct{}),
 		drain:    make(chan struct{}),

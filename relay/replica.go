@@ -145,8 +145,10 @@ func (r *Relay) replicate(ctx context.Context, d *replica) {
 		var err error
 		if d, err = r.newReplica(); err != nil {
 			r.without(err)
-			r.cfg.Log.Error().EmbedObject(redact.RoleRelay).EmbedObject(redact.Event("directory")).EmbedObject(redact.Classify(err)).
-				Msg("the relay takes no part in the directory; check the state folder")
+			r.idleLine.Do(func() {
+				r.cfg.Log.Error().EmbedObject(redact.RoleRelay).EmbedObject(redact.Event("directory")).EmbedObject(redact.Classify(err)).
+					Msg("the relay takes no part in the directory; check the state folder")
+			})
 			t := time.NewTimer(retryLife)
 			select {
 			case <-t.C:
@@ -193,6 +195,7 @@ func (d *replica) run(ctx context.Context) {
 		if jump > d.r.genesis.Params.ClockMember {
 			d.r.cfg.Log.Warn().EmbedObject(redact.RoleRelay).EmbedObject(redact.Event("clock_set")).
 				Msg("the system clock was set, or stood still; the directory begins anew from what is stored")
+			d.r.renewLinkKey()
 			d.answer(d.memory.commit(now))
 			return
 		}
@@ -202,6 +205,7 @@ func (d *replica) run(ctx context.Context) {
 		}
 		d.answer(d.memory.tick(now))
 		d.settle()
+		d.settleLoss(now)
 		d.tell(now)
 		t.Reset(d.nap(now))
 		select {
@@ -247,11 +251,13 @@ func (d *replica) send(in input) bool {
 	}
 }
 
-// offer tells the loop something that it can do without.
-func (d *replica) offer(in input) {
+// offer tells the loop something that it can do without. false: there is no room.
+func (d *replica) offer(in input) bool {
 	select {
 	case d.in <- in:
+		return true
 	default:
+		return false
 	}
 }
 

@@ -15,7 +15,10 @@ import (
 
 // linkKeyLife is how long one link key is used; its certificate is valid for two
 // such periods. Spec: protocol §1.
-const linkKeyLife = 24 * time.Hour
+const (
+	linkKeyLife  = 24 * time.Hour
+	linkKeyCheck = time.Hour // how often the wall clock is looked at
+)
 
 // ErrListen says that the link port could not be opened.
 var ErrListen = errors.New("relay: the link port cannot be opened")
@@ -24,7 +27,8 @@ var ErrListen = errors.New("relay: the link port cannot be opened")
 // the relay drains: no new circuits, up to DrainTimeout for those that are open.
 // It returns nil after a drain, or the first cause.
 func (r *Relay) Run(ctx context.Context) error {
-	id, err := link.NewIdentity(r.cfg.Rand, r.nid, r.cfg.Identity, time.Now())
+	made := r.wall().Round(0)
+	id, err := link.NewIdentity(r.cfg.Rand, r.nid, r.cfg.Identity, made)
 	if err != nil {
 		return err
 	}
@@ -77,7 +81,7 @@ func (r *Relay) Run(ctx context.Context) error {
 	}()
 	go func() {
 		defer r.tasks.Done()
-		r.rotateLinkKey(life)
+		r.rotateLinkKey(life, made)
 	}()
 	close(r.ready)
 	r.cfg.Log.Info().EmbedObject(redact.RoleRelay).EmbedObject(redact.Event("ready")).Msg("relay is ready")
@@ -166,22 +170,41 @@ func (r *Relay) circuitEnded(c *circ) {
 	}
 }
 
-// rotateLinkKey makes a new link key every day; links that are up keep theirs.
-func (r *Relay) rotateLinkKey(ctx context.Context) {
-	t := time.NewTicker(linkKeyLife)
+// renewLinkKey asks for a new link key, since the clock was set: the certificate of the
+// one in use ends at a time by the old clock.
+func (r *Relay) renewLinkKey() {
+	select {
+	case r.renew <- struct{}{}:
+	default:
+	}
+}
+
+// rotateLinkKey makes a new link key every day by the wall clock, which goes on while
+// the machine sleeps, and when it is asked for. Links that are up keep theirs.
+func (r *Relay) rotateLinkKey(ctx context.Context, made time.Time) {
+	t := time.NewTicker(linkKeyCheck)
 	defer t.Stop()
 	for {
+		asked := false
 		select {
 		case <-ctx.Done():
 			return
+		case <-r.renew:
+			asked = true
 		case <-t.C:
 		}
-		id, err := link.NewIdentity(r.cfg.Rand, r.nid, r.cfg.Identity, time.Now())
+		now := r.wall().Round(0) // without the monotonic reading
+		if age := now.Sub(made); !asked && age >= 0 && age < linkKeyLife {
+			continue
+		}
+		id, err := link.NewIdentity(r.cfg.Rand, r.nid, r.cfg.Identity, now)
 		if err != nil {
 			r.cfg.Log.Error().EmbedObject(redact.RoleRelay).EmbedObject(redact.Event("link_key")).
 				Msg("no new link key; restart the relay before its certificate expires")
+			made = now.Add(-linkKeyLife) // at the next check again
 			continue
 		}
+		made = now
 		r.mu.Lock()
 		r.identity = id
 		r.mu.Unlock()

@@ -28,9 +28,6 @@ const (
 // Spec: directory §10.
 const farBehind = 4
 
-// maxReports bounds the reports that are kept; the oldest goes.
-const maxReports = 32
-
 // DirectoryStatus is how a relay stands in the directory.
 type DirectoryStatus struct {
 	Head, Current    uint64 // epochs: of the newest final snapshot, and of the clock
@@ -44,12 +41,12 @@ type DirectoryStatus struct {
 	Stalled          bool // no final snapshot for some epochs
 	Forked           bool // another history with certificates was seen
 	Neighbours       int
-	Introduced       int    // relays that introduce this one, of three
-	Joining          string // how far it is, in words; empty: it is listed
-	Clock            string // what is wrong, in words; empty: nothing known
-	Store            string // same
-	Keys             string // same
-	Reports          []Report
+	Introduced       int      // relays that introduce this one, of three
+	Joining          string   // how far it is, or why it cannot follow, in words; empty: it is listed and does
+	Clock            string   // what is wrong, in words; empty: nothing known
+	Store            string   // same
+	Keys             string   // same
+	Reports          []Report // one of each kind at most, the latest last
 	Gossip           GossipStatus
 }
 
@@ -63,7 +60,7 @@ type CommitteeStatus struct {
 // Report is something that an operator should know.
 type Report struct {
 	What  string     // in words
-	Relay record.RID // whom it is about; zero: nobody
+	Relay record.RID // whom it was about at last; zero: nobody
 	Last  time.Time
 	Count int
 }
@@ -125,12 +122,13 @@ func (d *replica) tell(now time.Time) {
 	if !s.Listed {
 		j := d.machine.Joining()
 		s.Introduced, s.Joining = j.Accepted, joiningWords(j)
-		if t := d.joiner.trouble.Load(); t != nil {
-			s.Joining = *t
-		}
+	}
+	away := !s.Listed || s.Current > v.Epoch+farBehind
+	if t := d.joiner.trouble.Load(); t != nil && away {
+		s.Joining = *t
 	}
 	d.r.directory.Store(s)
-	d.away.set(!s.Listed || s.Current > v.Epoch+farBehind)
+	d.away.set(away)
 }
 
 // nextSeats returns how many seats a later epoch's committee has, and whether one of
@@ -212,21 +210,23 @@ var reportWords = map[directory.Matter]string{
 	directory.ReportRefused:       "a relay refuses to introduce this one: its request does not hold",
 }
 
-// report keeps what an operator should know. Only what no single peer can cause is
-// logged.
+// report keeps what an operator should know, one line of each kind: however much is
+// reported, nothing else is forgotten. A relay that is shut out counts if it is listed:
+// identities cost nothing. Only what no single peer can cause is logged.
 func (d *replica) report(e directory.Report) {
+	if _, listed := d.machine.Newest().Table().Index(e.RID); e.What == directory.ReportClosed && !listed {
+		return
+	}
 	now, _ := d.clock.now()
 	all := slices.Clone(d.reports) // Status shows the old one
 	what := reportWords[e.What]
-	i := slices.IndexFunc(all, func(r Report) bool { return r.What == what && r.Relay == e.RID })
-	one := Report{What: what, Relay: e.RID}
-	if i >= 0 {
+	one := Report{What: what}
+	if i := slices.IndexFunc(all, func(r Report) bool { return r.What == what }); i >= 0 {
 		one = all[i]
 		all = slices.Delete(all, i, i+1)
 	}
-	one.Last, one.Count = now, one.Count+1
-	all = append(all, one)
-	d.reports = all[max(0, len(all)-maxReports):]
+	one.Relay, one.Last, one.Count = e.RID, now, one.Count+1
+	d.reports = append(all, one)
 	log := d.r.cfg.Log.Error().EmbedObject(redact.RoleRelay)
 	switch e.What {
 	case directory.ReportForked:

@@ -75,7 +75,7 @@ func (c *circ) jobs(events []circuit.Event) []job {
 				continue
 			}
 			if c.dirs == nil {
-				c.dirs = newRation()
+				c.dirs = c.from.dirs.circuit()
 			}
 			out = append(out, func(ctx context.Context) {
 				c.r.serveDirectory(ctx, s, c.dirs)

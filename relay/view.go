@@ -66,7 +66,9 @@ const (
 // viewed takes a new final snapshot: the directory server and everybody who reads the
 // table go on with it.
 func (d *replica) viewed(v directory.View) {
-	server := d.r.serve.Load().With(dirsync.Final{State: v.State, Certificate: v.Certificate, Steps: v.Steps})
+	final := dirsync.Final{State: v.State, Certificate: v.Certificate, Steps: v.Steps}
+	d.joiner.own.Store(&final)
+	server := d.r.serve.Load().With(final)
 	if d.past != nil {
 		server, d.past = server.WithPast(d.past.data, d.past.certificates), nil
 	}

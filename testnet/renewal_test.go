@@ -55,6 +55,9 @@ func running(v snapshot.View, rid record.RID) (listed, up bool) {
 // that came, it is the same everywhere, and relays that are restarted one after another
 // lose nothing.
 func TestANetworkRenewsItself(t *testing.T) {
+	if testing.Short() {
+		t.Skip("twenty relays for minutes of virtual time")
+	}
 	inMemory(t, Config{Relays: 20, Exits: 6, Clients: 2}, 20*time.Millisecond, func(t *testing.T, n *Network, _ *memnet.Network, _ *Memory) {
 		ctx := t.Context()
 		works := func(when string) {
