@@ -174,13 +174,20 @@ func (a *app) runScenario(ctx context.Context, s scenario.Scenario, opts scenari
 	began := time.Now()
 	res, err := s.Run(ctx, opts, func(line string) { a.note("%s", line) })
 	var breach *scenario.Breach
+	errors.As(err, &breach)
+	if res == nil {
+		res = &scenario.Result{}
+	}
 	switch {
+	case breach != nil:
 	case errors.Is(err, scenario.ErrOption):
 		return &node.Fault{Kind: node.Usage, Code: "relays", Text: "The experiment cannot be run with so many relays", Fix: "Leave --relays out for its own number."}
-	case err != nil && !errors.As(err, &breach) && ctx.Err() == nil:
+	case err != nil && ctx.Err() == nil:
 		return err
-	case res == nil:
-		return nil // interrupted
+	case len(res.Rows) == 0:
+		return nil // interrupted before there was anything
+	case ctx.Err() != nil:
+		res.Notes = append(res.Notes, "Interrupted: only the seeds that are named were run.")
 	}
 	out := result(s, res, time.Since(began))
 	if breach != nil {

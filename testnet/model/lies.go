@@ -31,7 +31,7 @@ func allLies(ctx context.Context, t task) (*outcome, error) {
 		if t.short && i%3 != 1 {
 			continue
 		}
-		w, err := newWorld(setting{seed: t.seed, relays: t.relays, params: genesis.Public(), warm: true, brief: true, replay: t.replay}, t.progress)
+		w, err := newWorld(setting{seed: t.seed, relays: t.relays, params: genesis.Public(), warm: true, quiet: true, brief: true, replay: t.replay}, t.progress)
 		if err != nil {
 			return nil, err
 		}

@@ -128,9 +128,13 @@ func (w *world) warmUp() {
 	described := map[record.RID]*record.Descriptor{}
 	r := stream(w.seed, -1, "warm")
 	var all []*person
+	oldest := p.Republish - p.RepublishJitter
+	if w.quiet {
+		oldest = oldest * 3 / 4
+	}
 	for _, n := range w.nodes {
 		all = append(all, n.person)
-		age := time.Duration(r.Uint64() % uint64(p.Republish-p.RepublishJitter))
+		age := time.Duration(r.Uint64() % uint64(oldest))
 		published := w.time().Add(-age).Truncate(time.Second)
 		data := n.descriptor(w.nid, uint64(published.Unix()), published, published.Add(p.DescriptorLife), []uint64{0, 1, 2})
 		w.base.values[string(append([]byte{record.ClassDescriptor}, n.rid[:]...))] = data

@@ -13,7 +13,7 @@ import (
 // spreadRelays follows records through a network of full machines in which a third lies:
 // new descriptors of honest relays, then the votes of one epoch. Spec: directory §14 (G1).
 func spreadRelays(ctx context.Context, t task) (*outcome, error) {
-	w, err := newWorld(setting{seed: t.seed, relays: t.relays, params: genesis.Public(), warm: true, brief: true, replay: t.replay}, t.progress)
+	w, err := newWorld(setting{seed: t.seed, relays: t.relays, params: genesis.Public(), warm: true, quiet: true, brief: true, replay: t.replay}, t.progress)
 	if err != nil {
 		return nil, err
 	}

@@ -26,6 +26,9 @@ type setting struct {
 	params genesis.Params
 	// warm gives every relay what it has in a network that has run for long.
 	warm bool
+	// quiet makes warm descriptors so young that none is due for some hours: nothing
+	// travels, and nobody meets a liar, before the scenario has it so.
+	quiet bool
 	// alone has every machine read, check and compute everything itself: without it I4
 	// compares one state with itself.
 	alone bool
