@@ -118,3 +118,24 @@ func TestEntryRelayRefuses(t *testing.T) {
 		t.Error("one that cannot be reached is a candidate")
 	}
 }
+
+// No work is done on a beacon that nobody takes any more: it waits for a newer list.
+func TestNewcomerDoesNotWorkOnAnOldBeacon(t *testing.T) {
+	p := genesis.Testnet()
+	p.StampBits, p.WorkBits, p.Day = 4, 1, 1
+	s := newSimOf(t, 4, 23, p)
+	s.startAll()
+	s.until(450 * time.Second) // the beacon of genesis is older than 30 days
+	n := s.add()
+	n.start()
+	n.step(Join{})
+	s.until(480 * time.Second)
+	if j := n.m.Joining(); j.Solving || !j.Wanted || !j.Offered {
+		t.Errorf("without a list: %+v", j)
+	}
+	n.joins()
+	s.until(560 * time.Second)
+	if n.m.joining.work == nil {
+		t.Errorf("with a list: %+v", n.m.Joining())
+	}
+}

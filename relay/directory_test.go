@@ -7,8 +7,10 @@ import (
 	"context"
 	"crypto/ed25519"
 	"crypto/rand"
+	"errors"
 	"io"
 	"net/netip"
+	"os"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -164,20 +166,7 @@ func TestEvidenceFromAClientReachesAll(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		var signed [2][]byte
-		for i := range signed {
-			a := about(townAddr(3))
-			a.Nickname = []string{"one", "other"}[i]
-			now := time.Now().Truncate(time.Second)
-			d := a.describe(liar.identityKey(), directory.Publish{Seq: 1, Published: now, Expires: now.Add(time.Minute)}, &onion, liar.ring.VRFPublic(), nil)
-			if signed[i], err = record.SealDescriptor(d, nid, liar.identity, nil); err != nil {
-				t.Fatal(err)
-			}
-		}
-		e, err := record.NewEvidence(record.ClassDescriptor, liar.identity.Public().(ed25519.PublicKey), signed[0], signed[1])
-		if err != nil {
-			t.Fatal(err)
-		}
+		e := forgery(t, nid, liar.identity, &onion, liar.ring.VRFPublic())
 		host := w.net.Host(netip.AddrFrom4([4]byte{13, 0, 0, 1}))
 		l, err := link.Dial(context.Background(), host, townAddr(0), link.Config{NetworkID: nid, Rand: rand.Reader})
 		if err != nil {
@@ -204,4 +193,133 @@ func TestEvidenceFromAClientReachesAll(t *testing.T) {
 			t.Error("it is not on probation")
 		}
 	})
+}
+
+// TestWhoDoesNotReadHoldsNothingForLong, neither over a link nor over a circuit; the time
+// without progress counts, not that of an answer.
+func TestWhoDoesNotReadHoldsNothingForLong(t *testing.T) {
+	inTown(t, func(t *testing.T, w *town) {
+		l := w.client()
+		var many []byte
+		for range maxRequests {
+			many = append(many, syncRequest(t)...)
+		}
+		st, err := l.Open(link.StreamDirectory)
+		if err != nil {
+			t.Fatal(err)
+		}
+		go func() { _, _ = st.Write(many) }()
+		pass(answerStall / 2)
+		if w.relay.answering.Load() == 0 {
+			t.Skip("all of it fits the window")
+		}
+		pass(answerStall)
+		if n := w.relay.answering.Load(); n != 0 {
+			t.Errorf("%d bytes are held", n)
+		}
+		_ = st.Close()
+		if l.Err() != nil {
+			t.Error("the link was ended with it")
+		}
+	})
+	slow := &slowly{steps: []int{3, 1, 0}}
+	if err := deliver(slow, make([]byte, 10)); !errors.Is(err, os.ErrDeadlineExceeded) || slow.took != 4 || slow.deadlines != 3 {
+		t.Errorf("%v after %d bytes and %d deadlines", err, slow.took, slow.deadlines)
+	}
+	slow = &slowly{steps: []int{3, 1, 6}}
+	if err := deliver(slow, make([]byte, 10)); err != nil || slow.took != 10 {
+		t.Errorf("%v after %d bytes", err, slow.took)
+	}
+}
+
+// slowly takes so many bytes before each deadline.
+type slowly struct {
+	steps           []int
+	took, deadlines int
+}
+
+func (s *slowly) SetWriteDeadline(time.Time) error { s.deadlines++; return nil }
+
+func (s *slowly) Write(p []byte) (int, error) {
+	n := s.steps[0]
+	s.steps = s.steps[1:]
+	if s.took += n; n < len(p) {
+		return n, os.ErrDeadlineExceeded
+	}
+	return n, nil
+}
+
+// TestALinkHasAShare of what all answers may hold, and of the evidence that is taken, its
+// circuits included.
+func TestALinkHasAShare(t *testing.T) {
+	inTown(t, func(t *testing.T, w *town) {
+		greedy := newRation()
+		greedy.link.answering.Store(maxLinkAnswerBytes)
+		for name, c := range map[string]struct {
+			of   *ration
+			busy bool
+		}{"link": {greedy, true}, "circuit": {greedy.circuit(), true}, "other link": {newRation(), false}} {
+			a := &asker{requests: bytes.NewReader(syncRequest(t))}
+			w.relay.serveDirectory(t.Context(), a, c.of)
+			if isBusy(a.got()) != c.busy {
+				t.Errorf("%s: busy is %v", name, !c.busy)
+			}
+		}
+		if n := greedy.link.answering.Load(); n != maxLinkAnswerBytes || w.relay.answering.Load() != 0 {
+			t.Errorf("%d bytes of the link are counted, %d in all", n, w.relay.answering.Load())
+		}
+
+		onion, err := w.rings[1].Onion(time.Now())
+		if err != nil {
+			t.Fatal(err)
+		}
+		e := forgery(t, w.doc.NetworkID(), w.keys[1], &onion, w.rings[1].VRFPublic())
+		data, err := e.Encode()
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, err := (&dirsync.Request{Code: dirsync.CodeEvidence, Evidence: data}).Encode()
+		if err != nil {
+			t.Fatal(err)
+		}
+		brings := func(of *ration) (busy bool) {
+			a := &asker{requests: bytes.NewReader(dirsync.Frame(body))}
+			w.relay.serveDirectory(t.Context(), a, of)
+			return isBusy(a.got())
+		}
+		one := newRation()
+		for n := range linkClaimsAtOnce {
+			if brings(one) {
+				t.Fatalf("evidence %d was not taken", n)
+			}
+		}
+		if !brings(one) || !brings(one.circuit()) {
+			t.Error("who brings too much is not told")
+		}
+		if brings(newRation()) {
+			t.Error("one link has used up what others may bring")
+		}
+	})
+}
+
+// forgery is evidence against a relay: two descriptors of one number.
+func forgery(t *testing.T, nid [32]byte, identity ed25519.PrivateKey, onion *OnionKeys, vrf [32]byte) *record.Evidence {
+	t.Helper()
+	public := identity.Public().(ed25519.PublicKey)
+	var signed [2][]byte
+	for i := range signed {
+		a := about(townAddr(3))
+		a.Nickname = []string{"one", "other"}[i]
+		now := time.Now().Truncate(time.Second)
+		d := a.describe(public, directory.Publish{Seq: 1, Published: now, Expires: now.Add(time.Minute)}, onion, vrf, nil)
+		var err error
+		if signed[i], err = record.SealDescriptor(d, nid, identity, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	e, err := record.NewEvidence(record.ClassDescriptor, public, signed[0], signed[1])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return e
 }

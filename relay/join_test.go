@@ -5,7 +5,9 @@ package relay
 import (
 	"context"
 	"crypto/rand"
+	"net"
 	"net/netip"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -154,6 +156,72 @@ func TestARelayThatNobodyReachesIsNotListed(t *testing.T) {
 		w.atEnd(12)
 		if d := late.Status().Directory; d.Listed || d.Introduced != 0 || d.Joining == "" {
 			t.Errorf("%+v", d)
+		}
+	})
+}
+
+// countingTransport counts dials.
+type countingTransport struct {
+	link.Transport
+	dials *atomic.Int64
+}
+
+func (c countingTransport) Dial(ctx context.Context, a netip.AddrPort) (net.Conn, error) {
+	c.dials.Add(1)
+	return c.Transport.Dial(ctx, a)
+}
+
+// TestASilentNetworkIsAskedAtAModestPace, for hours.
+func TestASilentNetworkIsAskedAtAModestPace(t *testing.T) {
+	inTown(t, func(t *testing.T, w *town) {
+		w.stop()
+		if err := <-w.ended; err != nil {
+			t.Fatal(err)
+		}
+		var dials atomic.Int64
+		r, err := New(Config{
+			Genesis: w.doc, Identity: w.keys[0], Keys: w.rings[0], About: about(townAddr(0)),
+			Transport: countingTransport{w.net.Host(townAddr(0).Addr()), &dials}, Listen: townAddr(0), DrainTimeout: -1, Rand: rand.Reader,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, stop := context.WithCancel(context.Background())
+		w.relay, w.stop, w.ended = r, stop, make(chan error, 1)
+		go func() { w.ended <- r.Run(ctx) }()
+		<-r.Ready()
+		pass(10 * time.Minute) // 2^34 s have become negative long ago
+		before := dials.Load()
+		pass(time.Minute)
+		if n := dials.Load() - before; n > 60 {
+			t.Errorf("%d dials in a minute", n)
+		}
+		if d := r.Status().Directory; !d.Listed || d.Joining == "" {
+			t.Errorf("on the list and far behind, it says nothing of it: %+v", d)
+		}
+	})
+}
+
+// TestARelayThatComesBackGoesOnFromItsOwnState, not from a genesis that is too old to go
+// on from.
+func TestARelayThatComesBackGoesOnFromItsOwnState(t *testing.T) {
+	p := genesis.Testnet()
+	p.AnchorAge = 100 * time.Second
+	inCity(t, 4, p, func(t *testing.T, w *city) {
+		w.startAll()
+		w.atEnd(12)
+		back := w.all[3]
+		back.kill()
+		w.atEnd(18)
+		back.start()
+		pass(3 * time.Second)
+		j := back.replica.Load().joiner
+		if got := j.f.Snapshot().Epoch(); got < 11 {
+			t.Errorf("as a client it goes on from epoch %d; it says %q", got, back.Status().Directory.Joining)
+		}
+		w.atEnd(20)
+		if got := w.agree(w.all...); got != 20 {
+			t.Errorf("they agree on epoch %d", got)
 		}
 	})
 }
