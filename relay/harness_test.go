@@ -64,6 +64,7 @@ func inTown(t *testing.T, f func(t *testing.T, w *town)) {
 		}
 		w.doc = doc
 		w.relay, w.stop, w.ended = w.start(0)
+		synctest.Wait() // its replica takes evidence only once it runs
 		defer func() {
 			w.stop()
 			if err := <-w.ended; err != nil {
