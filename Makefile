@@ -3,7 +3,7 @@
 
 PHASE = bash .ci/phases
 
-.PHONY: help build check check-all ci install format vet staticcheck test race cross twice e2e fuzz regress clean
+.PHONY: help build check check-all ci install format vet staticcheck test race cross twice e2e deb fuzz regress release image-context clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -22,7 +22,7 @@ ci: ## exactly what continuous integration runs
 install: ## the programs that tests and scripts drive, through apt-get
 	$(PHASE)/install.sh
 
-format vet staticcheck test race cross twice e2e: ## one phase of the checks
+format vet staticcheck test race cross twice e2e deb: ## one phase of the checks
 	$(PHASE)/$@.sh
 
 fuzz: ## every fuzz target; FUZZTIME=20 seconds each, FUZZ_ONLY=regexp for some
@@ -31,5 +31,13 @@ fuzz: ## every fuzz target; FUZZTIME=20 seconds each, FUZZ_ONLY=regexp for some
 regress: ## benchmarks of this tree against COMMIT (default: HEAD) in turns, with benchstat
 	bash bench/regress.sh $(or $(COMMIT),HEAD)
 
+release: ## binaries, packages, SBOM and SHA256SUMS of every system, in dist/
+	bash deploy/release.sh
+
+image-context: ## what docker build wants, in dist/image
+	mkdir -p dist/image/data
+	CGO_ENABLED=0 GOOS=linux go build -trimpath -buildvcs=false -ldflags "-s -w -buildid=" -o dist/image/chive ./cmd/chive
+	cp deploy/image/Dockerfile dist/image/
+
 clean: ## remove what build leaves
-	rm -f chive chive.exe
+	rm -rf chive chive.exe dist

@@ -64,6 +64,9 @@ func (c *Client) raise(a Alarm) {
 		c.dir.alarms = append(c.dir.alarms, a)
 	}
 	c.mu.Unlock()
+	if first {
+		c.tell(Event{Kind: EventWarning, State: a.Kind})
+	}
 	switch {
 	case first && a.Kind == AlarmSplit:
 		c.cfg.Log.Error().EmbedObject(redact.RoleClient).EmbedObject(redact.Event("split_view")).

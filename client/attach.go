@@ -18,7 +18,8 @@ type waiter struct {
 	avoid []record.RID
 	age   uint64 // as Client.age was when the request began
 
-	builds int // circuits being built for it; under Client.mu
+	builds int            // circuits being built for it; under Client.mu
+	tries  []TryExplained // builds that failed, at most maxStoryTries; the same
 
 	// Set before done is closed.
 	q    *circ // claimed for one stream of key; nil: try again
@@ -38,14 +39,20 @@ type ongoing struct {
 // Requests of one key that come at once wait for one circuit instead of building one
 // each. avoid lists last hops that a request has tried; age is Client.age when it
 // began, so that no two requests share a circuit between which NewIdentity was
-// called. detach gives the circuit back.
-func (c *Client) attach(ctx context.Context, age uint64, key Isolation, n need, avoid []record.RID) (*circ, error) {
+// called. detach gives the circuit back. s is told how it went.
+func (c *Client) attach(ctx context.Context, s *story, age uint64, key Isolation, n need, avoid []record.RID) (*circ, error) {
 	c.remember(n)
+	began, text := time.Now(), "an open circuit was there"
+	got := func(q *circ) *circ {
+		s.tried(TryExplained{Phase: phaseCircuit, Took: time.Since(began), Text: text})
+		return q
+	}
 	for {
 		q, w, first := c.takeOrWait(age, key, n, avoid)
 		if q != nil {
-			return q, nil
+			return got(q), nil
 		}
+		text = "a circuit was built"
 		if first && !c.buildFor(w) {
 			c.giveUp(w, errStarting("it is shutting down"))
 		}
@@ -59,11 +66,12 @@ func (c *Client) attach(ctx context.Context, age uint64, key Isolation, n need, 
 				return nil, ctx.Err()
 			}
 		}
+		s.tried(c.triesOf(w)...)
 		switch {
 		case w.err != nil && (first || len(w.avoid) == 0):
 			return nil, w.err // what one that avoids relays cannot have, others may
 		case first && w.q != nil:
-			return w.q, nil
+			return got(w.q), nil
 		case ctx.Err() != nil:
 			return nil, ctx.Err()
 		}
@@ -93,12 +101,13 @@ func (c *Client) takeOrWait(age uint64, key Isolation, n need, avoid []record.RI
 // take finds an open circuit. Under Client.mu.
 func (c *Client) take(now time.Time, age uint64, key Isolation, n need, avoid []record.RID) *circ {
 	var best *circ
+	dirty := c.dirtyLife()
 	for _, q := range c.open {
 		if q.retired || q.streams >= maxStreams || slices.Contains(avoid, q.last().RID) || !serves(q.last(), n) {
 			continue
 		}
 		switch {
-		case q.taken && q.key == key && q.age == age && now.Sub(q.takenAt) < dirtyLife:
+		case q.taken && q.key == key && q.age == age && now.Sub(q.takenAt) < dirty:
 			// Prefer what carries the key already, the fewest streams first.
 			if best == nil || !best.taken || q.streams < best.streams {
 				best = q
@@ -166,6 +175,22 @@ func (c *Client) settle(w *waiter) {
 	close(w.done)
 }
 
+// noteTry keeps in mind that a build for w failed, for the stories of who waits.
+func (c *Client) noteTry(w *waiter, t TryExplained) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(w.tries) < maxStoryTries {
+		w.tries = append(w.tries, t)
+	}
+}
+
+// triesOf returns the builds for w that have failed.
+func (c *Client) triesOf(w *waiter) []TryExplained {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.Clone(w.tries)
+}
+
 // waits reports whether w still needs a circuit.
 func (c *Client) waits(w *waiter) bool {
 	c.mu.Lock()
@@ -195,7 +220,7 @@ func (c *Client) buildFor(w *waiter) bool {
 		if !c.waits(w) {
 			return // another circuit came first, or nobody wants it any more
 		}
-		_, err := c.construct(c.life, w.n, w.avoid)
+		_, err := c.construct(c.life, w.n, w.avoid, func(t TryExplained) { c.noteTry(w, t) })
 		if err != nil && c.life.Err() != nil {
 			err = errStarting("it is shutting down")
 		}

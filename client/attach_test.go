@@ -121,12 +121,12 @@ func TestAWaitEndsWithItsContext(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		first, second := make(chan error, 1), make(chan error, 1)
 		go func() {
-			_, err := c.attach(ctx, 0, "a", needWeb, nil)
+			_, err := c.attach(ctx, nil, 0, "a", needWeb, nil)
 			first <- err
 		}()
 		synctest.Wait()
 		go func() {
-			_, err := c.attach(t.Context(), 0, "a", needWeb, nil)
+			_, err := c.attach(t.Context(), nil, 0, "a", needWeb, nil)
 			second <- err
 		}()
 		synctest.Wait()
@@ -260,7 +260,7 @@ func TestNewIdentityParts(t *testing.T) {
 		ask := func() chan *circ {
 			age, got := c.age, make(chan *circ, 1)
 			go func() {
-				q, _ := c.attach(t.Context(), age, "a", needWeb, nil)
+				q, _ := c.attach(t.Context(), nil, age, "a", needWeb, nil)
 				got <- q
 			}()
 			synctest.Wait()
@@ -293,7 +293,7 @@ func TestOnlyItsOwnFailureIsShared(t *testing.T) {
 		picky := c.wait(t, "a", needWeb, ending(1, web).last().RID)
 		got := make(chan *circ, 1)
 		go func() {
-			q, _ := c.attach(t.Context(), 0, "a", needWeb, nil)
+			q, _ := c.attach(t.Context(), nil, 0, "a", needWeb, nil)
 			got <- q
 		}()
 		synctest.Wait()

@@ -168,10 +168,10 @@ func (c *Client) firstCircuit(ctx context.Context) (err error, resync bool) {
 		c.enter(StateCheck)
 		checked.Go(func() { c.firstCheck(ctx) })
 	}
-	_, err = c.construct(ctx, needWeb, nil)
+	_, err = c.construct(ctx, needWeb, nil, nil)
 	if isPathError(err) {
 		// No exit for the web: the network still serves other needs.
-		_, err = c.construct(ctx, needDir, nil)
+		_, err = c.construct(ctx, needDir, nil, nil)
 	}
 	checked.Wait()
 	return err, !isPathError(err)
@@ -222,6 +222,9 @@ func (c *Client) progress(p Progress) {
 	if c.cfg.Progress != nil && !back {
 		c.cfg.Progress(p)
 	}
+	if !back {
+		c.tell(Event{Kind: EventBootstrap, State: p.Tag})
+	}
 }
 
 // stuck reports why the bootstrap stands still.
@@ -238,6 +241,7 @@ func (c *Client) stuck(err error) {
 	if c.cfg.Progress != nil {
 		c.cfg.Progress(p)
 	}
+	c.tell(Event{Kind: EventBootstrap, State: p.Cause})
 }
 
 func (c *Client) startTrouble() string {
@@ -253,6 +257,10 @@ func (c *Client) startTrouble() string {
 func (c *Client) troubleOf(err error) (cause, text string) {
 	var f *Failure
 	var clock *clockError
+	who, hint := "the guard", ""
+	if len(c.Guards()) == 0 { // relays are only asked for the list yet
+		who, hint = "the relay that was asked", " "+peerHint
+	}
 	switch {
 	case errors.As(err, &clock):
 		return "clock_skew", clock.Error()
@@ -260,6 +268,10 @@ func (c *Client) troubleOf(err error) (cause, text string) {
 		return "directory_stale", "what this client has to begin with is too old: keys retired since then must not speak. Get a newer release, or a newer genesis document."
 	case errors.Is(err, errStale):
 		return "directory_stale", c.freshnessWords(c.current(), time.Now()) + " No relay asked has one: the network is stalled, these relays hold it back, or this clock is fast."
+	case c.portsShut():
+		return "filtered", c.portWords()
+	case errors.Is(err, errPorts):
+		return "filtered", who + " takes no connections on the ports that client.ports allows. Another one is tried."
 	case c.blocked():
 		return "filtered", "your network blocks your guards: other relays can be reached, these cannot. Use another connection."
 	case errors.Is(err, link.ErrCertificateTime):
@@ -267,17 +279,17 @@ func (c *Client) troubleOf(err error) (cause, text string) {
 	case errors.Is(err, link.ErrNetworkDown), errors.Is(err, link.ErrUnreachable):
 		return "no_route", "this machine has no way to the network. Check its connection."
 	case errors.Is(err, link.ErrRefused):
-		return "refused", "the guard does not accept connections. Another one is tried."
+		return "refused", who + " does not accept connections. Another one is tried." + hint
 	case errors.Is(err, link.ErrTimeout):
-		return "filtered", "the guard does not answer. A firewall may drop the connection; another guard is tried."
+		return "filtered", who + " does not answer. A firewall may drop the connection. Another one is tried." + hint
 	case errors.Is(err, link.ErrHandshake):
-		return "filtered", "the guard did not complete the handshake: it belongs to another network, or something in between interferes."
+		return "filtered", who + " did not complete the handshake: it belongs to another network, or something in between interferes."
 	case errors.Is(err, dirsync.ErrForged), errors.Is(err, dirsync.ErrOrphan), errors.Is(err, errUnproven):
 		return "no_peers", "the relays asked sent lists of relays that do not verify. Others are asked."
 	case errors.Is(err, dirsync.ErrBusy), errors.Is(err, dirsync.ErrAbsent):
 		return "no_peers", "the relays asked are busy. They are asked again."
 	case errors.Is(err, errNoSource):
-		return "no_peers", "no relay is known that could be asked for the list of relays. Name one that you know."
+		return "no_peers", "no relay is known that could be asked for the list of relays. " + peerHint
 	case isPathError(err):
 		return "no_peers", err.Error()
 	case errors.As(err, &f):
@@ -285,6 +297,9 @@ func (c *Client) troubleOf(err error) (cause, text string) {
 	}
 	return "no_peers", "no guard can be used. They are tried again."
 }
+
+// peerHint is the way out when the relays that a client knows are gone.
+const peerHint = "If other connections work, those that this client knows may be gone: name one that runs with --peer RID@IP:PORT (its operator reads both from chive status)."
 
 // linkTrouble says in words why there is no link to a guard.
 func (c *Client) linkTrouble(err error) string {

@@ -24,6 +24,7 @@ type circ struct {
 	path  []*snapshot.Relay
 	table *table // that the path was chosen from
 	need  need   // that it was chosen for
+	id    string // for the local user; it is on no wire
 	st    *link.Stream
 	car   *carrier.Carrier
 	o     *circuit.Origin
@@ -36,9 +37,10 @@ type circ struct {
 	taken     bool      // carries streams of key and of no other
 	takenAt   time.Time
 	openedAt  time.Time
-	idleSince time.Time // when a stream ended last
-	retired   bool      // takes no further stream
-	age       uint64    // of the requests that it is for
+	took      time.Duration // to build; set before it is open
+	idleSince time.Time     // when a stream ended last
+	retired   bool          // takes no further stream
+	age       uint64        // of the requests that it is for
 	streams   int
 
 	mu   sync.Mutex
@@ -89,6 +91,29 @@ func (c *Client) explainBuild(err error) error {
 	return errDown(c.linkTrouble(err))
 }
 
+// explainTry says which step of a build along path failed.
+func (c *Client) explainTry(path []*snapshot.Relay, err error, took time.Duration) TryExplained {
+	t := TryExplained{Phase: phaseCircuit, Took: took}
+	var ce *circuitError
+	switch {
+	case errors.Is(err, errLost):
+		t.Reason, t.Text = "lost", "it was lost before it was used"
+		return t
+	case !errors.As(err, &ce):
+		t.Hop, t.Relay = 1, relayName(path[0].RID)
+		t.Reason, t.Text = c.troubleOf(err)
+		return t
+	case ce.timeout:
+		t.Reason, t.Text = "timeout", "a relay did not answer in time"
+	default:
+		t.Reason, t.Text = "relay", "a relay ended it ("+ce.reason.String()+")"
+	}
+	if ce.hop >= 0 && ce.hop < len(path) {
+		t.Hop, t.Relay = ce.hop+1, relayName(path[ce.hop].RID)
+	}
+	return t
+}
+
 // build makes a circuit for n along path, which was chosen from t. On failure it returns a *circuitError, or
 // the error of the link to the guard with hop 0.
 func (c *Client) build(ctx context.Context, path []*snapshot.Relay, t *table, n need) (*circ, error) {
@@ -106,7 +131,7 @@ func (c *Client) build(ctx context.Context, path []*snapshot.Relay, t *table, n 
 		return nil, err
 	}
 	q := &circ{
-		c: c, path: path, table: t, need: n, st: st, o: o,
+		c: c, path: path, table: t, need: n, id: localID(), st: st, o: o,
 		car:   carrier.New(&o.End, st),
 		grown: make(chan struct{}, 1),
 		done:  make(chan struct{}),

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"slices"
 	"sync"
 	"time"
 
@@ -55,7 +56,26 @@ type Config struct {
 	Log zerolog.Logger
 	// Progress is told how the bootstrap goes; it must not block. Nil is allowed.
 	Progress func(Progress)
+	// Events is told that something has changed, by several goroutines at once; it must
+	// not block, nor call the client. Nil is allowed.
+	Events func(Event)
+	// CircuitDirtiness is how long a circuit takes new streams after its first one;
+	// zero means DefaultCircuitDirtiness. It is from MinCircuitDirtiness to
+	// MaxCircuitDirtiness. Spec: product §4.5 (ISO-1).
+	CircuitDirtiness time.Duration
+	// Ports are the only TCP ports that this machine can reach; none means all. Guards,
+	// and whom to ask first, are relays that listen on one of them. At most MaxPorts.
+	// Spec: product §7 (NET-2).
+	Ports []uint16
 }
+
+// Bounds of Config.CircuitDirtiness and of the number of Config.Ports.
+const (
+	DefaultCircuitDirtiness = 10 * time.Minute
+	MinCircuitDirtiness     = 10 * time.Second
+	MaxCircuitDirtiness     = 24 * time.Hour
+	MaxPorts                = 64
+)
 
 // Store keeps one small state durably.
 type Store interface {
@@ -83,6 +103,7 @@ type Client struct {
 	life    context.Context // ends with Run; set by it
 	askLast asker
 	tasks   sync.WaitGroup
+	stories stories
 
 	mu         sync.Mutex
 	dir        directory // what is not marked otherwise
@@ -126,6 +147,15 @@ func New(c Config) (*Client, error) {
 			return nil, ErrConfig
 		}
 	}
+	if c.CircuitDirtiness == 0 {
+		c.CircuitDirtiness = DefaultCircuitDirtiness
+	}
+	if c.CircuitDirtiness < MinCircuitDirtiness || c.CircuitDirtiness > MaxCircuitDirtiness {
+		return nil, ErrConfig
+	}
+	if len(c.Ports) > MaxPorts || slices.Contains(c.Ports, 0) {
+		return nil, ErrConfig
+	}
 	if c.Verifier == nil {
 		c.Verifier = vote.Plain{}
 	}
@@ -144,6 +174,9 @@ func New(c Config) (*Client, error) {
 		carrying: make(map[*link.Link]int),
 	}
 	cl.askLast = cl.throughCircuit
+	if c.Events != nil {
+		cl.stories.tell = c.Events
+	}
 	cl.cells.New = func() any { b := make([]byte, readBuffer); return &b }
 	return cl, nil
 }
@@ -202,8 +235,9 @@ func (c *Client) shutdown() {
 	wg.Wait()
 }
 
-// NewIdentity closes every unused circuit and retires the others: requests from
-// now on share no circuit with earlier ones.
+// NewIdentity closes every circuit that carries no stream and retires the others:
+// requests from now on share no circuit with earlier ones, those included that are under
+// way. Stories are forgotten. Spec: product §4.5 (ISO-1), §4.6.
 func (c *Client) NewIdentity() {
 	c.mu.Lock()
 	for _, q := range c.open {
@@ -211,7 +245,32 @@ func (c *Client) NewIdentity() {
 	}
 	c.age++
 	c.mu.Unlock()
+	c.stories.forget()
 	c.kick()
+	c.tell(Event{Kind: EventCircuit, State: "new_identity"})
+}
+
+// CloseCircuit closes an open circuit, named as in CircuitExplained; the streams that it
+// carries break. It is false when there is none of that name. It does not wait.
+func (c *Client) CloseCircuit(id string) bool {
+	c.mu.Lock()
+	i := slices.IndexFunc(c.open, func(q *circ) bool { return q.id == id })
+	if i < 0 || c.closing {
+		c.mu.Unlock()
+		return false
+	}
+	q := c.open[i]
+	q.retired = true
+	c.open = slices.Delete(c.open, i, i+1)
+	c.tasks.Add(1)
+	c.mu.Unlock()
+	c.kick()
+	c.tell(Event{Kind: EventCircuit, ID: id, State: "closed"})
+	go func() {
+		defer c.tasks.Done()
+		q.close()
+	}()
+	return true
 }
 
 // begin counts a goroutine that Run waits for. It is false when Run is ending.

@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"strconv"
 	"sync"
 	"time"
 
@@ -28,13 +29,62 @@ const (
 // once; it also implements io.WriterTo and io.ReaderFrom.
 type Conn struct {
 	*carrier.Stream
-	release func()
+	q       *circ
+	story   *story
+	release func(broke *Failure)
+}
+
+// Read takes received bytes, as carrier.Stream does.
+func (s *Conn) Read(p []byte) (int, error) {
+	n, err := s.Stream.Read(p)
+	s.story.took(n)
+	s.story.heard(err)
+	return n, err
+}
+
+// Write sends bytes, as carrier.Stream does.
+func (s *Conn) Write(p []byte) (int, error) {
+	n, err := s.Stream.Write(p)
+	s.story.gave(n)
+	return n, err
+}
+
+// WriteTo writes everything received to w, as carrier.Stream does.
+func (s *Conn) WriteTo(w io.Writer) (int64, error) {
+	n, err := s.Stream.WriteTo(&meter{w: w, count: s.story.took})
+	s.story.heard(err)
+	return n, err
+}
+
+// ReadFrom sends what r yields, as carrier.Stream does.
+func (s *Conn) ReadFrom(r io.Reader) (int64, error) {
+	return s.Stream.ReadFrom(&meter{r: r, count: s.story.gave})
+}
+
+// meter counts what passes, once a call.
+type meter struct {
+	r     io.Reader
+	w     io.Writer
+	count func(int)
+}
+
+func (m *meter) Read(p []byte) (int, error) {
+	n, err := m.r.Read(p)
+	m.count(n)
+	return n, err
+}
+
+func (m *meter) Write(p []byte) (int, error) {
+	n, err := m.w.Write(p)
+	m.count(n)
+	return n, err
 }
 
 // Close ends both directions. What was written still arrives.
 func (s *Conn) Close() error {
+	broke := s.q.broke(s.Stream)
 	err := s.Stream.Close()
-	s.release()
+	s.release(broke)
 	return err
 }
 
@@ -44,11 +94,13 @@ func (s *Conn) Close() error {
 // Streams of different keys never share a circuit. The error is a *Failure, or
 // ctx's.
 func (c *Client) Dial(ctx context.Context, key Isolation, host string, port uint16, early []byte) (*Conn, error) {
+	story := c.stories.begin(ctx, KindConnect, net.JoinHostPort(host, strconv.Itoa(int(port))))
 	if f := c.refused(host); f != nil {
+		story.answered(f)
 		return nil, f
 	}
 	var conn *Conn
-	err := c.try(ctx, key, need{protocol: 6, port: port}, func(ctx context.Context, q *circ) (keep bool, err error) {
+	err := c.try(ctx, story, key, need{protocol: 6, port: port}, func(ctx context.Context, q *circ) (keep bool, err error) {
 		s, err := q.open(func() (*circuit.Stream, error) {
 			return q.o.Begin(cell.Begin{Host: host, Port: port, Early: early})
 		})
@@ -63,27 +115,39 @@ func (c *Client) Dial(ctx context.Context, key Isolation, host string, port uint
 			}
 			return false, err
 		}
-		conn = &Conn{Stream: s.Stream, release: c.releaser(q)}
+		conn = &Conn{Stream: s.Stream, q: q, story: story, release: c.releaser(q, story)}
 		return true, nil
 	})
-	return conn, err
+	if err != nil {
+		story.answered(err)
+		return nil, err
+	}
+	story.opened()
+	story.gave(len(early))
+	return conn, nil
 }
 
 // Resolve asks an exit for the addresses of name. ttl is what the exit reports.
 func (c *Client) Resolve(ctx context.Context, key Isolation, name string) (addrs []netip.Addr, ttl time.Duration, err error) {
-	r, err := c.ask(ctx, key, cell.Resolve{Kind: cell.ResolveName, Name: name})
+	r, err := c.ask(ctx, key, name, cell.Resolve{Kind: cell.ResolveName, Name: name})
 	return r.Addrs, time.Duration(r.TTLSeconds) * time.Second, err
 }
 
-// ResolveAddr asks an exit for the names of addr.
+// ResolveAddr asks an exit for the names of addr, unless that is private.
 func (c *Client) ResolveAddr(ctx context.Context, key Isolation, addr netip.Addr) (names []string, ttl time.Duration, err error) {
-	r, err := c.ask(ctx, key, cell.Resolve{Kind: cell.ResolveReverse, Name: addr.Unmap().String()})
+	text := addr.Unmap().String()
+	if f := c.refused(text); f != nil {
+		c.stories.begin(ctx, KindResolve, text).answered(f)
+		return nil, 0, f
+	}
+	r, err := c.ask(ctx, key, text, cell.Resolve{Kind: cell.ResolveReverse, Name: text})
 	return r.Names, time.Duration(r.TTLSeconds) * time.Second, err
 }
 
-func (c *Client) ask(ctx context.Context, key Isolation, question cell.Resolve) (cell.Resolved, error) {
+func (c *Client) ask(ctx context.Context, key Isolation, target string, question cell.Resolve) (cell.Resolved, error) {
+	story := c.stories.begin(ctx, KindResolve, target)
 	var answer cell.Resolved
-	err := c.try(ctx, key, needWeb, func(ctx context.Context, q *circ) (bool, error) {
+	err := c.try(ctx, story, key, needWeb, func(ctx context.Context, q *circ) (bool, error) {
 		s, err := q.open(func() (*circuit.Stream, error) { return q.o.Resolve(question) })
 		if err != nil {
 			return false, err
@@ -99,63 +163,30 @@ func (c *Client) ask(ctx context.Context, key Isolation, question cell.Resolve) 
 		}
 		return false, err
 	})
+	story.answered(err)
 	return answer, err
 }
 
-// PacketConn is a UDP association at an exit. Datagrams may be lost, as ever.
-type PacketConn struct {
-	s    *carrier.Stream
-	once sync.Once
-	done func()
-}
-
-// OpenUDP opens an association at an exit that permits UDP to port.
-func (c *Client) OpenUDP(ctx context.Context, key Isolation, port uint16) (*PacketConn, error) {
-	var conn *PacketConn
-	err := c.try(ctx, key, need{protocol: 17, port: port}, func(ctx context.Context, q *circ) (keep bool, err error) {
-		s, err := q.open(func() (*circuit.Stream, error) { return q.o.BeginUDP() })
-		if err != nil {
-			return false, err
-		}
-		if err := s.waitOpen(ctx); err != nil {
-			return false, err
-		}
-		conn = &PacketConn{s: s.Stream, done: c.releaser(q)}
-		return true, nil
-	})
-	return conn, err
-}
-
-// ReadFrom returns the next datagram and where it came from. It copies at most
-// len(p) bytes of it.
-func (p *PacketConn) ReadFrom(ctx context.Context, b []byte) (n int, from netip.AddrPort, err error) {
-	d, err := p.s.ReceiveDatagram(ctx)
-	if err != nil {
-		return 0, netip.AddrPort{}, err
-	}
-	addr, err := netip.ParseAddr(d.Host)
-	if err != nil {
-		return 0, netip.AddrPort{}, net.ErrClosed
-	}
-	return copy(b, d.Payload), netip.AddrPortFrom(addr, d.Port), nil
-}
-
-// WriteTo sends b, at most cell.MaxDatagram bytes, to host:port.
-func (p *PacketConn) WriteTo(b []byte, host string, port uint16) error {
-	return p.s.SendDatagram(cell.Datagram{Host: host, Port: port, Payload: b})
-}
-
-// Close ends the association.
-func (p *PacketConn) Close() error {
-	err := p.s.Close()
-	p.once.Do(p.done)
-	return err
-}
-
-// releaser returns a function that detaches once.
-func (c *Client) releaser(q *circ) func() {
+// releaser returns a function that, once, detaches a stream from q and ends its story.
+func (c *Client) releaser(q *circ, story *story) func(broke *Failure) {
 	var once sync.Once
-	return func() { once.Do(func() { c.detach(q) }) }
+	return func(broke *Failure) {
+		once.Do(func() {
+			story.closed(broke)
+			c.detach(q)
+		})
+	}
+}
+
+// broke returns what the loss of q cut short, or nil.
+func (q *circ) broke(s *carrier.Stream) *Failure {
+	q.mu.Lock()
+	lost := q.lost
+	q.mu.Unlock()
+	if lost == nil || lost.local || s.Complete() {
+		return nil
+	}
+	return errBroken
 }
 
 // opening is a stream that is not open yet.
@@ -190,8 +221,9 @@ func (s opening) waitOpen(ctx context.Context) error {
 // back unless f keeps it. An exit that is busy is asked again maxBusy times before
 // another one is: it admits only so many requests of a circuit at once, and a
 // program that opens many gets them all in the end.
-func (c *Client) try(ctx context.Context, key Isolation, n need, f func(context.Context, *circ) (keep bool, err error)) error {
-	if err := c.awaitReady(ctx); err != nil {
+// The story s is told how it went.
+func (c *Client) try(ctx context.Context, s *story, key Isolation, n need, f func(context.Context, *circ) (keep bool, err error)) error {
+	if err := c.awaitReady(ctx, s); err != nil {
 		return err
 	}
 	c.mu.Lock()
@@ -201,24 +233,30 @@ func (c *Client) try(ctx context.Context, key Isolation, n need, f func(context.
 	var avoid []record.RID
 	busy := 0
 	for tries := 0; tries < maxTries; {
-		q, err := c.attach(ctx, age, key, n, avoid)
+		q, err := c.attach(ctx, s, age, key, n, avoid)
 		if err != nil {
 			if last != nil {
 				return last // the reason of the stream says more
 			}
 			return err
 		}
+		s.asks(q.id)
+		began := time.Now()
 		keep, err := f(ctx, q)
 		if !keep {
 			c.detach(q)
 		}
+		var v verdict
+		if err != nil {
+			v = judge(err)
+		}
+		s.tried(explainExit(q, v.fail, time.Since(began)))
 		if err == nil {
 			return nil
 		}
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		v := judge(err)
 		last = v.fail
 		if v.final {
 			return last
@@ -272,13 +310,36 @@ func pause(ctx context.Context, d time.Duration) error {
 	}
 }
 
+// explainExit says what became of a request to the exit of q; f is nil if it succeeded.
+func explainExit(q *circ, f *Failure, took time.Duration) TryExplained {
+	t := TryExplained{Phase: phaseConnect, Hop: len(q.path), Relay: relayName(q.last().RID), Took: took, Text: "it was answered"}
+	switch f {
+	case nil:
+		return t
+	case errRefused, errNotFound, errUnreachable, errTimeout:
+	default:
+		t.Phase = phaseExit
+	}
+	t.Reason, t.Text = f.reason, f.text
+	return t
+}
+
 // awaitReady waits while the client is starting.
-func (c *Client) awaitReady(ctx context.Context) error {
+func (c *Client) awaitReady(ctx context.Context, s *story) (err error) {
 	select {
 	case <-c.ready:
 		return nil
 	default:
 	}
+	began := time.Now()
+	defer func() {
+		t := TryExplained{Phase: phaseBootstrap, Took: time.Since(began), Text: "the client was starting"}
+		var f *Failure
+		if errors.As(err, &f) {
+			t.Reason, t.Text = f.reason, f.text
+		}
+		s.tried(t)
+	}()
 	t := time.NewTimer(startPatience)
 	defer t.Stop()
 	select {

@@ -32,9 +32,12 @@ type HopExplained struct {
 
 // CircuitExplained is an open circuit and why its relays were chosen.
 type CircuitExplained struct {
+	ID      string // random, known to this process only; CloseCircuit takes it
+	Purpose string // what it was built for, in words
 	Opened  time.Time
-	InUse   bool // carries, or has carried, streams of one isolation key
-	Streams int  // open now
+	Took    time.Duration // to build
+	InUse   bool          // carries, or has carried, streams of one isolation key
+	Streams int           // open now
 	Epoch   uint64
 	Hops    []HopExplained
 }

@@ -31,6 +31,9 @@ func (f *Failure) Reason() string { return f.reason }
 // Error says what happened and why.
 func (f *Failure) Error() string { return f.text }
 
+// Timeout reports whether time ran out, as net.Error wants it.
+func (f *Failure) Timeout() bool { return f.reason == "timeout" }
+
 // Fix says what to do.
 func (f *Failure) Fix() string { return f.fix }
 
@@ -41,6 +44,8 @@ var (
 		"try another port of the same server, or try again later when other exits may be running")
 	errNotFound = failure("name_not_found", "the exit found no address for this name",
 		"check the spelling of the name")
+	errLocalName = failure("name_not_found", "this name has a meaning on one machine, in one network or in another overlay only; no exit is asked",
+		"use the full name of a public host")
 	errUnreachable = failure("host_unreachable", "the exit could not reach the host",
 		"check that the server is up; another exit may reach it, so trying again can help")
 	errRefused = failure("refused_by_target", "the host refused the connection",
@@ -50,6 +55,10 @@ var (
 	errPrivate = failure("private_address", "this address is not on the public network",
 		"reach private and local addresses without the proxy")
 )
+
+// errBroken is what became of a stream whose circuit was lost.
+var errBroken = failure("circuit_failed", "a relay of its circuit was lost while the connection was open",
+	"connect again: that uses another circuit")
 
 // errCircuit says that every try ended with its circuit; why is the last one.
 func errCircuit(why string) *Failure {

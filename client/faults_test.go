@@ -223,6 +223,9 @@ func TestAStallShowsAClientToFewRelays(t *testing.T) {
 		}
 		// Where circuits are to be had nobody else is asked.
 		links := known()
+		for _, s := range kept { // those that are dead would be drawn as last hops otherwise
+			w.avoidRelay(s.rid)
+		}
 		w.askLast = before
 		w.dir.strangers, w.dir.renewed = nil, time.Time{}
 		_ = w.round(t.Context())

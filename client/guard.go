@@ -54,8 +54,9 @@ func (c *Client) updateGuards() error {
 	if c.refusesAt(time.Now()) {
 		return nil
 	}
+	entrances := c.entrances(c.current().selector)
 	c.mu.Lock()
-	report, err := c.guards.Update(time.Now(), c.cfg.Rand, c.dir.table.selector)
+	report, err := c.guards.Update(time.Now(), c.cfg.Rand, entrances)
 	c.mu.Unlock()
 	if report&path.ReportRemoved != 0 {
 		c.cfg.Log.Info().EmbedObject(redact.RoleClient).EmbedObject(redact.Event("guards")).
@@ -141,8 +142,8 @@ func (c *Client) dialLink(ctx context.Context, rid [16]byte, addrs []netip.AddrP
 			return nil
 		},
 	}
-	var last error
-	for _, a := range addrs {
+	last := errPorts
+	for _, a := range c.passing(addrs) {
 		l, err := link.Dial(ctx, c.cfg.Transport, a, cfg)
 		if err == nil {
 			c.linkUp(rid, l)

@@ -15,17 +15,16 @@ import (
 
 // Limits of our own; B30 of the threat model's budget.
 const (
-	maxOpen     = 480              // circuits; a guard admits 512 on a link
-	maxStreams  = 200              // open streams a circuit is given; it can hold 256
-	maxIdle     = 64               // circuits kept for keys that have no stream open
-	maxBuilding = 32               // circuits being built
-	maxTries    = 3                // distinct paths for one request
-	dirtyLife   = 10 * time.Minute // a circuit takes new streams for so long
-	cleanLife   = time.Hour        // an unused circuit is kept for so long
-	needLife    = time.Hour        // a port asked for is kept in mind for so long
-	maxNeeds    = 8                // kinds of need kept in mind
-	failedLife  = 2 * time.Minute  // a relay that failed is avoided for so long
-	maxFailed   = 1024             // such relays kept in mind
+	maxOpen     = 480             // circuits; a guard admits 512 on a link
+	maxStreams  = 200             // open streams a circuit is given; it can hold 256
+	maxIdle     = 64              // circuits kept for keys that have no stream open
+	maxBuilding = 32              // circuits being built
+	maxTries    = 3               // distinct paths for one request
+	cleanLife   = time.Hour       // an unused circuit is kept for so long
+	needLife    = time.Hour       // a port asked for is kept in mind for so long
+	maxNeeds    = 8               // kinds of need kept in mind
+	failedLife  = 2 * time.Minute // a relay that failed is avoided for so long
+	maxFailed   = 1024            // such relays kept in mind
 )
 
 // need is what a circuit's last hop must do.
@@ -45,12 +44,17 @@ var (
 	errLost    = errors.New("client: the circuit was lost before it was used")
 )
 
+// dirtyLife is how long a circuit takes new streams after its first one.
+func (c *Client) dirtyLife() time.Duration {
+	return cmp.Or(c.cfg.CircuitDirtiness, DefaultCircuitDirtiness)
+}
+
 // detach says that a stream of q has ended.
 func (c *Client) detach(q *circ) {
 	c.mu.Lock()
 	q.streams--
 	q.idleSince = time.Now()
-	idle := q.streams == 0 && (q.retired || time.Since(q.takenAt) >= dirtyLife || len(c.open) > maxIdle)
+	idle := q.streams == 0 && (q.retired || time.Since(q.takenAt) >= c.dirtyLife() || len(c.open) > maxIdle)
 	c.mu.Unlock()
 	if idle {
 		c.kick()
@@ -65,8 +69,9 @@ func (c *Client) retire(q *circ) {
 	c.kick()
 }
 
-// construct builds one circuit for n and adopts it.
-func (c *Client) construct(ctx context.Context, n need, avoid []record.RID) (*circ, error) {
+// construct builds one circuit for n and adopts it. note is told of tries that fail; nil:
+// nobody asks.
+func (c *Client) construct(ctx context.Context, n need, avoid []record.RID, note func(TryExplained)) (*circ, error) {
 	var last error
 	for range maxTries {
 		if ctx.Err() != nil {
@@ -83,9 +88,12 @@ func (c *Client) construct(ctx context.Context, n need, avoid []record.RID) (*ci
 		bctx, cancel := context.WithTimeout(ctx, c.timeout.limit())
 		q, err := c.build(bctx, path, t, n)
 		cancel()
+		took := time.Since(began)
 		if err == nil {
-			c.timeout.add(time.Since(began))
+			c.timeout.add(took)
+			q.took = took
 			if err = c.adopt(q); err == nil {
+				c.tell(Event{Kind: EventCircuit, ID: q.id, State: "open"})
 				return q, nil
 			}
 			q.close()
@@ -96,6 +104,9 @@ func (c *Client) construct(ctx context.Context, n need, avoid []record.RID) (*ci
 		last = err
 		if ctx.Err() != nil {
 			break // the program gave up: that is nobody's fault
+		}
+		if note != nil {
+			note(c.explainTry(path, err, took))
 		}
 		if unknownKey(err) && c.freshen(ctx, t) {
 			continue // the list was old; nobody is to blame
@@ -191,11 +202,15 @@ func (c *Client) index(q *circ) (int, bool) {
 // forget drops a circuit that is gone.
 func (c *Client) forget(q *circ) {
 	c.mu.Lock()
-	if i, ok := c.index(q); ok {
+	i, was := c.index(q)
+	if was {
 		c.open = slices.Delete(c.open, i, i+1)
 	}
 	c.mu.Unlock()
 	c.kick()
+	if was {
+		c.tell(Event{Kind: EventCircuit, ID: q.id, State: "closed"})
+	}
 }
 
 // remember keeps n in mind, so that circuits for it are built ahead.
@@ -270,7 +285,7 @@ func (c *Client) buildAhead(ctx context.Context, n need) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	_, err := c.construct(ctx, n, nil)
+	_, err := c.construct(ctx, n, nil, nil)
 	return err
 }
 
@@ -280,14 +295,14 @@ const maintainEvery = 5 * time.Second
 // expired returns the circuits to close: used long enough ago and idle, never used
 // for an hour, or idle and the longest without use of too many.
 func (c *Client) expired() []*circ {
-	now := time.Now()
+	now, dirty := time.Now(), c.dirtyLife()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	var out, idle []*circ
 	for _, q := range c.open {
 		switch {
 		case q.streams > 0:
-		case q.retired, q.taken && now.Sub(q.takenAt) >= dirtyLife, !q.taken && now.Sub(q.openedAt) >= cleanLife:
+		case q.retired, q.taken && now.Sub(q.takenAt) >= dirty, !q.taken && now.Sub(q.openedAt) >= cleanLife:
 			q.retired = true
 			out = append(out, q)
 		case q.taken:

@@ -91,7 +91,7 @@ func TestCircuitTakesStreamsForTenMinutes(t *testing.T) {
 			t.Fatal("an unused circuit was not taken")
 		}
 		c.detach(q)
-		time.Sleep(dirtyLife - time.Second)
+		time.Sleep(DefaultCircuitDirtiness - time.Second)
 		if c.takeNow("a", needWeb, nil) != q {
 			t.Error("not taken again within its ten minutes")
 		}

@@ -66,7 +66,7 @@ func (c *Client) anyStranger(now time.Time) *snapshot.Relay {
 	var others []*snapshot.Relay
 	table := c.dir.table.view.Table()
 	for i := range table.Len() {
-		if r := table.At(i); r.Flags&snapshot.FlagRunning != 0 && !slices.Contains(guards, r.RID) {
+		if r := table.At(i); r.Flags&snapshot.FlagRunning != 0 && c.passes(r) && !slices.Contains(guards, r.RID) {
 			others = append(others, r)
 		}
 	}

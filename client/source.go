@@ -71,6 +71,7 @@ func (c *Client) sources() []source {
 	add := func(group []source) {
 		c.shuffle(group)
 		for _, s := range group {
+			s.addrs = c.passing(s.addrs)
 			if !seen[s.rid] && len(s.addrs) > 0 && !c.isDropped(s.rid) {
 				seen[s.rid] = true
 				out = append(out, s)

@@ -83,6 +83,14 @@ type Status struct {
 	Guards   []GuardExplained
 	Circuits []CircuitExplained
 	Relays   RelayCounts
+	Traffic  TrafficStatus
+}
+
+// TrafficStatus counts the bytes of streams and datagrams since the start, without what
+// carries them, and the streams and associations that are open now.
+type TrafficStatus struct {
+	Up, Down uint64
+	Streams  int
 }
 
 // CommitteeStatus says who agrees on the list.
@@ -107,6 +115,7 @@ func (c *Client) Status() Status {
 	s := Status{
 		Epoch: t.view.Epoch(), Current: c.doc.EpochAt(now), Freshness: c.freshnessWords(t, now),
 		Unmeasured: t.unmeasured(), Relays: t.counts(),
+		Traffic: TrafficStatus{c.stories.up.Load(), c.stories.down.Load(), int(c.stories.streams.Load())},
 	}
 	if err := c.clockWrong(now); err != nil {
 		s.Clock = err.Error()
@@ -132,7 +141,7 @@ func (c *Client) Status() Status {
 	}
 	circuits := make([]shown, len(c.open))
 	for i, q := range c.open {
-		circuits[i] = shown{q, CircuitExplained{Opened: q.openedAt, InUse: q.taken, Streams: q.streams}}
+		circuits[i] = shown{q, CircuitExplained{ID: q.id, Purpose: q.need.words(), Opened: q.openedAt, Took: q.took, InUse: q.taken, Streams: q.streams}}
 	}
 	c.mu.Unlock()
 

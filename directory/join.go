@@ -28,6 +28,8 @@ type joining struct {
 	active  []record.RID
 	tried   map[record.RID]time.Time
 	next    time.Time
+	// unreached are relays that could not reach us when they answered last.
+	unreached map[record.RID]struct{}
 }
 
 // newest is the newest snapshot that is known: our own, or the one that the role has
@@ -97,6 +99,7 @@ func (m *Machine) makeCandidate(own *descriptor) bool {
 		return false
 	}
 	j.data, j.said, j.taken, j.tried, j.next = data, own.digest, 0, map[record.RID]time.Time{}, m.now
+	j.unreached = map[record.RID]struct{}{}
 	return true
 }
 
@@ -136,6 +139,12 @@ func (m *Machine) chooseEntry() (record.RID, bool) {
 func (m *Machine) joinAnswered(e gossip.JoinAnswered) {
 	j := &m.joining
 	j.active = slices.DeleteFunc(j.active, func(rid record.RID) bool { return rid == e.RID })
+	if _, asked := j.tried[e.RID]; e.Sent && asked {
+		delete(j.unreached, e.RID)
+		if e.Code == gossip.JoinUnreachable {
+			j.unreached[e.RID] = struct{}{}
+		}
+	}
 	if e.Sent && (e.Code == gossip.JoinTaken || e.Code == gossip.JoinKnown) {
 		j.taken++
 	}

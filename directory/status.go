@@ -17,6 +17,9 @@ type Joining struct {
 	Solving  bool // the work is being done
 	Asked    int  // relays asked to introduce us, no answer yet
 	Accepted int  // relays that do, of three
+	// Unreached are relays that have answered that they cannot reach us at the addresses
+	// of our descriptor.
+	Unreached int
 }
 
 // Joining returns how far joining has come.
@@ -25,6 +28,7 @@ func (m *Machine) Joining() Joining {
 	return Joining{
 		Wanted: j.wanted && !m.listed(), Seen: m.seen != nil, Offered: m.descs.all[m.cfg.RID] != nil,
 		Solving: j.solving, Asked: len(j.active), Accepted: j.taken,
+		Unreached: len(j.unreached),
 	}
 }
 

@@ -42,9 +42,19 @@ func (TCP) Listen(addr netip.AddrPort) (net.Listener, error) {
 	return lc.Listen(context.Background(), network, addr.String())
 }
 
+// socket returns the socket of a connection, where there is one: also below what a
+// Transport has wrapped around it, which then has the method NetConn.
+func socket(conn net.Conn) (*net.TCPConn, bool) {
+	if wrapped, ok := conn.(interface{ NetConn() net.Conn }); ok {
+		conn = wrapped.NetConn()
+	}
+	tcp, ok := conn.(*net.TCPConn)
+	return tcp, ok
+}
+
 // tune sets the socket options of a link, where the connection has any.
 func tune(conn net.Conn) {
-	tcp, ok := conn.(*net.TCPConn)
+	tcp, ok := socket(conn)
 	if !ok {
 		return
 	}
@@ -57,7 +67,7 @@ func tune(conn net.Conn) {
 
 // scarce reports whether a connection took one of the last descriptors.
 func scarce(conn net.Conn) bool {
-	tcp, ok := conn.(*net.TCPConn)
+	tcp, ok := socket(conn)
 	if !ok {
 		return false
 	}

@@ -40,3 +40,21 @@ func TestTCPListensAtItsAddressesVersionOnly(t *testing.T) {
 		l.Close()
 	}
 }
+
+// wrapped is a connection as a metered Transport makes it.
+type wrapped struct{ net.Conn }
+
+func (w wrapped) NetConn() net.Conn { return w.Conn }
+
+// TestSocketsAreFoundBelowAWrapper: else they lose their options.
+func TestSocketsAreFoundBelowAWrapper(t *testing.T) {
+	tcp := new(net.TCPConn)
+	for _, c := range []struct {
+		conn net.Conn
+		want bool
+	}{{tcp, true}, {wrapped{tcp}, true}, {wrapped{nil}, false}, {nil, false}} {
+		if got, ok := socket(c.conn); ok != c.want || ok && got != tcp {
+			t.Errorf("%T: %v", c.conn, ok)
+		}
+	}
+}

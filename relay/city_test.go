@@ -45,6 +45,7 @@ type citizen struct {
 	failing  *atomic.Bool   // its key ring; nil: never
 	table    *store.Table   // nil: store
 	claims   netip.AddrPort // address that it publishes; zero: its own
+	peers    []Peer         // that its operator knows
 	*Relay
 	stop  context.CancelFunc
 	ended chan error
@@ -108,7 +109,7 @@ func (c *citizen) start() {
 		held = c.table
 	}
 	r, err := New(Config{
-		Genesis: c.w.doc, Identity: c.identity, Keys: keys, About: about(claims), Store: held, Verifier: c.w.verify,
+		Genesis: c.w.doc, Identity: c.identity, Keys: keys, About: about(claims), Store: held, Verifier: c.w.verify, Peers: c.peers,
 		Transport: c.w.net.Host(townAddr(c.n).Addr()), Listen: townAddr(c.n), DrainTimeout: -1, Rand: rand.Reader,
 	})
 	if err != nil {

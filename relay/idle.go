@@ -47,6 +47,13 @@ func (w *warm) touch(c *circ) {
 	}
 }
 
+// any says whether circuits had cells lately: within twice sweepEvery.
+func (w *warm) any() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return len(w.list) > 0
+}
+
 // sweep returns the circuits that had no cell since the last sweep, which leave the
 // list, and whether there are others.
 func (w *warm) sweep() (idle []*circ, more bool) {

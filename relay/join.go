@@ -7,13 +7,11 @@ import (
 	"errors"
 	"io"
 	"math/rand/v2"
-	"net/netip"
 	"sync/atomic"
 	"time"
 
 	"chive/directory"
 	"chive/directory/record"
-	"chive/directory/snapshot"
 	dirsync "chive/directory/sync"
 	"chive/link"
 )
@@ -21,7 +19,7 @@ import (
 // Limits of a relay that is a client of the directory.
 const (
 	sourcesPerRound = 6                // relays asked one after another
-	adoptAfter      = 3                // sources, in as many groups, that must say the same
+	adoptAfter      = 3                // sources, in as many places, that must say the same
 	fetchTimeout    = 2 * time.Minute  // of one source
 	firstRetry      = time.Second      // after a round without any answer, then twice as long
 	lastRetry       = 10 * time.Minute // and at most an epoch
@@ -118,23 +116,16 @@ func (j *joiner) advance() {
 	j.f = dirsync.SeedFollower(j.d.r.genesis, j.d.r.cfg.Verifier, *own)
 }
 
-// source is a relay that is asked.
-type source struct {
-	rid   record.RID
-	group uint16
-	addrs []netip.AddrPort
-}
-
 // round asks relays until one gives a table that is fresh, and reports whether any
 // has answered.
 func (j *joiner) round() (answered bool) {
 	j.advance()
 	tried := map[record.RID]bool{}
-	unproven := map[uint16]bool{}
+	unproven := map[place]bool{}
 	said := 0
 	var last error
 	for range sourcesPerRound {
-		s, groups, ok := j.choose(tried)
+		s, places, ok := j.choose(tried)
 		if !ok {
 			break
 		}
@@ -151,8 +142,8 @@ func (j *joiner) round() (answered bool) {
 			j.took()
 		case dirsync.Unproven:
 			said++
-			unproven[s.group] = true
-			if len(unproven) >= min(adoptAfter, groups) && said >= min(adoptAfter, j.d.r.View().Table().Len()) && j.f.Adopt() {
+			unproven[s.place] = true
+			if len(unproven) >= min(adoptAfter, places) && said >= min(adoptAfter, j.d.r.View().Table().Len()) && j.f.Adopt() {
 				j.took()
 			}
 		}
@@ -168,30 +159,6 @@ func (j *joiner) round() (answered bool) {
 func (j *joiner) took() {
 	j.d.send(input{client: j.f.Encode()})
 	j.d.send(input{event: directory.Seen{Snapshot: j.f.Snapshot()}})
-}
-
-// choose draws a running relay that was not asked yet, of the newest table. groups is in
-// how many they are.
-func (j *joiner) choose(tried map[record.RID]bool) (s source, groups int, ok bool) {
-	table := j.d.r.View().Table()
-	var all []source
-	seen := map[uint16]bool{}
-	for i := range table.Len() {
-		r := table.At(i)
-		if r.RID == j.d.r.rid || r.Flags&snapshot.FlagRunning == 0 {
-			continue
-		}
-		seen[r.Leaf.Group] = true
-		if !tried[r.RID] && !j.forgers[r.RID] {
-			all = append(all, source{rid: r.RID, group: r.Leaf.Group})
-		}
-	}
-	if len(all) == 0 {
-		return source{}, 0, false
-	}
-	s = all[j.rand.IntN(len(all))]
-	s.addrs = addressesOf(table, s.rid)
-	return s, len(seen), true
 }
 
 // fetch asks one relay over a directory stream.
@@ -228,7 +195,7 @@ func (j *joiner) failed(s source, err error) {
 
 // Troubles of a relay that is a client of the directory, in words.
 var (
-	troubleSilent = "no relay of the newest list that it knows answers; check that this machine reaches the network"
+	troubleSilent = "no relay of the newest list that it knows answers; check that this machine reaches the network, or name a relay that runs (--peer)"
 	troubleAhead  = "the network's list lies ahead of this machine's clock; set the clock"
 	troubleOld    = "what it knows of the network is too old to go on from; a newer release or genesis file is needed"
 	troubleForged = "relays answer with lists that do not hold; check the genesis file"

@@ -42,6 +42,10 @@ type Config struct {
 	Verifier vote.Verifier
 	// Voucher is a sponsor's signed voucher, for joining; nil: none.
 	Voucher []byte
+	// Peers are relays that the operator knows, to begin with where those of the
+	// newest list do not answer; nil is fine as long as founders, or relays of the
+	// saved list, are there. At most MaxPeers.
+	Peers []Peer
 	// Transport carries links.
 	Transport link.Transport
 	// Listen is where links are accepted. Port 0 lets the system choose.
@@ -49,7 +53,8 @@ type Config struct {
 	// Exit connects to destinations; nil: this relay is no exit.
 	Exit *exit.Exit
 	// DrainTimeout is how long open circuits may go on after Run was asked to
-	// end; zero means 30 seconds, negative not at all.
+	// end; zero means 30 seconds, negative not at all. It is a limit: Run ends as
+	// soon as none is open, or none had a cell for about 5 seconds.
 	DrainTimeout time.Duration
 	// Rand feeds keys and handshakes. In a public network it must be the
 	// system's source.
@@ -118,6 +123,8 @@ type Relay struct {
 
 	// Lines about what fails for long, once a minute at most.
 	idleLine, keyLine rate.Sometimes
+	// The line about another process with our key, once an hour at most.
+	selfLine rate.Sometimes
 
 	// What the directory's loop shows to everybody else.
 	shown      atomic.Pointer[shown]
@@ -158,6 +165,9 @@ func New(c Config) (*Relay, error) {
 	if err := c.About.check(c.Identity.Public().(ed25519.PublicKey)); err != nil {
 		return nil, errors.Join(ErrAbout, err)
 	}
+	if !peersFit(c.Peers) {
+		return nil, ErrConfig
+	}
 	if c.Verifier == nil {
 		c.Verifier = vote.Plain{}
 	}
@@ -179,6 +189,7 @@ func New(c Config) (*Relay, error) {
 		dials:    make(chan struct{}, maxOnwardDials),
 		renew:    make(chan struct{}, 1),
 		idleLine: rate.Sometimes{Interval: complainEvery}, keyLine: rate.Sometimes{Interval: complainEvery},
+		selfLine: rate.Sometimes{Interval: time.Hour},
 		ready:    make(chan struct{}),
 		circuits: make(map[*circ]struct{}),
 		drain:    make(chan struct{}),

@@ -126,6 +126,9 @@ func TestAFullDiskCostsTheSeatAndNothingElse(t *testing.T) {
 		} else {
 			t.Log(words)
 		}
+		if c := poor.Status().Directory.Committee; !c.Seat || c.Reason == "" {
+			t.Errorf("it takes part, though it cannot store: %+v", c)
+		}
 		poor.store.fail(nil)
 		w.atEnd(10)
 		if words := poor.Status().Directory.Store; words != "" || w.agree(w.all...) != 10 {

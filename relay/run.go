@@ -129,7 +129,11 @@ func (r *Relay) draining() bool {
 	}
 }
 
-// awaitCircuits waits for open circuits to end, up to the drain time.
+// drainQuiet is how long no open circuit had cells when the drain ends: those that are
+// left were built ahead of need, or nobody waits for them.
+const drainQuiet = 5 * time.Second
+
+// awaitCircuits waits for open circuits to end or to fall silent, up to the drain time.
 func (r *Relay) awaitCircuits() {
 	if r.cfg.DrainTimeout < 0 {
 		return
@@ -144,9 +148,22 @@ func (r *Relay) awaitCircuits() {
 	r.mu.Unlock()
 	t := time.NewTimer(r.cfg.DrainTimeout)
 	defer t.Stop()
-	select {
-	case <-empty:
-	case <-t.C:
+	look := time.NewTicker(sweepEvery / 2)
+	defer look.Stop()
+	busy := time.Now()
+	for {
+		select {
+		case <-empty:
+			return
+		case <-t.C:
+			return
+		case now := <-look.C:
+			if r.warm.any() {
+				busy = now
+			} else if now.Sub(busy) >= drainQuiet {
+				return
+			}
+		}
 	}
 }
 

@@ -55,6 +55,12 @@ type CommitteeStatus struct {
 	K, M, Q int    // seats; votes that change something; signatures that make final
 	Seat    bool   // this relay has one
 	Reason  string // why it takes no part, in words; empty: it does
+	// Members are the seats, in their order; nil: not known.
+	Members []MemberStatus
+	// Signed of Seats have signed the newest final list that this relay holds, Unsigned
+	// have not; 0 of 0: nobody had to.
+	Signed, Seats int
+	Unsigned      []record.RID
 }
 
 // Report is something that an operator should know.
@@ -106,15 +112,24 @@ func (d *replica) tell(now time.Time) {
 		s.Listed, s.Running = true, r.Flags&snapshot.FlagRunning != 0
 		s.Age = max(0, newest.Day()-int(r.BirthDay))
 	}
+	voting := s.Current
 	if v.Seats == 0 { // in the epoch of genesis nobody votes
-		v.Seats, v.Seat = d.nextSeats(s.Current + 1)
+		voting++
+		v.Seats, v.Seat = d.nextSeats(voting)
 	}
 	if v.Seats > 0 {
 		s.Committee = CommitteeStatus{K: v.Seats, M: committee.Matching(v.Seats), Q: committee.Quorum(v.Seats), Seat: v.Seat}
+		d.members(&s.Committee, peers, voting)
 	}
 	s.Committee.Reason = reasonWords[v.Reason]
+	if s.Current == 0 && (v.Reason == vote.NoSeat || v.Reason == vote.Behind) {
+		s.Committee.Reason = "the first list of relays is still to come"
+	}
 	if v.Reason == vote.Done && s.Clock != "" {
 		s.Committee.Reason = reasonWords[vote.ClockOff] // others did it
+	}
+	if s.Committee.Reason == "" && s.Store != "" {
+		s.Committee.Reason = "it cannot keep what it promises, so it promises nothing"
 	}
 	if d.keeper.failed.Load() {
 		s.Keys = "a key cannot be read, written or erased; it is tried again"
@@ -153,6 +168,9 @@ var reasonWords = map[vote.Reason]string{
 
 func joiningWords(j directory.Joining) string {
 	switch {
+	case j.Unreached > 0:
+		return fmt.Sprintf("%d of %d relays could not reach this relay at the addresses it declares: check that the port is open and forwarded from outside, and that the addresses are right",
+			j.Unreached, j.Unreached+j.Accepted)
 	case j.Accepted > 0:
 		return fmt.Sprintf("%d of 3 relays introduce it; it waits for a place on the list", j.Accepted)
 	case j.Asked > 0:
@@ -234,7 +252,9 @@ func (d *replica) report(e directory.Report) {
 	case directory.ReportIllegal:
 		log.EmbedObject(redact.Event("illegal")).Msg("a committee has signed a relay list that breaks the rules; see the relay's status")
 	case directory.ReportOtherSelf:
-		log.EmbedObject(redact.Event("other_self")).Msg("another process publishes under this relay's identity; stop one of the two")
+		d.r.selfLine.Do(func() {
+			log.EmbedObject(redact.Event("other_self")).Msg("another process publishes under this relay's identity; stop one of the two")
+		})
 	case directory.ReportBadDescriptor:
 		log.EmbedObject(redact.Event("bad_descriptor")).Msg("the relay's own descriptor is refused; check its configuration")
 	}

@@ -7,7 +7,7 @@
 unformatted=$(gofmt -l .)
 [ -z "$unformatted" ] || die "gofmt would change: $unformatted"
 
-scripts=(.ci/run .ci/lib.sh .ci/phases/*.sh)
+scripts=(.ci/run .ci/lib.sh .ci/phases/*.sh deploy/*.sh deploy/scripts/*.sh)
 for script in "${scripts[@]}"; do
     bash -n "$script"
 done

@@ -18,6 +18,9 @@ torsocks     torsocks
 proxychains4 proxychains4
 dig          dnsutils
 shellcheck   shellcheck
+miniupnpd    miniupnpd-nftables
+nft          nftables
+ip           iproute2
 "
 
 # The same, for programs that are fetched only if a test names them.

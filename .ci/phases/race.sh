@@ -4,7 +4,7 @@
 # shellcheck source=.ci/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/../lib.sh"
 
-readonly CONCURRENT="link circuit relay client service internal/memnet internal/node internal/control"
+readonly CONCURRENT="link circuit relay client service internal/memnet internal/node internal/control internal/limit internal/nat internal/metrics"
 
 have "$(go env CC)" || skip "the race detector links C, and $(go env CC) is missing"
 

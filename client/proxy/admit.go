@@ -7,11 +7,12 @@ import (
 	"time"
 )
 
-// admit judges where a program wants to go, before anything leaves. It is the
-// one gate for every protocol and for UDP.
+// admit judges where a program at client wants to go, before anything leaves. It
+// is the one gate for every protocol and for UDP. A mapped address becomes the
+// name that it stands for.
 //
-// Spec: product §4.1 (SOCKS-7, SOCKS-13, SOCKS-14), §4.4 (DNS-1).
-func (s *Server) admit(a address) (Target, error) {
+// Spec: product §4.1 (SOCKS-7, SOCKS-13, SOCKS-14), §4.4 (DNS-1, DNS-2).
+func (s *Server) admit(client netip.Addr, a address) (Target, error) {
 	ip, name, err := a.host()
 	if err != nil {
 		return Target{}, err
@@ -19,7 +20,13 @@ func (s *Server) admit(a address) (Target, error) {
 	if a.port == 0 {
 		return Target{}, refusal(reasonHostUnreachable)
 	}
+	if Mapped(ip) {
+		if name, err = s.mappedName(client, ip); err != nil {
+			return Target{}, err
+		}
+	}
 	if name != "" {
+		s.count.names.Add(1)
 		return Target{Host: name, Port: a.port}, s.admitName(name)
 	}
 	if isPrivate(ip) && !s.cfg.Testnet {
@@ -38,19 +45,43 @@ func (s *Server) admit(a address) (Target, error) {
 	return Target{Host: ip.String(), Port: a.port}, nil
 }
 
-// admitName refuses names that are nobody's to resolve.
+// admitName refuses names that are nobody's to resolve, and those of services,
+// which this version cannot reach: the one place that says so.
+//
+// Spec: product §4.4 (DNS-1, DNS-3).
 func (s *Server) admitName(name string) error {
-	switch {
-	case underDomain(name, "chive.alt"):
+	switch _, kind := ClassifyName(name); {
+	case kind == NameService:
 		return told{reasonServiceNotFound, sayService}
-	case underDomain(name, "onion"):
+	case kind == NameOnion:
 		return told{reasonNameNotFound, sayOnion}
-	case underDomain(name, "alt"):
+	case kind == NameAlt:
 		return told{reasonNameNotFound, sayAlt}
-	case underDomain(name, "localhost") && !s.cfg.Testnet:
+	case kind == NameLocalhost && !s.cfg.Testnet:
 		return told{reasonPrivateAddress, sayLocalhost}
+	case kind == NameLocal:
+		return told{reasonNameNotFound, sayLocal}
+	case kind == NameSingle:
+		return told{reasonNameNotFound, saySingle}
+	case kind == NameInvalid:
+		return refusal(reasonNameNotFound)
 	}
 	return nil
+}
+
+// mappedName finds the name that a mapped address stands for. An address whose
+// mapping is over, or is another listener's or client's, is refused.
+//
+// Spec: product §4.4 (DNS-2).
+func (s *Server) mappedName(client, addr netip.Addr) (string, error) {
+	if s.cfg.NoAutomap {
+		return "", told{reasonPrivateAddress, sayNoAutomap}
+	}
+	name, ok := s.automap.Name(s.cfg.Name, client, addr, time.Now())
+	if !ok {
+		return "", told{reasonPrivateAddress, sayUnmapped}
+	}
+	return name, nil
 }
 
 // explain gives a Dialer's refusal of a target the words that help more. In a
@@ -75,7 +106,7 @@ func explain(t Target, err error) error {
 func (s *Server) admitAnswer(addrs []netip.Addr) []netip.Addr {
 	var out []netip.Addr
 	for _, ip := range addrs {
-		if ip = ip.Unmap().WithZone(""); ip.IsValid() && (s.cfg.Testnet || !isPrivate(ip)) {
+		if ip = ip.Unmap().WithZone(""); ip.IsValid() && !Mapped(ip) && (s.cfg.Testnet || !isPrivate(ip)) {
 			out = append(out, ip)
 		}
 	}

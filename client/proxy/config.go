@@ -91,7 +91,15 @@ type Options struct {
 	ExtendedErrors bool   // SOCKS5 codes F0 to F7
 	PreferNoAuth   bool   // SOCKS5 method 0 even when 2 is offered
 	Testnet        bool   // literal private addresses are allowed (SOCKS-14)
-	Log            zerolog.Logger
+	NoAutomap      bool   // RESOLVE gives names of services no address, and mapped addresses are refused (DNS-2)
+
+	// The isolation key also has the target's host, or its port (ISO-1). A
+	// look-up has no port. A UDP association then has a way of its own for each
+	// target, eight at once.
+	IsolateDestination bool
+	IsolatePort        bool
+
+	Log zerolog.Logger
 }
 
 // Config is one listener's configuration.
@@ -107,4 +115,5 @@ type Config struct {
 
 	Gate    *Gate    // shared by the listeners of one client; nil: its own, from Limits
 	Lookups *Lookups // shared with whatever else resolves through chive; nil: its own
+	Automap *Automap // shared likewise; nil: its own
 }

@@ -13,6 +13,10 @@
 // go is handed to a [Dialer], listeners and the UDP sockets towards programs
 // are handed in. It knows nothing of circuits, relays or services.
 //
+// Names that nobody's exit may be asked for end here, with those of services,
+// which get addresses from 198.18.0.0/15 by [Automap]: see [ClassifyName], which
+// the DNS listener (client/dns) shares.
+//
 // A [Server] is one listener with its options; [Server.Serve] owns and awaits
 // every goroutine: one for each connection, one more for each stream, and two
 // for each leg of a UDP association. All exported methods may be called from
@@ -22,5 +26,5 @@
 // at most once an hour each, and counts are totals (security LOG-1 to LOG-5).
 //
 // Spec: product §4 (SOCKS-1 to SOCKS-14, HTTP-1 to HTTP-3, UDP-1 to UDP-5,
-// ISO-1), security B29, T34.
+// DNS-1, DNS-2, ISO-1, ISO-2), security B29, B31, T34.
 package proxy

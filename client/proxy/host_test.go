@@ -129,11 +129,19 @@ func TestAdmitRefusesWhatIsNobodysToReach(t *testing.T) {
 		{"::ffff:10.1.1.1", "private_address", ""},
 		{"localhost", "private_address", ""},
 		{"a.localhost.", "private_address", ""},
-		{"notlocalhost", "", ""},
+		{"x.notlocalhost", "", ""},
 		{"x.onion", "name_not_found", "name_not_found"},
 		{"X.ONION.", "name_not_found", "name_not_found"},
 		{"onion", "name_not_found", "name_not_found"},
-		{"monion", "", ""},
+		{"x.monion", "", ""},
+		{"printer.local", "name_not_found", "name_not_found"},
+		{"Local.", "name_not_found", "name_not_found"},
+		{"x.notlocal", "", ""},
+		{"intranet", "name_not_found", "name_not_found"},
+		{"alt", "name_not_found", "name_not_found"},
+		{"chive.alt", "name_not_found", "name_not_found"},
+		{"198.18.0.1", "private_address", "private_address"}, // nobody's mapping
+		{"::ffff:198.19.1.2", "private_address", "private_address"},
 		{id + ".chive.alt", "service_not_found", "service_not_found"},
 		{"www." + id + ".Chive.Alt", "service_not_found", "service_not_found"},
 		{"x.alt", "name_not_found", "name_not_found"},
@@ -141,7 +149,7 @@ func TestAdmitRefusesWhatIsNobodysToReach(t *testing.T) {
 		{"a..b", "name_not_found", "name_not_found"},
 	} {
 		for testnet, want := range map[bool]string{false: c.public, true: c.testnet} {
-			_, err := admitServer(t, Options{Testnet: testnet}).admit(address{name: c.host, port: 80})
+			_, err := admitServer(t, Options{Testnet: testnet}).admit(netip.Addr{}, address{name: c.host, port: 80})
 			got := ""
 			if err != nil {
 				got = outcomeFor(err).reason
@@ -151,7 +159,7 @@ func TestAdmitRefusesWhatIsNobodysToReach(t *testing.T) {
 			}
 		}
 	}
-	if _, err := admitServer(t, Options{}).admit(address{name: "example.com"}); err == nil {
+	if _, err := admitServer(t, Options{}).admit(netip.Addr{}, address{name: "example.com"}); err == nil {
 		t.Error("port 0 admitted")
 	}
 }
@@ -162,8 +170,9 @@ func TestKindsOfNamesHaveSentencesOfTheirOwn(t *testing.T) {
 	for host, want := range map[string]struct{ reason, sentence string }{
 		"x.onion": {reasonNameNotFound, sayOnion}, "x.alt": {reasonNameNotFound, sayAlt},
 		"x.chive.alt": {reasonServiceNotFound, sayService}, "localhost": {reasonPrivateAddress, sayLocalhost},
+		"x.local": {reasonNameNotFound, sayLocal}, "intranet": {reasonNameNotFound, saySingle}, "198.18.4.4": {reasonPrivateAddress, sayUnmapped},
 	} {
-		_, err := s.admit(address{name: host, port: 80})
+		_, err := s.admit(netip.Addr{}, address{name: host, port: 80})
 		o := outcomeFor(fmt.Errorf("wrapped: %w", err))
 		if o.reason != want.reason || o.sentence != want.sentence || o.http != outcomeOf(want.reason).http {
 			t.Errorf("%s: %+v", host, o)
@@ -200,11 +209,11 @@ func TestRefuseIPTakesWhatWasLookedUp(t *testing.T) {
 	ip := netip.MustParseAddr("203.0.113.5")
 	for _, refuse := range []bool{false, true} {
 		s := admitServer(t, Options{RefuseIP: refuse})
-		_, err := s.admit(address{ip: ip, port: 80})
+		_, err := s.admit(netip.Addr{}, address{ip: ip, port: 80})
 		if (err != nil) != refuse || refuse && outcomeFor(err).socks5 != 2 {
 			t.Errorf("refuse_ip %v: %v", refuse, err)
 		}
-		if _, err := s.admit(address{name: "example.com", port: 80}); err != nil {
+		if _, err := s.admit(netip.Addr{}, address{name: "example.com", port: 80}); err != nil {
 			t.Errorf("name: %v", err)
 		}
 		if s.Counts().BareAddresses != 1 {
@@ -213,7 +222,7 @@ func TestRefuseIPTakesWhatWasLookedUp(t *testing.T) {
 		if _, err := s.chooseAnswer(Answer{Addrs: []netip.Addr{ip}}); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := s.admit(address{name: "203.0.113.5", port: 80}); err != nil || s.Counts().BareAddresses != 1 {
+		if _, err := s.admit(netip.Addr{}, address{name: "203.0.113.5", port: 80}); err != nil || s.Counts().BareAddresses != 1 {
 			t.Errorf("looked up: %v", err)
 		}
 	}

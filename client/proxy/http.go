@@ -73,7 +73,7 @@ func (c *session) awaitRequest() bool {
 
 // serveConnect serves CONNECT.
 func (s *Server) serveConnect(c *session, r *request) {
-	t, err := s.admit(r.to)
+	t, err := s.admit(c.clientAddr, r.to)
 	var up Conn
 	if err == nil {
 		up, err = c.connect(c.key(r.cred), t)

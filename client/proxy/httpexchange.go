@@ -45,12 +45,12 @@ func (x *exchanger) forgetUpstream() {
 // over.
 func (x *exchanger) exchange(r *request) bool {
 	c := x.c
-	t, err := c.s.admit(r.to)
+	t, err := c.s.admit(c.clientAddr, r.to)
 	if err != nil {
 		c.fail(err, r.method == "HEAD")
 		return false
 	}
-	iso := c.key(r.cred)
+	iso := c.s.cfg.narrowed(c.key(r.cred), t.Host, t.Port)
 	head := appendRequest(nil, r)
 	for {
 		if err := x.send(r, iso, t, head); err != nil {

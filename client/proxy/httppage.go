@@ -13,8 +13,8 @@ const errorField = "X-Chive-Error"
 const page = `<!doctype html>
 <html lang="en"><meta charset="utf-8"><title>chive: this is a proxy port</title>
 <h1>This is chive's proxy port</h1>
-<p>It is not a website. Programs reach the chive network through it; it speaks SOCKS5, SOCKS4a,
-HTTP CONNECT and plain HTTP proxying, told apart by the first byte.</p>
+<p>It is not a website. Programs reach the chive network through it; it speaks SOCKS5, SOCKS4,
+SOCKS4a, HTTP CONNECT and plain HTTP proxying, told apart by the first byte.</p>
 <p>Set this address and port as the SOCKS5 proxy of your program, with names resolved by the proxy
 (<code>socks5h://</code>), or as its HTTP proxy. The section "Use the proxy" of chive's README has the settings of
 programs and the variables of the environment.</p>

@@ -110,6 +110,10 @@ type told struct {
 const (
 	sayOnion     = ".onion names belong to Tor; chive does not reach them. Use Tor for them."
 	sayAlt       = "Names under .alt are in no public name system, and chive knows only those under chive.alt. Check the name."
+	sayLocal     = "Names under .local belong to the user's own network and are not reached through chive. Exclude them from proxying (NO_PROXY)."
+	saySingle    = "A name of one label means something on the user's own network only. Write it with its domain, or exclude it from proxying (NO_PROXY)."
+	sayUnmapped  = "The address stood for a name under chive.alt, and that is over, or another listener or program was given it. Look the name up again."
+	sayNoAutomap = "Addresses from 198.18.0.0/15 are private, and this listener maps no names to them (automap). Connect by name: socks5h://, --socks4a, or http://."
 	sayService   = "This version of chive has no hidden services yet: names under chive.alt lead nowhere."
 	sayLocalhost = "localhost is this machine and is not reached through the network. Exclude it from proxying (NO_PROXY)."
 

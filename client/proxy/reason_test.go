@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"strings"
 	"testing"
 )
@@ -78,5 +79,34 @@ func TestIsolationKeysDifferInEveryPart(t *testing.T) {
 	first := isolationKey("l", "c", credentials{user: "u"})
 	if second := isolationKey("l", "c", credentials{user: "u"}); first != second {
 		t.Error("not stable")
+	}
+}
+
+// TestTheManualHasTheTable: docs/proxy.md says what programs get.
+func TestTheManualHasTheTable(t *testing.T) {
+	b, err := os.ReadFile("../../docs/proxy.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows := map[string]string{}
+	for line := range strings.Lines(string(b)) {
+		cells := strings.Split(strings.TrimSpace(line), " | ")
+		if len(cells) != 4 || !strings.HasPrefix(cells[0], "| `") {
+			continue
+		}
+		for _, name := range strings.Split(cells[0][2:], ", ") {
+			name, _, _ = strings.Cut(strings.Trim(name, "`"), "`")
+			rows[name] = strings.TrimSuffix(strings.Join(cells[1:], " "), " |")
+		}
+	}
+	for _, o := range outcomes {
+		want := fmt.Sprintf("%d %X %d", o.socks5, o.socks5Code(true), o.http)
+		if got := rows[o.reason]; got != want && o.reason != reasonBadAnswer {
+			t.Errorf("%s: %q, want %q", o.reason, got, want)
+		}
+		delete(rows, o.reason)
+	}
+	if len(rows) != 0 {
+		t.Errorf("rows of no reason: %v", rows)
 	}
 }

@@ -5,6 +5,7 @@ package proxy
 import (
 	"context"
 	"net/netip"
+	"time"
 )
 
 // serveSOCKS4 serves one SOCKS4 or SOCKS4a request.
@@ -31,7 +32,7 @@ func (s *Server) serveSOCKS4(c *session) {
 		switch iso := c.key(cred); r.command {
 		case commandConnect:
 			var t Target
-			if t, err = s.admit(r.to); err == nil {
+			if t, err = s.admit(c.clientAddr, r.to); err == nil {
 				up, err = c.connect(iso, t)
 			}
 		case commandResolve:
@@ -56,18 +57,27 @@ func (s *Server) serveSOCKS4(c *session) {
 	}
 }
 
-// resolve answers RESOLVE: a literal is its own answer, a name is asked for,
-// and IPv4 is preferred.
+// resolve answers RESOLVE: a literal is its own answer, a service's name gets a
+// mapped address, any other is asked for, and IPv4 is preferred.
 //
-// Spec: product §4.1 (SOCKS-8).
+// Spec: product §4.1 (SOCKS-8), §4.4 (DNS-2).
 func (s *Server) resolve(c *session, iso Isolation, a address) (netip.Addr, error) {
 	ip, name, err := a.host()
 	if err != nil || name == "" {
 		return ip, err
 	}
+	s.count.names.Add(1)
+	if _, kind := ClassifyName(name); kind == NameService && !s.cfg.NoAutomap {
+		ip, ok := s.automap.Map([]string{s.cfg.Name}, c.clientAddr, name, time.Now())
+		if !ok {
+			return netip.Addr{}, refusal(reasonCircuitFailed)
+		}
+		return ip, nil
+	}
 	if err := s.admitName(name); err != nil {
 		return netip.Addr{}, err
 	}
+	iso = s.cfg.narrowed(iso, name, 0)
 	ctx, cancel := context.WithTimeout(c.ctx, s.limits.DialTimeout)
 	defer cancel()
 	answer, err := s.cfg.Dialer.Resolve(ctx, iso, name)

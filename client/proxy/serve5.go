@@ -58,7 +58,7 @@ func (s *Server) serveSOCKS5(c *session) {
 
 // connect5 serves CONNECT; an error is one to be answered.
 func (s *Server) connect5(c *session, iso Isolation, to address) error {
-	t, err := s.admit(to)
+	t, err := s.admit(c.clientAddr, to)
 	if err != nil {
 		return err
 	}
@@ -147,9 +147,13 @@ func (s *Server) resolvePTR(c *session, iso Isolation, a address) (string, error
 	if err != nil || !ip.IsValid() {
 		return "", refusal(reasonAddressType)
 	}
+	if Mapped(ip) {
+		return s.mappedName(c.clientAddr, ip)
+	}
 	if isPrivate(ip) && !s.cfg.Testnet {
 		return "", refusal(reasonPrivateAddress)
 	}
+	iso = s.cfg.narrowed(iso, ip.String(), 0)
 	ctx, cancel := context.WithTimeout(c.ctx, s.limits.DialTimeout)
 	defer cancel()
 	names, err := s.cfg.Dialer.ResolveAddr(ctx, iso, ip)

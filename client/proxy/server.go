@@ -24,6 +24,7 @@ type Server struct {
 	limits  Limits
 	gate    *Gate
 	lookups *Lookups
+	automap *Automap
 
 	small, large bufferPool
 	bareLine     rarely
@@ -31,7 +32,7 @@ type Server struct {
 	panicLine    rarely
 
 	count struct {
-		accepted, refused, streams, failed, bare, datagramsDropped, panics atomic.Uint64
+		accepted, refused, streams, failed, names, bare, datagramsDropped, panics atomic.Uint64
 	}
 }
 
@@ -41,6 +42,7 @@ type Counts struct {
 	Refused          uint64 // connections that ended without a complete request
 	Streams          uint64 // streams connected
 	Failed           uint64 // requests that were answered with a failure
+	Names            uint64 // targets and look-ups that came as a name
 	BareAddresses    uint64 // addresses that were not looked up through chive
 	DatagramsDropped uint64 // UDP datagrams of programs that went nowhere
 	Panics           uint64 // goroutines that were stopped by a fault of ours
@@ -52,12 +54,15 @@ func New(cfg Config) (*Server, error) {
 	if cfg.Dialer == nil || !cfg.Limits.fill() {
 		return nil, ErrConfig
 	}
-	s := &Server{cfg: cfg, limits: cfg.Limits, gate: cfg.Gate, lookups: cfg.Lookups}
+	s := &Server{cfg: cfg, limits: cfg.Limits, gate: cfg.Gate, lookups: cfg.Lookups, automap: cfg.Automap}
 	if s.gate == nil {
 		s.gate = NewGate(cfg.Limits.Handshakes, cfg.Limits.Streams)
 	}
 	if s.lookups == nil {
 		s.lookups = new(Lookups)
+	}
+	if s.automap == nil {
+		s.automap = NewAutomap(nil)
 	}
 	s.small.size, s.large.size = smallBuffer, largeBuffer
 	return s, nil
@@ -67,7 +72,7 @@ func New(cfg Config) (*Server, error) {
 func (s *Server) Counts() Counts {
 	return Counts{
 		Accepted: s.count.accepted.Load(), Refused: s.count.refused.Load(), Streams: s.count.streams.Load(),
-		Failed: s.count.failed.Load(), BareAddresses: s.count.bare.Load(),
+		Failed: s.count.failed.Load(), Names: s.count.names.Load(), BareAddresses: s.count.bare.Load(),
 		DatagramsDropped: s.count.datagramsDropped.Load(), Panics: s.count.panics.Load(),
 	}
 }

@@ -349,7 +349,7 @@ func TestStopEndsEverything(t *testing.T) {
 	addr := l.Addr().String()
 	stream := through(t, addr)
 	open(t, addr)
-	open(t, addr).send([]byte("POST http://a/ HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nhalf"))
+	open(t, addr).send([]byte("POST http://a.test/ HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nhalf"))
 	waitDials(t, f, 2)
 	f.mu.Lock()
 	f.hold = make(chan struct{})

@@ -61,13 +61,9 @@ func addrOf(a net.Addr) netip.AddrPort {
 // plain is an address without mapping and zone, for comparison.
 func plain(a netip.Addr) netip.Addr { return a.Unmap().WithZone("") }
 
-// key builds the isolation key of this connection.
+// key builds the isolation key of this connection, for every target.
 func (c *session) key(cred credentials) Isolation {
-	client := ""
-	if c.clientAddr.IsValid() {
-		client = plain(c.clientAddr).String()
-	}
-	return isolationKey(c.s.cfg.Name, client, cred)
+	return isolationKey(c.s.cfg.Name, clientText(c.clientAddr), cred)
 }
 
 // spawn runs f on a goroutine that ends before the session does.

@@ -263,23 +263,23 @@ func TestFailuresHaveTheirCode(t *testing.T) {
 				code = row.extended
 			}
 			p := open(t, addr)
-			p.send(cat(5, 1, 0, 5, 1, 0, 3, 1, "a", 0, 80, "early data"))
+			p.send(cat(5, 1, 0, 5, 1, 0, 3, 6, "a.test", 0, 80, "early data"))
 			p.expect(cat(5, 0, 5, code, 0, 1, 0, 0, 0, 0, 0, 0))
 			if b := p.rest(); len(b) > 0 {
 				t.Errorf("% x behind the reply", b)
 			}
 			p = open(t, addr)
-			p.send(cat(4, 1, 0, 80, 0, 0, 0, 1, 0, "a", 0))
+			p.send(cat(4, 1, 0, 80, 0, 0, 0, 1, 0, "a.test", 0))
 			if b := p.rest(); !bytes.Equal(b, []byte{0, 91, 0, 0, 0, 0, 0, 0}) {
 				t.Errorf("%s: socks4 % x", reason, b)
 			}
-			for _, request := range []string{"CONNECT a:80 HTTP/1.1\r\n\r\n", "GET http://a/ HTTP/1.1\r\nHost: a\r\n\r\n"} {
+			for _, request := range []string{"CONNECT a.test:80 HTTP/1.1\r\n\r\n", "GET http://a.test/ HTTP/1.1\r\nHost: a\r\n\r\n"} {
 				p = open(t, addr)
 				p.send([]byte(request))
 				b := string(p.rest())
 				status := string(cat("HTTP/1.1 ", row.http/100+'0', row.http/10%10+'0', row.http%10+'0', " "))
 				_, body, _ := strings.Cut(b, "\r\n\r\n")
-				if !strings.HasPrefix(b, status) || !strings.Contains(b, "\r\nX-Chive-Error: "+reason+"\r\n") || len(body) < 20 {
+				if !strings.HasPrefix(b, status) || !strings.Contains(b, "\r\nX-Chive-Error: "+reason+"\r\n") || body != outcomeOf(reason).sentence+"\n" {
 					t.Errorf("%s: %q", reason, b)
 				}
 			}

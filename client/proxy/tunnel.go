@@ -17,6 +17,7 @@ func (c *session) connect(iso Isolation, t Target) (Conn, error) {
 	if p, err := c.in.room(MaxEarly); err == nil {
 		c.in.w += readReady(c.client, p)
 	}
+	iso = c.s.cfg.narrowed(iso, t.Host, t.Port)
 	early := c.in.buffered()
 	early = early[:min(len(early), MaxEarly)]
 	up, err := c.dial(iso, t, early)

@@ -119,12 +119,15 @@ func (a *association) receive() {
 		}
 		a.port.CompareAndSwap(0, uint32(from.Port()))
 		if !bytes.Equal(buf[:size], lastHeader) {
-			t, err := a.c.s.admit(to)
+			t, err := a.c.s.admit(a.client, to)
 			if err != nil {
 				drop()
 				continue
 			}
 			lastHeader, lastTarget = append(lastHeader[:0], buf[:size]...), t
+			if Mapped(to.ip) { // each use counts
+				lastHeader = lastHeader[:0]
+			}
 		}
 		a.touch()
 		a.send(datagram{t: lastTarget, payload: bytes.Clone(buf[size:n]), at: time.Now()})
@@ -144,15 +147,16 @@ func (a *association) send(d datagram) {
 }
 
 // legFor finds or makes the leg for t; nil when the association is over. Port 53
-// never shares one (UDP-5).
+// never shares one (UDP-5), nor do targets that the listener keeps apart (ISO-1).
 func (a *association) legFor(t Target) (l, evicted *leg) {
+	iso := a.c.s.cfg.narrowed(a.iso, t.Host, t.Port)
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.over {
 		return nil, nil
 	}
 	for i, l := range a.legs {
-		if l.carries(t) {
+		if l.iso == iso && l.carries(t) {
 			copy(a.legs[i:], a.legs[i+1:])
 			a.legs[len(a.legs)-1] = l
 			return l, nil
@@ -162,7 +166,7 @@ func (a *association) legFor(t Target) (l, evicted *leg) {
 		evicted = a.legs[0]
 		a.legs = append(a.legs[:0], a.legs[1:]...)
 	}
-	l = newLeg(a, t)
+	l = newLeg(a, iso, t)
 	a.legs = append(a.legs, l)
 	a.c.spawn(l.run)
 	return l, evicted

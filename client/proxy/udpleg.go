@@ -19,6 +19,7 @@ const (
 // the exit's side and empties the queue, and one that brings answers.
 type leg struct {
 	a      *association
+	iso    Isolation
 	dns    bool // for port 53 only
 	out    *queue
 	ctx    context.Context // ends with the leg
@@ -33,8 +34,8 @@ type leg struct {
 	closed bool
 }
 
-func newLeg(a *association, t Target) *leg {
-	l := &leg{a: a, dns: t.Port == portDNS, out: newQueue()}
+func newLeg(a *association, iso Isolation, t Target) *leg {
+	l := &leg{a: a, iso: iso, dns: t.Port == portDNS, out: newQueue()}
 	l.ctx, l.cancel = context.WithCancel(a.c.ctx)
 	l.port.Store(uint32(t.Port))
 	return l
@@ -99,7 +100,7 @@ func (l *leg) opened(t Target) PacketConn {
 	c := l.a.c
 	ctx, cancel := context.WithTimeout(l.ctx, c.s.limits.DialTimeout)
 	defer cancel()
-	pc, err := c.s.cfg.Dialer.OpenUDP(ctx, l.a.iso, t)
+	pc, err := c.s.cfg.Dialer.OpenUDP(ctx, l.iso, t)
 	l.retry = time.Now().Add(legRetry)
 	if err != nil {
 		return nil

@@ -64,7 +64,8 @@ func (a *app) networkNew() *cobra.Command {
 func (a *app) networkSign() *cobra.Command {
 	return &cobra.Command{
 		Use: "sign FILE", Short: "add a founder's signature to a genesis document", Args: exactly("FILE"),
-		Long:    "Adds the signature of the relay in the state folder. Founders sign one after another and pass the file on.",
+		Long: "Adds the signature of the relay in the state folder, and binds the folder to that network. Founders sign\n" +
+			"one after another and pass the file on.",
 		Example: "  chive network sign --state relay1 genesis.chive",
 		RunE: func(_ *cobra.Command, args []string) error {
 			state, err := node.OpenState(a.global.state)
@@ -78,6 +79,9 @@ func (a *app) networkSign() *cobra.Command {
 			}
 			if info.Missing > 0 {
 				a.note("%d of %d founders have not signed yet.", info.Missing, len(info.Founders))
+			}
+			for _, n := range info.Notes {
+				a.note("Note: %s", n)
 			}
 			a.printNetwork("chive.network.sign/1", info)
 			return nil
@@ -157,6 +161,7 @@ type networkObject struct {
 	Epoch     float64                `json:"epoch_seconds"`
 	Missing   int                    `json:"signatures_missing"`
 	Founders  []networkFounderObject `json:"founders"`
+	Notes     []string               `json:"notes,omitempty"` // for whoever has signed
 }
 
 type networkFounderObject struct {
@@ -171,7 +176,7 @@ type networkFounderObject struct {
 
 func (a *app) printNetwork(schema string, n *node.NetworkInfo) {
 	out := networkObject{
-		schema, n.Name, n.NetworkID, n.Testnet, n.Time.UTC().Format(time.RFC3339), seconds(n.Epoch), n.Missing, []networkFounderObject{},
+		schema, n.Name, n.NetworkID, n.Testnet, n.Time.UTC().Format(time.RFC3339), seconds(n.Epoch), n.Missing, []networkFounderObject{}, n.Notes,
 	}
 	for _, f := range n.Founders {
 		out.Founders = append(out.Founders, networkFounderObject{

@@ -24,6 +24,9 @@ type errorObject struct {
 // fail prints an error and returns the exit code. Spec: product CLI-5, CLI-6.
 func (a *app) fail(err error) int {
 	var f *node.Fault
+	if e, ok := errors.AsType[*exited](err); ok {
+		return e.code
+	}
 	if !errors.As(err, &f) {
 		f = &node.Fault{Kind: node.Failed, Code: "failed", Text: err.Error(), Fix: "Report this as a fault of chive."}
 		if !a.running { // what the flag library says of a command line

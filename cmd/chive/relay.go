@@ -96,12 +96,13 @@ type relayObject struct {
 }
 
 const relayRunHelp = `Runs a relay until it is interrupted; then it takes no new circuits, gives those that are
-open up to 30 s, and ends. A second interrupt ends it at once.
+in use 30 s at most, and ends. A second interrupt ends it at once.
 
 Make the relay first with "chive relay init", or with "chive keys founder" if it helps to
 found the network. A relay that is not on the network's list asks three relays to
 introduce it, and is admitted by lot: in a testnet within a few epochs, in the public
-network within days. "chive status" says how far it is.
+network within days. "chive status" says how far it is. Where none of the relays that the
+network's document names can be reached any more, --peer names others.
 
 An exit connects to destinations on behalf of others, and what they do looks as if this
 host did it. It is off unless --exit turns it on, here or when the relay was made.`
@@ -127,7 +128,7 @@ func (a *app) relayRun() *cobra.Command {
 			harden()
 			node.TuneMemory()
 			ctx, stop := untilSignal(c.Context(), func() {
-				a.note("Draining: no new circuits, and up to 30 s for those that are open. Interrupt again to stop at once.")
+				a.note("Draining: no new circuits, and 30 s at most for those that are in use. Interrupt again to stop at once.")
 			})
 			defer stop()
 			o.Ready = func(r node.RelayReady) {
@@ -144,6 +145,7 @@ func (a *app) relayRun() *cobra.Command {
 	f := c.Flags()
 	f.StringVar(&o.Genesis, "genesis", "", "the network's genesis document is in `FILE`")
 	f.StringVar(&o.Listen, "listen", node.DefaultListen, "accept links at `ADDR`, IP:PORT; [::]:9240 is IPv4 and IPv6")
+	f.StringArrayVar(&o.Peers, "peer", nil, "ask the relay `RID@IP:PORT` too, where those of the network's document are gone; repeat it for more")
 	f.StringVar(&o.Exit, "exit", "", "connect to destinations as `POLICY` permits: off, web, reduced, or a file of rules; kept for later runs, and off unless it was ever said")
 	f.StringVar(&o.Rate, "rate", "", "offer `SIZE` per second; kept for later runs")
 	f.StringVar(&o.About.Nickname, "nickname", "", "call the relay `NAME`; kept for later runs")

@@ -33,6 +33,8 @@ type global struct {
 	quiet     bool
 	logLevel  string
 	logFormat string
+	configs   []string // files
+	options   []string // KEY=VALUE
 }
 
 const rootHelp = `chive sends your connections through three relays, encrypted in layers, so that no
@@ -69,12 +71,16 @@ func (a *app) root() *cobra.Command {
 	f := c.PersistentFlags()
 	f.StringVar(&a.global.state, "state", a.env.StateDir, "keep keys, guards and other state in `DIR`")
 	f.StringVar(&a.global.control, "control", "", "a running daemon is asked, or answers, at `unix:PATH`; unless given, the socket is where --state says")
+	f.StringArrayVarP(&a.global.configs, "config", "c", nil, "read the configuration in `FILE`, too; repeat it for more, of which later ones win")
+	f.StringArrayVarP(&a.global.options, "option", "o", nil, "set `KEY=VALUE` of the configuration, such as relay.rate=2MiB/s; repeat it for more")
 	f.BoolVar(&a.global.json, "json", false, "print objects for programs instead of text")
 	f.BoolVar(&a.global.noColor, "no-color", a.env.NoColor, "no colours, even on a terminal")
 	f.BoolVarP(&a.global.quiet, "quiet", "q", false, "no progress, and errors only in the log")
 	f.StringVar(&a.global.logLevel, "log-level", "", "log from `LEVEL` on: error, warn, info, or in testnets debug")
 	f.StringVar(&a.global.logFormat, "log-format", "auto", "log as `FORMAT`: auto, console or json; auto is console on a terminal")
-	c.AddCommand(a.testnetCommand(), a.clientCommand(), a.relayCommand(), a.statusCommand(), a.networkCommand(), a.keysCommand(), a.versionCommand())
+	c.AddCommand(a.testnetCommand(), a.clientCommand(), a.relayCommand(), a.statusCommand(), a.networkCommand(), a.keysCommand(), a.versionCommand(), a.configCommand())
+	c.AddCommand(a.envCommand(), a.ncCommand(), a.resolveCommand(), a.runCommand(), a.runInsideCommand())
+	c.AddCommand(a.generators()...)
 	return c
 }
 

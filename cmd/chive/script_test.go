@@ -40,7 +40,7 @@ func TestMain(m *testing.M) {
 //	serve VAR TEXT           a web server that answers TEXT; its port
 //	fetch PROXY URL TEXT     gets TEXT through a proxy: http or socks5h
 //
-// Conditions beside testscript's own: root, race.
+// Conditions beside testscript's own: root, race, namespaces.
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script",
@@ -62,6 +62,8 @@ func TestScripts(t *testing.T) {
 				return os.Getuid() == 0, nil
 			case "race":
 				return raceOn, nil
+			case "namespaces":
+				return namespacesHere()
 			}
 			return false, fmt.Errorf("unknown condition %q", cond)
 		},

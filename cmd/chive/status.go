@@ -29,14 +29,17 @@ plain words: how old the list of relays is, who agrees on it and what that is wo
 which guards and circuits there are and why these; of a relay, whether it is on the list,
 its place in the committee, and what is wrong.
 
+With --relays it prints the list of relays that the daemon holds: name, addresses, age,
+rate, and what each may be used for.
+
 The socket that is asked is where the daemon's ready line says: under XDG_RUNTIME_DIR, or
 in the state folder when --state names one. Exits with 3 when nobody answers there.`
 
 func (a *app) statusCommand() *cobra.Command {
-	var watch bool
+	var watch, relays bool
 	c := &cobra.Command{
 		Use: "status", Short: "ask a running client or relay how it stands", Long: statusHelp, Args: exactly(),
-		Example: "  chive status\n  chive status --state relay1 --watch\n  chive status --json --control unix:/run/user/1000/chive/control.sock",
+		Example: "  chive status\n  chive status --state relay1 --watch\n  chive status --relays\n  chive status --json --control unix:/run/user/1000/chive/control.sock",
 		RunE: func(c *cobra.Command, _ []string) error {
 			socket, err := a.controlSocket()
 			if err == nil {
@@ -44,6 +47,12 @@ func (a *app) statusCommand() *cobra.Command {
 			}
 			if err != nil {
 				return err
+			}
+			if relays {
+				if watch {
+					return usage(c, "--relays and --watch do not go together")
+				}
+				return a.showList(c.Context(), socket)
 			}
 			if !watch {
 				return a.showStatus(c.Context(), socket, "")
@@ -53,6 +62,7 @@ func (a *app) statusCommand() *cobra.Command {
 			return a.watchStatus(ctx, socket)
 		},
 	}
+	c.Flags().BoolVar(&relays, "relays", false, "print the list of relays that the daemon holds")
 	c.Flags().BoolVar(&watch, "watch", false, "go on until interrupted, every 2 s")
 	return c
 }
@@ -101,13 +111,32 @@ func (a *app) showStatus(ctx context.Context, socket node.ControlSocket, before 
 	return nil
 }
 
+// showList asks for the list of relays and prints it.
+func (a *app) showList(ctx context.Context, socket node.ControlSocket) error {
+	ctx, cancel := context.WithTimeout(ctx, statusTime)
+	defer cancel()
+	l, raw, err := control.FetchRelays(ctx, socket.Path)
+	if err != nil {
+		return a.statusFault(socket, err)
+	}
+	if a.global.json {
+		_, _ = fmt.Fprintf(a.out, "%s\n", raw)
+		return nil
+	}
+	printList(a.out, l)
+	return nil
+}
+
 // statusFault says why nobody could be asked. Spec: product CLI-6.
 func (a *app) statusFault(socket node.ControlSocket, err error) *node.Fault {
 	f := &node.Fault{
 		Kind: node.Unreachable, Code: "no_daemon", Text: "No chive client or relay answers at " + socket.Name(),
 		Fix: "Start one: chive client --genesis FILE, or chive relay run --genesis FILE. If one runs, give the --state that it runs with, or the socket of its ready line: --control unix:PATH",
 	}
+	var failure *control.Failure
 	switch {
+	case errors.As(err, &failure):
+		f.Code, f.Text, f.Fix = failure.Code, failure.Text, failure.Fix
 	case errors.Is(err, control.ErrForbidden):
 		f.Code, f.Text, f.Fix = "control_forbidden", "This user may not ask at "+socket.Name(), "Ask as the user that the daemon runs as."
 	case errors.Is(err, control.ErrAnswer):

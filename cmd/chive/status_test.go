@@ -39,6 +39,15 @@ func TestStatusTranscript(t *testing.T) {
 			Reports: []control.Note{{Time: now, Text: "two relays were seen to cheat"}}, Traffic: control.Traffic{Circuits: 2, Created: 3, Forwarded: 5 << 20},
 		}},
 	}
+	seen := &s.Relays[0].Directory.Committee
+	seen.Reached, seen.Signed, seen.Signers = 6, 5, 7
+	for i := range 7 {
+		m := control.Seat{RID: strings.Repeat("1"+string(rune('0'+i)), 16), Stream: i > 0, Self: i == 0, Signed: i < 5, Running: i < 6}
+		seen.Seats = append(seen.Seats, m)
+	}
+	seen.Seats[6].Stream = false
+	s.Relays[0].Reachable = &control.Reachable{State: "no", Text: "Other relays do not reach it: check the port."}
+	s.Relays[0].Weight = &control.Weight{Share: 0.125, Why: "It follows from the rate."}
 	var out strings.Builder
 	printStatus(&out, s)
 	want := `network demo, id abababababababab..., an epoch lasts 1 h 0 min
@@ -53,15 +62,20 @@ client: working with an old list of relays
   ! This network is young: its relay list is agreed by 7 relays in 3 networks, and 4 of them acting
     together decide what is on it.
   guards: 1
-    1. 010101010101 in use, until 2026-11-24
+    1. 010101010101 in use, until 2026-11-24 19:00:00 UTC
        drawn by weight.
   circuits: 1
     open for 1 min 5 s, in use, 1 stream, from the list of epoch 10
       guard  010101010101  guard 1 of 3
       last   020202020202  drawn first
 
-relay 030303030303, maple: listens at 0.0.0.0:9240, published as 192.0.2.1:9240 and [2001:db8::1]:9240, exit off
-  on the list but not running: other relays do not reach it; 6 neighbours
+relay maple: listens at 0.0.0.0:9240, published as 192.0.2.1:9240 and [2001:db8::1]:9240, exit off
+  rid 03030303030303030303030303030303
+  others may name it: --peer 03030303030303030303030303030303@192.0.2.1:9240
+  others may name it: --peer 03030303030303030303030303030303@[2001:db8::1]:9240
+  on the list but not running; 6 neighbours
+  ! Other relays do not reach it: check the port.
+  12 % of the running relays' rate. It follows from the rate.
   a member of the committee that agrees on the list now, but takes no part: its clock is off
   ! store: The disk is full.
   list of relays: epoch 10, which began at 2026-11-24 10:00:00 UTC; now is epoch 19
@@ -69,6 +83,9 @@ relay 030303030303, maple: listens at 0.0.0.0:9240, published as 192.0.2.1:9240 
     8 relays, 7 running, of these 7 guards and 1 exits
     fetched 5 min 0 s ago; asks again in 1 min 30 s
   committee: 7 relays in 3 networks; 4 must agree to change the list, 5 to sign it
+    this relay reaches 6 of the 7 (itself, if it is one of them, counts); the newest list is signed
+    by 5 of 7 (5 are enough, and later ones may not be counted)
+    missing: 16161616161616161616161616161616 (not running, as the list says; no stream with it; has not signed the newest list)
   2 circuits open, 3 made, 0 refused; 5 MiB forwarded since the start
   ! 2026-11-24 19:00:00 two relays were seen to cheat
 `
@@ -148,6 +165,35 @@ relay 2  020202020202  epoch 5  not running      abstains   0           0       
 relay 3  030303030303  epoch 5  not on the list  -          0           0         off
   ! relay 2: its clock is off
   ! relay 3: it asks three relays to introduce it
+`
+	if out.String() != want {
+		t.Errorf("got\n%s", out.String())
+	}
+}
+
+// TestATestnetsDayIsSaid: ages there are in days of minutes.
+func TestATestnetsDayIsSaid(t *testing.T) {
+	for seconds, want := range map[float64]string{0: "", 86400: "", 60: ", and a day of its ages 1 min 0 s"} {
+		if got := shortDay(seconds); got != want {
+			t.Errorf("%v: %q", seconds, got)
+		}
+	}
+}
+
+// TestTheListOfRelaysForAPerson: names in full, and how many were left out.
+func TestTheListOfRelaysForAPerson(t *testing.T) {
+	l := &control.Relays{Epoch: 9, Day: 60, Left: 2, Relays: []control.ListedRelay{
+		{RID: strings.Repeat("01", 16), Nickname: "maple", Addresses: []string{"192.0.2.1:9240"}, Running: true, Flags: []string{"guard", "founder"}, Exit: "off", AgeDays: 3, Rate: 1_000_000, Share: 0.5},
+		{RID: strings.Repeat("02", 16), Addresses: []string{"192.0.2.2:9240"}, Flags: []string{"exit"}, Exit: "tcp 80", AgeDays: 1},
+	}}
+	var out strings.Builder
+	printList(&out, l)
+	want := `list of relays of epoch 9: 4 relays, and a day of its ages 1 min 0 s
+
+rid                               name   addresses       running  age     rate       share  exit    flags
+01010101010101010101010101010101  maple  192.0.2.1:9240  yes      3 days  1000 kB/s  50 %   off     guard,founder
+02020202020202020202020202020202  -      192.0.2.2:9240  no       1 day   0 kB/s     0 %    tcp 80  exit
+and 2 more
 `
 	if out.String() != want {
 		t.Errorf("got\n%s", out.String())

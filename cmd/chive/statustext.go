@@ -5,6 +5,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -26,7 +27,7 @@ func printStatus(w io.Writer, s *control.Status) {
 	if s.Network.Testnet {
 		kind = " (testnet)"
 	}
-	fmt.Fprintf(w, "network %s%s, id %.16s..., an epoch lasts %s\n", s.Network.Name, kind, s.Network.ID, duration(s.Network.EpochSeconds))
+	fmt.Fprintf(w, "network %s%s, id %.16s..., an epoch lasts %s%s\n", s.Network.Name, kind, s.Network.ID, duration(s.Network.EpochSeconds), shortDay(s.Network.DaySeconds))
 	if c := s.Client; c != nil {
 		printClient(w, s, c, said)
 	}
@@ -95,6 +96,9 @@ func printClient(w io.Writer, s *control.Status, c *control.Client, said map[str
 		until := ""
 		if !g.Until.IsZero() {
 			until = ", until " + g.Until.Format(time.DateOnly)
+			if g.Until.Sub(s.Time) < 24*time.Hour { // a testnet's; or it is about to go
+				until = ", until " + g.Until.Format(time.DateTime) + " UTC"
+			}
 		}
 		fmt.Fprintf(w, "    %d. %s %s%s\n", i+1, short(g.RID), g.State, until)
 		wrap(w, "       ", g.Why)
@@ -124,22 +128,33 @@ var clientWords = map[string]string{
 }
 
 func printRelay(w io.Writer, s *control.Status, r *control.Relay, said map[string]bool) {
-	name := short(r.RID)
-	for _, more := range []string{r.Nickname, r.Name} {
-		if more != "" {
-			name += ", " + more
-		}
+	name := "relay"
+	if r.Name != "" { // relay N, in a testnet
+		name = r.Name
 	}
-	fmt.Fprintf(w, "\nrelay %s: listens at %s, published as %s, exit %s\n", name, r.Listen, strings.Join(r.Published, " and "), r.Exit)
+	if r.Nickname != "" {
+		name += " " + r.Nickname
+	}
+	fmt.Fprintf(w, "\n%s: listens at %s, published as %s, exit %s\n", name, r.Listen, strings.Join(r.Published, " and "), r.Exit)
+	fmt.Fprintf(w, "  rid %s\n", r.RID)
+	for _, a := range r.Published {
+		fmt.Fprintf(w, "  others may name it: --peer %s@%s\n", r.RID, a)
+	}
 	switch {
 	case r.Listed && r.Running:
 		fmt.Fprintf(w, "  on the list and running, %s old; ", number(r.AgeDays, "day"))
 	case r.Listed:
-		fmt.Fprintf(w, "  on the list but not running: other relays do not reach it; ")
+		fmt.Fprintf(w, "  on the list but not running; ")
 	default:
 		fmt.Fprintf(w, "  not on the list; ")
 	}
 	fmt.Fprintf(w, "%s\n", number(r.Neighbours, "neighbour"))
+	if r.Reachable != nil && r.Reachable.State == "no" { // else the line above says it
+		wrap(w, "  ! ", r.Reachable.Text)
+	}
+	if r.Weight != nil {
+		wrap(w, "  ", fmt.Sprintf("%.2g %% of the running relays' rate. %s", 100*r.Weight.Share, r.Weight.Why))
+	}
 	wrap(w, "  joining: ", r.Joining)
 	switch {
 	case r.Seat && r.Abstains == "":
@@ -176,6 +191,7 @@ func printDirectory(w io.Writer, s *control.Status, d *control.Directory, said m
 	}
 	if c := d.Committee; c.Members > 0 {
 		fmt.Fprintf(w, "  committee: %s in %s; %d must agree to change the list, %d to sign it\n", number(c.Members, "relay"), number(c.Networks, "network"), c.Majority, c.Quorum)
+		printSeats(w, &c)
 	}
 	for _, n := range d.Notes {
 		if said[n.Text] {
@@ -190,6 +206,81 @@ func printDirectory(w io.Writer, s *control.Status, d *control.Directory, said m
 	}
 	if a := d.Alarm; a != nil {
 		fmt.Fprintf(w, "    ours   %s\n    theirs %s\n", a.Ours, a.Theirs)
+	}
+}
+
+// fewSeats is how many members that are not heard of are named.
+const fewSeats = 10
+
+// printSeats says which of the committee's members a relay sees, and names those that it
+// does not, in full: their operators are to be asked.
+func printSeats(w io.Writer, c *control.Committee) {
+	if len(c.Seats) == 0 {
+		return
+	}
+	line := fmt.Sprintf("this relay reaches %d of the %d (itself, if it is one of them, counts)", c.Reached, len(c.Seats))
+	if c.Signers > 0 {
+		line += fmt.Sprintf("; the newest list is signed by %d of %d (%d are enough, and later ones may not be counted)", c.Signed, c.Signers, c.Quorum)
+	}
+	wrap(w, "    ", line)
+	if !slices.ContainsFunc(c.Seats, func(m control.Seat) bool { return m.Stream }) && len(c.Seats) > 1 {
+		return // it is this relay that is alone: nobody is missing more than others
+	}
+	named, more := 0, 0
+	for i := range c.Seats {
+		m := &c.Seats[i]
+		if m.Self || m.Running && (m.Stream || m.Signed) {
+			continue
+		}
+		if named >= fewSeats {
+			more++
+			continue
+		}
+		named++
+		var how []string
+		for _, one := range []struct {
+			is   bool
+			text string
+		}{{!m.Running, "not running, as the list says"}, {!m.Stream, "no stream with it"}, {!m.Signed && c.Signers > 0, "has not signed the newest list"}} {
+			if one.is {
+				how = append(how, one.text)
+			}
+		}
+		fmt.Fprintf(w, "    missing: %s (%s)\n", m.RID, strings.Join(how, "; "))
+	}
+	if more > 0 {
+		fmt.Fprintf(w, "    and %d more\n", more)
+	}
+}
+
+// shortDay says how long the days are in which ages are told, where they are no days.
+func shortDay(seconds float64) string {
+	if seconds == 0 || seconds == (24*time.Hour).Seconds() {
+		return ""
+	}
+	return ", and a day of its ages " + duration(seconds)
+}
+
+// printList writes the list of relays for a person.
+func printList(w io.Writer, l *control.Relays) {
+	fmt.Fprintf(w, "list of relays of epoch %d: %s%s\n\n", l.Epoch, number(len(l.Relays)+l.Left, "relay"), shortDay(l.Day))
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "rid\tname\taddresses\trunning\tage\trate\tshare\texit\tflags")
+	for i := range l.Relays {
+		r := &l.Relays[i]
+		running, name := "no", "-"
+		if r.Running {
+			running = "yes"
+		}
+		if r.Nickname != "" {
+			name = r.Nickname
+		}
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%d kB/s\t%.2g %%\t%s\t%s\n", r.RID, name, strings.Join(r.Addresses, ","), running,
+			number(r.AgeDays, "day"), r.Rate/1000, 100*r.Share, r.Exit, strings.Join(r.Flags, ","))
+	}
+	_ = t.Flush()
+	if l.Left > 0 {
+		fmt.Fprintf(w, "and %d more\n", l.Left)
 	}
 }
 

@@ -4,7 +4,11 @@ package config
 
 import (
 	"errors"
+	"io/fs"
+	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 )
 
@@ -71,5 +75,64 @@ func TestRatesNeedAUnit(t *testing.T) {
 		if got, err := ParseRate(text); !errors.Is(err, ErrRate) {
 			t.Errorf("%q: %d, %v; want ErrRate", text, got, err)
 		}
+	}
+}
+
+// TestConfigurationFilesFollowTheSystem: a system service has none of a user (CFG-1).
+func TestConfigurationFilesFollowTheSystem(t *testing.T) {
+	for _, c := range []struct {
+		name, system string
+		env          map[string]string
+		want         string
+	}{
+		{"XDG", "linux", map[string]string{"XDG_CONFIG_HOME": "/x", "HOME": "/h"}, "/etc/chive/chive.toml /x/chive/chive.toml"},
+		{"home", "linux", map[string]string{"XDG_CONFIG_HOME": "x", "HOME": "/h"}, "/etc/chive/chive.toml /h/.config/chive/chive.toml"},
+		{"no home", "linux", nil, "/etc/chive/chive.toml"},
+		{"mac", "darwin", map[string]string{"HOME": "/h"}, "/etc/chive/chive.toml /h/Library/Application Support/chive/chive.toml"},
+		{"windows", "windows", map[string]string{"APPDATA": "R", "HOME": "/h"}, "R/chive/chive.toml"},
+		{"windows without a home", "windows", nil, ""},
+		{"system service", "linux", map[string]string{"STATE_DIRECTORY": "/var/lib/chive", "XDG_CONFIG_HOME": "/x", "HOME": "/h"}, "/etc/chive/chive.toml"},
+		{"system service without state", "linux", map[string]string{"CONFIGURATION_DIRECTORY": "/etc/chive", "HOME": "/h"}, "/etc/chive/chive.toml"},
+		{"user's service", "linux", map[string]string{"STATE_DIRECTORY": "/h/.local/state/chive", "HOME": "/h"}, "/etc/chive/chive.toml /h/.config/chive/chive.toml"},
+	} {
+		var got []string
+		e := readEnvironment(func(k string) string { return c.env[k] }, c.system)
+		user := strings.TrimPrefix(strings.TrimPrefix(c.want, "/etc/chive/chive.toml"), " ")
+		if filepath.ToSlash(e.UserFile) != user {
+			t.Errorf("%s: the user's own is %q, want %q", c.name, e.UserFile, user)
+		}
+		for _, f := range e.Files {
+			if !f.Optional {
+				t.Errorf("%s: %s must be there", c.name, f.Path)
+			}
+			got = append(got, filepath.ToSlash(f.Path))
+		}
+		if strings.Join(got, " ") != c.want {
+			t.Errorf("%s: %v, want %s", c.name, got, c.want)
+		}
+	}
+	t.Setenv("CHIVE_CLIENT_HOPS", "4")
+	t.Setenv("OTHER_CLIENT_HOPS", "5")
+	if got := ReadEnvironment().Variables; !slices.Contains(got, "CHIVE_CLIENT_HOPS=4") || slices.Contains(got, "OTHER_CLIENT_HOPS=5") {
+		t.Errorf("variables %v", got)
+	}
+}
+
+// TestConfigurationFilesAreBounded, and their mode is seen.
+func TestConfigurationFilesAreBounded(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "chive.toml")
+	for size, want := range map[int]error{MaxFileSize: nil, MaxFileSize + 1: ErrTooLarge} {
+		if err := os.WriteFile(path, make([]byte, size), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if data, mode, err := ReadFile(path); err != want || err == nil && (len(data) != size || mode.Perm()&0o077 != 0) {
+			t.Errorf("%d bytes: %d, %v, %v", size, len(data), mode, err)
+		}
+	}
+	if _, _, err := ReadFile(t.TempDir()); err == nil {
+		t.Error("a folder was read")
+	}
+	if _, _, err := ReadFile(path + ".gone"); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("%v", err)
 	}
 }

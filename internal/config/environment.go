@@ -1,12 +1,16 @@
 // SPDX-License-Identifier: BSD-3-Clause
 
 // Package config reads what the surroundings say to a process: its environment,
-// and values with units. It knows no role and applies nothing; layers of files
-// belong here too.
+// values with units, and the layers of its configuration. It knows no role and applies
+// nothing; it is the only reader of the environment.
 //
-// Functions are safe for concurrent use.
+// Everything comes from one table of keys (table.go): what is read, the commented
+// default file, what is shown, and docs/configuration.md. A new key is a row there, a
+// field of [Config], and a default.
 //
-// Spec: product §3 (CFG-1, CFG-2).
+// Functions are safe for concurrent use; a [Config] is not changed after [Load].
+//
+// Spec: product §3 (CFG-1..5).
 package config
 
 import (
@@ -26,13 +30,62 @@ type Environment struct {
 	RuntimeDir string
 	// NoColor asks for output without colours.
 	NoColor bool
+	// Files are the configuration files of this system and of this user, which need not
+	// be there; a system service has none of a user.
+	Files []File
+	// UserFile is the user's own of these; empty: there is none.
+	UserFile string
+	// System says that a service manager runs the process for the whole system.
+	System bool
+	// Variables are those that begin as the configuration's do, each NAME=VALUE.
+	Variables []string
 }
 
 // ReadEnvironment reads the process's environment.
-func ReadEnvironment() Environment { return readEnvironment(os.Getenv, runtime.GOOS) }
+func ReadEnvironment() Environment {
+	e := readEnvironment(os.Getenv, runtime.GOOS)
+	for _, v := range os.Environ() {
+		if strings.HasPrefix(v, variablePrefix) {
+			e.Variables = append(e.Variables, v)
+		}
+	}
+	return e
+}
 
 func readEnvironment(get func(string) string, system string) Environment {
-	return Environment{StateDir: stateDir(get, system), RuntimeDir: runtimeDir(get, system), NoColor: get("NO_COLOR") != ""}
+	e := Environment{StateDir: stateDir(get, system), RuntimeDir: runtimeDir(get, system), NoColor: get("NO_COLOR") != ""}
+	e.System = system != "windows" && (strings.HasPrefix(get("STATE_DIRECTORY"), "/var/") || strings.HasPrefix(get("CONFIGURATION_DIRECTORY"), "/etc/"))
+	e.Files = configFiles(get, system, e.System)
+	if len(e.Files) > 0 && (system == "windows" || len(e.Files) > 1) {
+		e.UserFile = e.Files[len(e.Files)-1].Path
+	}
+	return e
+}
+
+// fileName is what a configuration file is called in its folder.
+const fileName = "chive.toml"
+
+// configFiles lists the files that are read unless they are not there. Spec: product
+// CFG-1.
+func configFiles(get func(string) string, system string, service bool) []File {
+	if system == "windows" {
+		if roaming := get("APPDATA"); roaming != "" {
+			return []File{{filepath.Join(roaming, "chive", fileName), true}}
+		}
+		return nil
+	}
+	files := []File{{"/etc/chive/" + fileName, true}}
+	switch home := get("HOME"); {
+	case service:
+	case filepath.IsAbs(get("XDG_CONFIG_HOME")):
+		files = append(files, File{filepath.Join(get("XDG_CONFIG_HOME"), "chive", fileName), true})
+	case !filepath.IsAbs(home):
+	case system == "darwin":
+		files = append(files, File{filepath.Join(home, "Library", "Application Support", "chive", fileName), true})
+	default:
+		files = append(files, File{filepath.Join(home, ".config", "chive", fileName), true})
+	}
+	return files
 }
 
 // runtimeDir finds the place of sockets: what the service manager gives, else the

@@ -5,12 +5,18 @@ package config
 import (
 	"errors"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
+	"time"
 )
 
-// ErrRate means a text that is not a rate with a unit.
-var ErrRate = errors.New("config: a rate is a number with a unit, such as 2 MiB/s or 20 Mbit/s")
+// What is no value with a unit.
+var (
+	ErrRate     = errors.New("config: a rate is a number with a unit, such as 2 MiB/s or 20 Mbit/s")
+	ErrSize     = errors.New("config: a size is a number with a unit, such as 200 GiB")
+	ErrDuration = errors.New("config: a duration is a number with a unit, such as 90s, 10m or 7d")
+)
 
 // unit is a unit of data in bits.
 type unit struct {
@@ -18,30 +24,151 @@ type unit struct {
 	bits float64
 }
 
+// units of data, those of bytes first and the larger ones behind the smaller.
 var units = [...]unit{
-	{"B", 8}, {"kB", 8e3}, {"MB", 8e6}, {"GB", 8e9},
-	{"KiB", 8 << 10}, {"MiB", 8 << 20}, {"GiB", 8 << 30},
+	{"B", 8},
+	{"kB", 8e3}, {"KiB", 8 << 10}, {"MB", 8e6}, {"MiB", 8 << 20},
+	{"GB", 8e9}, {"GiB", 8 << 30}, {"TB", 8e12}, {"TiB", 8 << 40},
 	{"kbit", 1e3}, {"Mbit", 1e6}, {"Gbit", 1e9},
 }
 
-// maxRate bounds a rate in bits per second: above what any machine has.
-const maxRate = 1e15
+// byteUnits is how many of units are of bytes.
+const byteUnits = 9
+
+const (
+	maxRate = 1e15    // bits per second: above what any machine has
+	maxSize = 8 << 60 // bits: what a quota or a disk never has
+)
 
 // ParseRate reads a rate and returns it in bits per second. A bare number is
 // refused, as nobody could tell bits from bytes. Error: ErrRate.
 // Spec: product CFG-2.
 func ParseRate(text string) (bitsPerSecond uint64, err error) {
+	text, isRate := strings.CutSuffix(strings.TrimSpace(text), "/s")
+	bits, ok := parseUnit(text, units[:], maxRate)
+	if !isRate || !ok {
+		return 0, ErrRate
+	}
+	return bits, nil
+}
+
+// parseUnit reads a number with a unit of data, in bits.
+func parseUnit(text string, known []unit, most float64) (bits uint64, ok bool) {
 	text = strings.TrimSpace(text)
 	split := strings.LastIndexAny(text, "0123456789.") + 1
 	n, err := strconv.ParseFloat(text[:split], 64)
 	if err != nil || math.IsNaN(n) || n < 0 {
-		return 0, ErrRate
+		return 0, false
 	}
-	name, isRate := strings.CutSuffix(strings.TrimSpace(text[split:]), "/s")
-	for _, u := range units {
-		if bits := n * u.bits; isRate && strings.EqualFold(u.name, name) && bits <= maxRate {
-			return uint64(bits), nil
+	name := strings.TrimSpace(text[split:])
+	for _, u := range known {
+		if bits := n * u.bits; strings.EqualFold(u.name, name) && bits <= most {
+			return uint64(bits), true
 		}
 	}
-	return 0, ErrRate
+	return 0, false
+}
+
+// Size is a size in bytes.
+type Size uint64
+
+// ParseSize reads a size with its unit. Error: ErrSize. Spec: product CFG-2.
+func ParseSize(text string) (Size, error) {
+	bits, ok := parseUnit(text, units[:byteUnits], maxSize)
+	if !ok {
+		return 0, ErrSize
+	}
+	return Size(bits / 8), nil
+}
+
+// String writes the size as ParseSize reads it, exactly.
+func (s Size) String() string {
+	best := units[0]
+	for _, u := range units[:byteUnits] {
+		if s != 0 && uint64(s)%(uint64(u.bits)/8) == 0 {
+			best = u
+		}
+	}
+	return strconv.FormatUint(uint64(s)/(uint64(best.bits)/8), 10) + " " + best.name
+}
+
+// Rate is a rate in bytes per second.
+type Rate uint64
+
+// String writes the rate as ParseRate reads it, exactly.
+func (r Rate) String() string { return Size(r).String() + "/s" }
+
+// ParseDuration reads a duration with its unit: as Go writes it, with spaces, or in
+// days. It is not negative. Error: ErrDuration. Spec: product CFG-2.
+func ParseDuration(text string) (time.Duration, error) {
+	text = strings.ReplaceAll(text, " ", "")
+	if days, ok := strings.CutSuffix(text, "d"); ok {
+		n, err := strconv.ParseUint(days, 10, 16)
+		if err != nil {
+			return 0, ErrDuration
+		}
+		return time.Duration(n) * 24 * time.Hour, nil
+	}
+	d, err := time.ParseDuration(text)
+	if err != nil || d < 0 || text == "0" {
+		return 0, ErrDuration
+	}
+	return d, nil
+}
+
+// durationText writes a duration as ParseDuration reads it, without zero parts.
+func durationText(d time.Duration) string {
+	text := d.String()
+	if strings.HasSuffix(text, "m0s") {
+		text = strings.TrimSuffix(text, "0s")
+	}
+	if strings.HasSuffix(text, "h0m") {
+		text = strings.TrimSuffix(text, "0m")
+	}
+	return text
+}
+
+var weekdays = []string{"mon", "tue", "wed", "thu", "fri", "sat", "sun"}
+
+// isStart reports whether a text says when periods begin: "15:00" for a day, "mon 15:00"
+// for a week, "1 15:00" for a month. The day or the time may be missing, and auto is
+// midnight of the first day.
+func isStart(period, text string) bool {
+	words := strings.Fields(strings.ToLower(text))
+	if text == string(Auto) {
+		return true
+	}
+	days := 0
+	if len(words) > 0 && period != "day" && !strings.Contains(words[0], ":") {
+		n, err := strconv.ParseUint(words[0], 10, 8)
+		if period == "week" && !slices.Contains(weekdays, words[0]) || period == "month" && (err != nil || n < 1 || n > 31) {
+			return false
+		}
+		days = 1
+	}
+	if len(words) == days+1 {
+		_, err := time.Parse("15:04", words[days])
+		return err == nil
+	}
+	return len(words) == days && days == 1
+}
+
+// StartText is the start of the periods without a word for the usual one, which is
+// empty.
+func (a Accounting) StartText() string {
+	if a.Start == string(Auto) {
+		return ""
+	}
+	return a.Start
+}
+
+// startExample is a start for a period.
+func startExample(period string) string {
+	switch period {
+	case "day":
+		return "06:00"
+	case "week":
+		return "mon 06:00"
+	}
+	return "1 06:00"
 }

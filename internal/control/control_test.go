@@ -100,7 +100,7 @@ func TestWhatIsRefused(t *testing.T) {
 		{"a page's request", "GET /v1/status HTTP/1.1\r\nHost: localhost\r\nOrigin: http://localhost\r\n", "", 403},
 		{"post", "POST /v1/status HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n", "", 405},
 		{"head", "HEAD /v1/status HTTP/1.1\r\nHost: localhost\r\n", "", 405},
-		{"other path", "GET /v1/circuits HTTP/1.1\r\nHost: localhost\r\n", "", 404},
+		{"other path", "GET /v1/other HTTP/1.1\r\nHost: localhost\r\n", "", 404},
 		{"path with more", "GET /v1/status/ HTTP/1.1\r\nHost: localhost\r\n", "", 404},
 		{"body", "GET /v1/status HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\n", "x", 413},
 		{"chunked body", "GET /v1/status HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n", "0\r\n\r\n", 413},

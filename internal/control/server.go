@@ -4,19 +4,19 @@ package control
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"io"
 	"log"
 	"net"
 	"net/http"
+	"sync"
 	"time"
 )
 
 // Limits of our own. Spec: security B31 (body).
 const (
 	// ConnectionCount is how many connections are served at once; more wait.
-	ConnectionCount = 16
+	ConnectionCount = SubscriberCount + 16
 
 	headerSize  = 16 << 10         // bytes
 	requestTime = 5 * time.Second  // for a whole request
@@ -27,77 +27,95 @@ const (
 // ErrServe means that the socket broke.
 var ErrServe = errors.New("control: the socket cannot be served")
 
-// Source is asked for what the API serves. Status must not block for long; the
-// result belongs to the caller.
-type Source interface{ Status() *Status }
-
-// Serve answers requests on l until ctx ends; it closes l and every connection,
-// and returns nil then. Whoever can open l is answered: l is a socket that its owner
-// alone can open. Error: ErrServe.
+// Serve answers requests on l until ctx ends; it closes l and every connection, waits
+// for what it answers, and returns nil then. Whoever can open l is answered: l is a
+// socket that its owner alone can open. Events come from the source's hub when it is
+// Eventful. Error: ErrServe.
 //
 // Spec: product API-1.
 func Serve(ctx context.Context, l net.Listener, source Source) error {
+	a := &api{source: source, local: true, table: routes()}
+	if e, can := source.(Eventful); can {
+		a.hub = e.Events()
+	}
 	limited := &listener{Listener: l, room: make(chan struct{}, ConnectionCount), closed: make(chan struct{})}
+	ctx, end := context.WithCancel(ctx)
+	defer end()
+	serving := newGate()
 	server := &http.Server{
-		Handler: handler(source), ErrorLog: log.New(io.Discard, "", 0), MaxHeaderBytes: headerSize,
+		Handler: localOnly(a, serving), ErrorLog: log.New(io.Discard, "", 0), MaxHeaderBytes: headerSize,
 		ReadTimeout: requestTime, WriteTimeout: answerTime, IdleTimeout: idleTime,
+		BaseContext: func(net.Listener) context.Context { return ctx },
 	}
 	stop := context.AfterFunc(ctx, func() { _ = server.Close() })
 	defer stop()
 	err := server.Serve(limited)
+	ended := ctx.Err() != nil || errors.Is(err, http.ErrServerClosed)
 	_ = server.Close()
-	if ctx.Err() != nil || errors.Is(err, http.ErrServerClosed) {
+	end()
+	serving.close()
+	if ended {
 		return nil
 	}
 	return ErrServe
 }
 
-// handler answers one request.
-func handler(source Source) http.Handler {
+// localOnly lets requests of local programs through to a, and none of a browser.
+func localOnly(a http.Handler, serving *gate) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		h := w.Header()
-		h.Set("Cache-Control", "no-store")
-		h.Set("X-Content-Type-Options", "nosniff")
-		switch {
-		case r.Host != "localhost" && r.Host != hostName, r.Header.Get("Origin") != "":
-			refuse(w, http.StatusForbidden, "host", "This API answers local programs only", "Use the host name localhost, and no browser.")
-		case r.URL.Path != statusPath:
-			refuse(w, http.StatusNotFound, "not_found", "There is nothing at this path", "Ask for "+statusPath+".")
-		case r.Method != http.MethodGet:
-			h.Set("Allow", http.MethodGet)
-			refuse(w, http.StatusMethodNotAllowed, "method", "This path is read with GET only", "Use GET.")
-		case r.ContentLength != 0:
-			h.Set("Connection", "close")
-			refuse(w, http.StatusRequestEntityTooLarge, "body", "A GET takes no body", "Send none.")
-		default:
-			s := source.Status()
-			s.Schema = StatusSchema
-			answer(w, http.StatusOK, s)
+		if !serving.enter() {
+			return
 		}
+		defer serving.leave()
+		if r.Host != "localhost" && r.Host != hostName || r.Header.Get("Origin") != "" || r.Header.Get("Sec-Fetch-Site") != "" {
+			w.Header().Set("Cache-Control", "no-store")
+			refuse(w, http.StatusForbidden, "host", "This API answers local programs only", "Use the host name localhost, and no browser.")
+			return
+		}
+		a.ServeHTTP(w, r)
 	})
 }
 
-// failure is an error for programs. Spec: product CLI-5.
-type failure struct {
-	Schema string `json:"schema"`
-	Code   string `json:"code"`
-	Text   string `json:"text"`
-	Fix    string `json:"fix"`
+// gate counts who is inside, so that its closer can wait for all.
+type gate struct {
+	mu     sync.Mutex
+	empty  *sync.Cond
+	inside int
+	closed bool
 }
 
-func refuse(w http.ResponseWriter, status int, code, text, fix string) {
-	answer(w, status, failure{"chive.error/1", code, text, fix})
+func newGate() *gate {
+	g := new(gate)
+	g.empty = sync.NewCond(&g.mu)
+	return g
 }
 
-func answer(w http.ResponseWriter, status int, object any) {
-	data, err := json.Marshal(object)
-	if err != nil {
-		w.WriteHeader(http.StatusInternalServerError)
-		return
+func (g *gate) enter() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.closed {
+		return false
 	}
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(status)
-	_, _ = w.Write(append(data, '\n')) // who asked may be gone
+	g.inside++
+	return true
+}
+
+func (g *gate) leave() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.inside--; g.inside == 0 {
+		g.empty.Broadcast()
+	}
+}
+
+// close lets nobody in any more, and waits until nobody is inside.
+func (g *gate) close() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.closed = true
+	for g.inside > 0 {
+		g.empty.Wait()
+	}
 }
 
 // listener lets ConnectionCount connections in at a time.

@@ -15,6 +15,15 @@ type Status struct {
 	Network Network   `json:"network"`
 	Client  *Client   `json:"client,omitempty"` // nil: this process is no client
 	Relays  []Relay   `json:"relays"`           // one in a relay's process, more in a testnet's
+	// Listeners are the places where this process serves local programs.
+	Listeners []Listener `json:"listeners,omitempty"`
+}
+
+// Listener is a place where a daemon serves its user's programs.
+type Listener struct {
+	Kind    string `json:"kind"`           // socks, dns, web, metrics or relay
+	Address string `json:"address"`        // as host:port or unix:PATH
+	Text    string `json:"text,omitempty"` // what is wrong with it, or worth knowing
 }
 
 // Network is the network that the daemon is in.
@@ -24,6 +33,7 @@ type Network struct {
 	Testnet      bool      `json:"testnet"`
 	Began        time.Time `json:"began"`
 	EpochSeconds float64   `json:"epoch_seconds"`
+	DaySeconds   float64   `json:"day_seconds,omitempty"` // in which ages are told: minutes in a testnet
 }
 
 // Levels of a Note, in the order of their weight.
@@ -82,6 +92,23 @@ type Committee struct {
 	Majority int `json:"majority"` // M: so many change what is on the list
 	Quorum   int `json:"quorum"`   // Q: so many make a list final
 	Networks int `json:"networks"` // groups that the members are in
+	// Reached is how many of the members a relay is itself, or has a stream with.
+	Reached int `json:"reached,omitempty"`
+	// Signed of Signers have signed the newest list that a relay holds; 0 of 0: nobody
+	// had to, or it is not known.
+	Signed  int `json:"signed,omitempty"`
+	Signers int `json:"signers,omitempty"`
+	// Seats are the members one by one, at a relay.
+	Seats []Seat `json:"seats,omitempty"`
+}
+
+// Seat is one member of the committee, as a relay sees it.
+type Seat struct {
+	RID     string `json:"rid"`
+	Self    bool   `json:"self,omitempty"`
+	Stream  bool   `json:"stream"`  // this relay has one with it
+	Signed  bool   `json:"signed"`  // the newest list; a list is closed once enough have signed
+	Running bool   `json:"running"` // as the list says
 }
 
 // Client is the client part.
@@ -95,6 +122,15 @@ type Client struct {
 	Directory Directory `json:"directory"`
 	Guards    []Guard   `json:"guards"`
 	Circuits  []Circuit `json:"circuits"`
+	// Traffic is that of streams since the start; nil: not counted.
+	Traffic *ClientTraffic `json:"traffic,omitempty"`
+}
+
+// ClientTraffic is what the user's streams have carried since the start.
+type ClientTraffic struct {
+	Up      uint64 `json:"up_bytes_total"`   // from this machine
+	Down    uint64 `json:"down_bytes_total"` // to this machine
+	Streams int    `json:"streams"`          // open now
 }
 
 // Guard is one of the relays through which this client enters.
@@ -108,7 +144,10 @@ type Guard struct {
 
 // Circuit is one open circuit.
 type Circuit struct {
+	ID      string    `json:"id,omitempty"`      // local to this process, and never sent
+	Purpose string    `json:"purpose,omitempty"` // what it is kept for
 	Opened  time.Time `json:"opened"`
+	Took    float64   `json:"took_seconds,omitempty"` // to build it
 	InUse   bool      `json:"in_use"`
 	Streams int       `json:"streams"`
 	Epoch   uint64    `json:"epoch"` // of the list it was chosen from
@@ -144,6 +183,42 @@ type Relay struct {
 	Keys       string    `json:"keys,omitempty"`  // what is wrong with them
 	Reports    []Note    `json:"reports"`
 	Traffic    Traffic   `json:"traffic"`
+
+	Reachable *Reachable `json:"reachable,omitempty"`             // nil: not tested
+	Weight    *Weight    `json:"weight,omitempty"`                // nil: not on the list
+	Rate      uint64     `json:"rate_bytes_per_second,omitempty"` // ceiling each way; 0: none
+	Quota     *Quota     `json:"quota,omitempty"`                 // nil: none
+	Memory    *Memory    `json:"memory,omitempty"`
+	Overload  string     `json:"overload,omitempty"` // what there is too much of, a sentence
+	Drains    bool       `json:"drains,omitempty"`   // it takes no new circuits and will end
+}
+
+// Reachable is the result of a relay's test of its own address.
+type Reachable struct {
+	State   string    `json:"state"` // yes, no or unknown
+	Text    string    `json:"text"`  // at which address, and who confirms it, or why not
+	Checked time.Time `json:"checked,omitzero"`
+}
+
+// Weight is how much of the network's load a relay is chosen for.
+type Weight struct {
+	Share float64 `json:"share"` // of all running relays' weight
+	Why   string  `json:"why"`   // what raises and lowers it
+}
+
+// Quota is what a relay may carry in a period, and has.
+type Quota struct {
+	Period string    `json:"period"` // day, week or month
+	Used   uint64    `json:"used_bytes"`
+	Max    uint64    `json:"max_bytes"`
+	Ends   time.Time `json:"ends"`           // when the next period begins
+	Text   string    `json:"text,omitempty"` // what it means now
+}
+
+// Memory is a relay's account of queues, buffers and lists.
+type Memory struct {
+	Used uint64 `json:"used_bytes"`
+	Max  uint64 `json:"max_bytes"`
 }
 
 // Traffic is what a relay has done since its start.

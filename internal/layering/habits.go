@@ -43,6 +43,8 @@ var sleepers = map[string]string{
 	"client/pool_test.go":      "in a bubble: virtual time passes so that circuits age",
 	"client/ahead_test.go":     "in a bubble: virtual time passes so that handshakes age",
 	"client/attach_test.go":    "in a bubble: virtual time passes so that the start is over",
+	"client/identity_test.go":  "in a bubble: virtual time passes so that circuits age",
+	"client/story_test.go":     "in a bubble: virtual time passes while requests wait",
 	"client/world_test.go":     "in a bubble: virtual time passes so that epochs begin",
 	"testnet/killed_test.go":   "real processes, killed at random moments of real epochs",
 	"testnet/join_test.go":     "in a bubble: virtual time passes so that the start is over",

@@ -45,6 +45,8 @@ var networkRows = []networkRow{
 	{"internal/nat", dials | resolves | listens, "the home router"},
 	{"internal/control", dials | listens, "our own control socket, both ends"},
 	{"internal/node", listens, "opens the listeners that roles are given"},
+	{"internal/namespace", listens, "the sockets inside the namespace of chive run"},
+	{"internal/front", dials, "the running client's own port on this machine, for what is inside chive run"},
 	{"testnet", dials | resolves | listens, "targets and load of a network on loopback"},
 	{"cmd/chive", dials | listens, "clients of our own sockets"},
 	{"bench", dials | listens, "target, load and control of two networks on loopback"},

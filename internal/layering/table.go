@@ -129,14 +129,14 @@ var layers = slices.Concat([]layer{
 
 	{"client/proxy", role, nil, []string{modZerolog, modNet},
 		"the front door takes a small Dialer, so that it cannot reach a circuit, a socket or a resolver around it"},
-	{"client/dns", role, nil, []string{modZerolog, modNet},
-		"as client/proxy"},
+	{"client/dns", role, []string{"client/proxy"}, []string{modZerolog, modNet},
+		"as client/proxy, whose names, automap and keys it shares: what may be asked and answered is judged in one place for both doors"},
 	{"client/messenger", role, slices.Concat([]string{"message", "mailbox"}, roleInternals), []string{modZerolog, modSync},
 		"the only role that opens messages"},
 	{"client", role, slices.Concat(circuitPure, []string{"circuit/carrier"}, directories, []string{
 		"service/wire", "service/endpoint", "link", "client/proxy", "client/dns", "internal/strictcbor",
-	}, roleInternals), []string{modZerolog, modSync},
-		"the user's side; it never imports the relay, so no code path joins the two by accident"},
+	}, roleInternals), []string{modZerolog, modSync, modNet},
+		"the user's side; it never imports the relay, so no code path joins the two by accident; x/net for messages to name servers (UDP-5)"},
 	{"service", role, slices.Concat(circuitPure, directories, []string{
 		"service/wire", "service/endpoint", "internal/strictcbor",
 	}, roleInternals), []string{modZerolog, modSync},
@@ -154,8 +154,16 @@ var layers = slices.Concat([]layer{
 		"the only reader of the environment and of configuration files"},
 	{"internal/control", inout, nil, nil,
 		"local API; what it serves comes in as interfaces"},
-	{"internal/web", inout, nil, nil,
-		"the page and its assets; what it serves comes in as interfaces"},
+	{"internal/web", inout, []string{"internal/control"}, nil,
+		"the page and its assets; what it serves comes in as interfaces, and only its tests name the API that they mount"},
+
+	{"internal/socks", inout, nil, nil,
+		"the program's side of our own proxy port; it is handed its connections, so it cannot go around the proxy"},
+
+	{"internal/namespace", inout, nil, []string{modSys},
+		"plumbing of Linux's namespaces; what answers inside is the caller's"},
+	{"internal/front", composition, []string{"client/proxy", "internal/socks"}, []string{modNet},
+		"the front door inside chive run: our proxy in front of a running client's port, and nothing else of the client"},
 
 	{"internal/redact", tooling, nil, []string{modZerolog},
 		"the only maker of log fields, so that the list of what may be logged is one file"},
@@ -177,8 +185,8 @@ var layers = slices.Concat([]layer{
 		"only composition knows that two roles share a process; it makes the onion keys that it keeps on disk"},
 }, testnetLayers(), []layer{
 	{"cmd/chive", composition, slices.Concat([]string{
-		"internal/node", "internal/config", "internal/control", "relay", "client", "service", "directory/genesis",
-	}, testnets), []string{modCobra, modTerm, modQR, modAge},
+		"internal/node", "internal/config", "internal/control", "internal/gendocs", "internal/socks", "internal/namespace", "internal/front", "relay", "client", "service", "directory/genesis",
+	}, testnets), []string{modCobra, modTerm, modQR, modAge, modSys},
 		"flags, files, signals; it names the roles only for their Config"},
 
 	{"bench/report", pure, nil, nil,
@@ -222,7 +230,7 @@ func testnetLayers() []layer {
 		"link", "relay", "relay/exit", "relay/boxstore",
 		"client", "client/proxy", "client/dns", "client/messenger",
 		"internal/config", "internal/control", "internal/web", "internal/nat",
-		"internal/memnet", "internal/testutil", "internal/node", "internal/strictcbor",
+		"internal/memnet", "internal/testutil", "internal/node", "internal/socks", "internal/strictcbor",
 	}, roleInternals)
 	outside := []string{modZerolog, modSync, modCompress, modTOML}
 	var rows []layer

@@ -1,12 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
 
-// Package limit counts what may still happen: token buckets for admission.
-//
-// It does not know what it counts, keeps no clock (now is an argument), starts
-// no goroutine and does no I/O. A [Bucket] is a value of 48 bytes, to be kept in
-// a table whose cap is the owner's; it is not safe for concurrent use.
-//
-// Spec: security §3 (B8, B16).
 package limit
 
 import "time"

@@ -15,14 +15,14 @@ import (
 
 // A state folder is bound to a network by its first run there, the client's part and
 // the relay's each for itself: guards, signed epochs and keys of one network must not
-// come into another.
+// come into another. A founder's is bound when it signs the network's document.
 
 // bindNetwork notes the network of a client's first run for checkNetwork.
 func (s *State) bindNetwork(doc *genesis.Document) error {
 	return s.bind(networkFile, clientFolder, doc)
 }
 
-// bindRelay notes the network of a relay's first run for checkRelayNetwork.
+// bindRelay notes the network that a relay is made for, for checkRelayNetwork.
 func (s *State) bindRelay(doc *genesis.Document) error { return s.bind(relayNetworkFile, "relay", doc) }
 
 func (s *State) bind(file, folder string, doc *genesis.Document) error {
@@ -56,21 +56,127 @@ func (s *State) checkNetwork(doc *genesis.Document) error {
 }
 
 // checkRelayNetwork keeps a relay of one network, and what it has promised there, out of
-// another.
-func (s *State) checkRelayNetwork(doc *genesis.Document) error {
+// another. path is the document's file. It writes nothing.
+func (s *State) checkRelayNetwork(doc *genesis.Document, path string) error {
 	kept, err := s.boundTo(relayNetworkFile, doc)
 	if err != nil || kept == "" {
 		return err
 	}
-	return fault(Usage, "other_network", "Check --genesis. For a relay in this network too, give it a folder of its own: chive relay init --state DIR --address IP:PORT",
-		"The state folder %s holds a relay of another network (%s), not of this one (%s). Nothing was changed", s.dir, kept, shortNetwork(networkLine(doc)))
+	mark, err := s.relayMark()
+	if err != nil {
+		return err
+	}
+	founds, hasFounded, err := s.founding(doc)
+	if err != nil {
+		return err
+	}
+	ran := mark == wordRan || mark == wordLost
+	fix := "Check --genesis. For a relay in this network too, give it a folder of its own: chive relay init --state DIR --address IP:PORT"
+	switch {
+	case founds && !ran:
+		fix = "Check --genesis. If this network is the right one, bind the folder to it: chive network sign --state " + quote(s.dir) + " " + quote(path)
+	case founds:
+		fix = "Check --genesis. If this relay was started in the other network by mistake and never came onto its list, free the folder and start again; the keys stay: rm " +
+			quote(s.path(relayNetworkFile))
+		if stored, err := exists(s.path(tableFile), "directory's store"); err == nil && stored {
+			fix += " " + quote(s.path(tableFile))
+		}
+	case mark == wordSigned:
+		fix = "Check --genesis: name the document that this relay has signed. For a relay in this network too, give it a folder of its own: chive relay init --state DIR --address IP:PORT"
+	case hasFounded && !ran: // one that has run may have them as any member
+		fix = "Check --genesis: name the document of the network that this relay founds. Do not make new keys for it: a founder's cannot be replaced."
+	}
+	what := "holds a relay of"
+	if mark == wordSigned {
+		what = "holds a founder of"
+	}
+	return fault(Usage, "other_network", fix,
+		"The state folder %s %s another network (%s), not of this one (%s). Nothing was changed", s.dir, what, kept, shortNetwork(networkLine(doc)))
 }
 
-// Words in a relay's file, below its network: it has run there, and what it had stored
-// was lost since.
+// checkFounding keeps a founder from being bound to a network that it does not found, as
+// one run with a wrong document would: only what says so does that. It writes nothing.
+func (s *State) checkFounding(doc *genesis.Document) error {
+	bound, err := exists(s.path(relayNetworkFile), "file")
+	if err != nil || bound {
+		return err
+	}
+	founds, hasFounded, err := s.founding(doc)
+	if err != nil || founds || !hasFounded {
+		return err
+	}
+	return fault(Usage, "not_founder",
+		"Check --genesis: name the document that this relay has signed; chive network show FILE lists a document's founders. If it is to join this network as any other relay does, say so once: chive relay init --state "+quote(s.dir)+" --genesis FILE",
+		"The relay in %s was made to found a network (chive keys founder), but is no founder of this one (%s). Nothing was changed", s.dir, shortNetwork(networkLine(doc)))
+}
+
+// founding reports whether the relay of this folder is a founder of the network, and
+// whether its keys are those with which a relay founds one.
+func (s *State) founding(doc *genesis.Document) (founds, hasFounded bool, err error) {
+	if there, err := s.hasKeys(); err != nil || !there {
+		return false, false, err
+	}
+	keys, err := s.loadKeys()
+	if err != nil {
+		return false, false, err
+	}
+	defer keys.wipe()
+	public, err := keys.identity.public()
+	if err != nil {
+		return false, false, err
+	}
+	return isFounder(doc, public), keys.founders(), nil
+}
+
+// founders reports whether the keys of the first terms are there, which only whoever
+// founds a network has from the start.
+func (k *relayKeys) founders() bool {
+	return len(k.committee) >= founderTerms && k.committee[0].term == 0 && k.committee[1].term == 1
+}
+
+// bindSigned binds the folder to the network whose document its founder signs. A folder
+// that was bound to another network is bound anew if it has never run there: founders
+// begin anew with the same keys. One that has run stays as it is, and the note says so.
+func (s *State) bindSigned(doc *genesis.Document) (note string, err error) {
+	kept, err := s.boundTo(relayNetworkFile, doc)
+	if err != nil {
+		return "", err
+	}
+	mark, err := s.relayMark()
+	if err != nil {
+		return "", err
+	}
+	bound, err := exists(s.path(relayNetworkFile), "file")
+	if err != nil {
+		return "", err
+	}
+	stored, err := exists(s.path(tableFile), "directory's store")
+	switch {
+	case err != nil:
+		return "", err
+	case bound && kept == "":
+		return "", nil
+	case kept != "" && (stored || mark == wordRan || mark == wordLost):
+		return fmt.Sprintf("This folder's relay has run in another network (%s) and stays bound to it. To run in the network %s as well, put a copy of relay/keys and relay/about into a folder of its own.", kept, doc.Name), nil
+	}
+	if s.lock == nil {
+		if err := s.Lock(); err != nil {
+			return "", err
+		}
+		defer s.Close()
+	}
+	if kept != "" {
+		note = fmt.Sprintf("This folder was bound to another network (%s), in which its relay has never run; it is bound to %s now.", kept, doc.Name)
+	}
+	return note, s.markRelay(doc, wordSigned)
+}
+
+// Words in a relay's file, below its network: it has signed the network's document, has
+// run there, and what it had stored was lost since. None: it was made for the network.
 const (
-	wordRan  = "ran"
-	wordLost = "lost"
+	wordSigned = "signed"
+	wordRan    = "ran"
+	wordLost   = "lost"
 )
 
 // markRelay notes that the relay has run in the network, so that a store that is not
@@ -79,7 +185,7 @@ func (s *State) markRelay(doc *genesis.Document, word string) error {
 	return replace(s.path(relayNetworkFile), []byte(networkLine(doc)+"\n"+word+"\n"))
 }
 
-// relayMark returns the word of markRelay; empty: the relay has not run.
+// relayMark returns the word of markRelay; empty: none, or no file.
 func (s *State) relayMark() (string, error) {
 	data, err := store.ReadFile(s.path(relayNetworkFile), maxSmallSize)
 	switch {

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io/fs"
 	"net"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -62,58 +63,77 @@ type clientRun struct {
 	log       zerolog.Logger
 	role      *client.Client
 	listeners []Listener
-	socket    net.Listener           // nil: no control socket
-	trouble   atomic.Pointer[string] // what last held the bootstrap up
+	socket    net.Listener                    // nil: no control socket
+	trouble   atomic.Pointer[client.Progress] // what last held the bootstrap up
 }
 
 // RunClient runs a client and its proxy until ctx ends; then it returns nil. The
 // listeners accept from the start: requests wait while the client is starting.
 func RunClient(ctx context.Context, o ClientOptions) error {
-	r := &clientRun{o: o, began: time.Now()}
-	if o.Hops != 0 && (o.Hops < client.MinHops || o.Hops > client.MaxHops) {
-		return fault(Usage, "hops", "Leave --hops out for circuits of 3 relays.", "--hops takes %d to %d", client.MinHops, client.MaxHops)
-	}
-	if err := o.Socks.Check(); err != nil {
-		return err
-	}
-	peers, err := parsePeers(o.Peers)
+	r, err := prepareClient(o)
 	if err != nil {
 		return err
 	}
-	if r.doc, err = loadGenesis(o.Genesis); err != nil {
+	defer r.state.Close()
+	if err := r.listen(); err != nil {
 		return err
+	}
+	return r.run(ctx, nil)
+}
+
+// prepareClient reads and checks all that a client needs, locks the state folder and
+// makes the role; it opens no socket. The caller closes the state.
+func prepareClient(o ClientOptions) (r *clientRun, err error) {
+	r = &clientRun{o: o, began: time.Now()}
+	if o.Hops != 0 && (o.Hops < client.MinHops || o.Hops > client.MaxHops) {
+		return nil, fault(Usage, "hops", "Leave --hops out for circuits of 3 relays.", "--hops takes %d to %d", client.MinHops, client.MaxHops)
+	}
+	if err := o.Socks.Check(); err != nil {
+		return nil, err
+	}
+	peers, err := parsePeers(o.Peers)
+	if err != nil {
+		return nil, err
+	}
+	if r.doc, err = loadGenesis(o.Genesis); err != nil {
+		return nil, err
+	}
+	if err := checkPeers(r.doc.Testnet, peers); err != nil {
+		return nil, err
 	}
 	if r.log, err = o.Log.Logger(r.doc.Testnet); err != nil {
-		return err
+		return nil, err
 	}
 	if r.state, err = OpenState(o.State); err != nil {
-		return err
+		return nil, err
 	}
-	defer r.state.Close()
+	state := r.state
+	defer func() {
+		if err != nil {
+			state.Close()
+		}
+	}()
 	if err := r.state.Lock(); err != nil {
-		return err
+		return nil, err
 	}
 	if err := r.state.checkNetwork(r.doc); err != nil {
-		return err
+		return nil, err
 	}
 	r.role, err = client.New(client.Config{
-		Genesis: r.doc, Transport: link.TCP{}, Hops: o.Hops, Peers: peers,
+		Genesis: r.doc, Transport: link.TCP{}, Hops: o.Hops, Peers: clientPeers(peers),
 		Store: guardStore{r.state.path(guardsFile)}, Directory: listStore{r.state.path(clientTableFile)},
 		Rand: rand.Reader, Log: r.log, Progress: r.progress,
 	})
 	if err != nil {
-		return fault(Failed, "client_failed", "Report this as a fault of chive.", "The client cannot be set up")
+		return nil, fault(Failed, "client_failed", "Report this as a fault of chive.", "The client cannot be set up")
 	}
-	if err := r.listen(); err != nil {
-		return err
-	}
-	return r.run(ctx)
+	return r, nil
 }
 
 // progress passes a step on, and remembers what holds the client up.
 func (r *clientRun) progress(p client.Progress) {
 	if p.Cause != "" && (p.Cause != "no_peers" || r.trouble.Load() == nil) { // what the guards did says more than that none is left
-		r.trouble.Store(&p.Text)
+		r.trouble.Store(&p)
 	}
 	if r.o.Progress != nil {
 		r.o.Progress(p)
@@ -131,22 +151,34 @@ func (r *clientRun) listen() (err error) {
 			return nil
 		}
 	}
+	r.closeSockets()
+	return err
+}
+
+// closeSockets closes what listen has opened.
+func (r *clientRun) closeSockets() {
 	closeAll(r.listeners)
 	if r.socket != nil {
 		_ = r.socket.Close()
 	}
-	return err
 }
 
 // run runs the role, its proxy and its control socket, and ends all of them when the
-// role or the proxy ends.
-func (r *clientRun) run(ctx context.Context) error {
+// role or the proxy ends. The relay is the one of the same process, if there is one: the
+// control socket tells of it, too.
+func (r *clientRun) run(ctx context.Context, relay *relayRun) error {
 	ctx, end := context.WithCancelCause(ctx)
 	var tasks sync.WaitGroup
 	defer tasks.Wait()
 	defer end(nil)
 	tell := teller(r.o.Tell)
 	source := &Sources{Document: r.doc, Version: r.o.Version, Client: r.role}
+	for _, l := range r.listeners {
+		source.Listeners = append(source.Listeners, control.Listener{Kind: "socks", Address: l.Name})
+	}
+	if relay != nil {
+		source.Relays = append(source.Relays, relay.source())
+	}
 	tasks.Go(func() {
 		end(r.state.clientFault(r.role.Run(ctx), r.doc))
 	})
@@ -202,14 +234,25 @@ func (r *clientRun) await(ctx context.Context) error {
 	case <-r.role.Ready():
 		return nil
 	case <-expired:
-		why := ""
-		if text := r.trouble.Load(); text != nil {
-			why = ": " + *text
-		}
-		return fault(Unreachable, "not_ready", "Check that the network's relays run, or give it longer: --wait D.", "The network was not reached within %v%s", r.o.Wait, why)
+		return notReady(r.o.Wait, r.trouble.Load(), r.role.Status())
 	case <-ctx.Done():
 		return stopped(ctx)
 	}
+}
+
+// notReady says why a client was not ready in time. While no relay has given it a list,
+// those that it asked are no guards of it, whatever they did.
+func notReady(wait time.Duration, last *client.Progress, s client.Status) *Fault {
+	fix := "Check that the network's relays run, or give it longer: --wait D."
+	why := ""
+	if last != nil {
+		why = ": " + last.Text
+	}
+	if s.Fetched.IsZero() && (last == nil || slices.Contains([]string{"refused", "filtered", "no_peers"}, last.Cause)) {
+		why = fmt.Sprintf(": none of the %s that this client knows has given it a list of relays", count(s.Relays.Listed, "relay"))
+		fix = "Check that this machine reaches other places, and that the network's relays run. If those that this client knows are gone, name one that runs: --peer RID@IP:PORT; its operator's chive status shows both. Or give it longer: --wait D."
+	}
+	return fault(Unreachable, "not_ready", fix, "The network was not reached within %v%s", wait, why)
 }
 
 // stopped returns the fault that ended ctx, or nil if its parent ended.

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"chive/client"
 	"chive/directory/record"
@@ -140,14 +141,14 @@ func TestPeersByNameAndAddress(t *testing.T) {
 	rid := strings.Repeat("ab", len(record.RID{}))
 	other := strings.Repeat("cd", len(record.RID{}))
 	got, err := parsePeers([]string{rid + "@192.0.2.1:9240", other + "@[2001:db8::1]:1", rid + "@192.0.2.2:9240", rid + "@192.0.2.1:9240"})
-	if err != nil || len(got) != 2 || hex.EncodeToString(got[0].RID[:]) != rid || len(got[0].Addresses) != 2 || len(got[1].Addresses) != 1 {
+	if err != nil || len(got) != 2 || hex.EncodeToString(got[0].rid[:]) != rid || len(got[0].addresses) != 2 || len(got[1].addresses) != 1 {
 		t.Errorf("%+v, %v", got, err)
 	}
 	for _, bad := range []string{"", "@", rid, rid + "@", rid + "@192.0.2.1", rid[1:] + "@192.0.2.1:1", rid + "00@192.0.2.1:1", "zz" + rid[2:] + "@192.0.2.1:1", rid + "@192.0.2.1:0", rid + "@0.0.0.0:1", rid + "@example.net:1"} {
 		wantFault(t, errOf(parsePeers([]string{bad})), "peer")
 	}
 	var many []string
-	for i := range client.MaxPeerAddresses + 1 {
+	for i := range maxPeerAddresses + 1 {
 		many = append(many, rid+"@192.0.2.1:"+string(rune('1'+i)))
 	}
 	wantFault(t, errOf(parsePeers(many)), "peer")
@@ -155,11 +156,56 @@ func TestPeersByNameAndAddress(t *testing.T) {
 		t.Error(err)
 	}
 	many = nil
-	for i := range client.MaxPeers + 1 {
+	for i := range maxPeers + 1 {
 		many = append(many, rid[:28]+hex.EncodeToString([]byte{byte(i >> 8), byte(i)})+"@192.0.2.1:1")
 	}
 	wantFault(t, errOf(parsePeers(many)), "peer")
 	if _, err := parsePeers(many[1:]); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestPrivatePeersAreForTestnets: nobody dials one in a public network, so naming it is a
+// mistake that is told.
+func TestPrivatePeersAreForTestnets(t *testing.T) {
+	rid := strings.Repeat("ab", len(record.RID{}))
+	for addr, private := range map[string]bool{"127.0.0.1:9240": true, "[fd00::1]:9240": true, "5.9.12.34:9240": false} {
+		peers, err := parsePeers([]string{rid + "@" + addr})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := checkPeers(true, peers); err != nil {
+			t.Errorf("%s in a testnet: %v", addr, err)
+		}
+		err = checkPeers(false, peers)
+		if (err != nil) != private {
+			t.Errorf("%s: %v", addr, err)
+		}
+		if private {
+			wantFault(t, err, "peer")
+		}
+		if got := relayPeers(peers); len(got) != 1 || got[0].Addresses[0].String() != addr || got[0].RID != peers[0].rid {
+			t.Errorf("%+v", got)
+		}
+	}
+}
+
+// TestNobodyThereIsNoGuardsFault: before a first list the fix names --peer, and nobody is
+// called a guard; a wrong clock keeps its own words.
+func TestNobodyThereIsNoGuardsFault(t *testing.T) {
+	refused := &client.Progress{Cause: "refused", Text: "the guard does not accept connections. Another one is tried."}
+	cold := client.Status{Relays: client.RelayCounts{Listed: 7}}
+	for _, last := range []*client.Progress{refused, {Cause: "no_peers", Text: "no guard can be used"}, nil} {
+		f := notReady(time.Minute, last, cold)
+		if strings.Contains(f.Text+f.Fix, "guard") || !strings.Contains(f.Text, "none of the 7 relays that this client knows") || !strings.Contains(f.Fix, "--peer RID@IP:PORT") {
+			t.Errorf("%q %q", f.Text, f.Fix)
+		}
+	}
+	if f := notReady(time.Minute, &client.Progress{Cause: "clock_skew", Text: "this clock is 2 h slow"}, cold); !strings.HasSuffix(f.Text, ": this clock is 2 h slow") {
+		t.Errorf("%q", f.Text)
+	}
+	warm := client.Status{Fetched: testStart}
+	if f := notReady(time.Minute, refused, warm); !strings.Contains(f.Text, "the guard") || strings.Contains(f.Fix, "--peer") {
+		t.Errorf("%q %q", f.Text, f.Fix)
 	}
 }

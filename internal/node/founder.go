@@ -130,7 +130,7 @@ func (s *State) foundRing(done *Founding, rand io.Reader, now time.Time) (*keyRi
 		return nil, err
 	}
 	ring := s.newRing(keys, rand)
-	if len(keys.committee) >= founderTerms && keys.committee[0].term == 0 && keys.committee[1].term == 1 {
+	if keys.founders() {
 		return ring, nil
 	}
 	bound, err := exists(s.path(relayNetworkFile), "file")

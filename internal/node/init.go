@@ -38,7 +38,7 @@ func (s *State) Init(o InitOptions, rand io.Reader, now time.Time) (*Initiation,
 		if doc, err = loadGenesis(o.Genesis); err != nil {
 			return nil, err
 		}
-		if err := s.checkRelayNetwork(doc); err != nil {
+		if err := s.checkRelayNetwork(doc, o.Genesis); err != nil {
 			return nil, err
 		}
 	}

@@ -301,7 +301,7 @@ func TestALostStoreIsNotForgotten(t *testing.T) {
 	}
 	shut(l)
 	shut(open(false))
-	if err := s.checkRelayNetwork(doc); err != nil {
+	if err := s.checkRelayNetwork(doc, w.doc); err != nil {
 		t.Errorf("the mark is taken for another network: %v", err)
 	}
 	if err := os.WriteFile(s.path(tableFile), bytes.Repeat([]byte("no table "), 5000), 0o600); err != nil {

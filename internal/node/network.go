@@ -52,7 +52,7 @@ func NewNetwork(name string, founderFiles []string, testnet bool, now time.Time,
 }
 
 // SignNetwork adds the signature of the relay in this state folder to the genesis
-// document in the file.
+// document in the file, and binds the folder to that network.
 func (s *State) SignNetwork(path string) (*NetworkInfo, error) {
 	doc, err := readDraft(path)
 	if err != nil {
@@ -70,10 +70,18 @@ func (s *State) SignNetwork(path string) (*NetworkInfo, error) {
 			"Give this relay's founder file to whoever makes the document: chive keys founder, then chive network new --founder FILE.",
 			"The relay in %s is not a founder of the network %s", s.dir, doc.Name)
 	}
+	note, err := s.bindSigned(doc)
+	if err != nil {
+		return nil, err
+	}
 	if err := writeGenesis(path, doc); err != nil {
 		return nil, err
 	}
-	return describe(doc), nil
+	info := describe(doc)
+	if note != "" {
+		info.Notes = []string{note}
+	}
+	return info, nil
 }
 
 // Finding is one thing that is wrong or doubtful with a genesis document.
@@ -119,6 +127,7 @@ type NetworkInfo struct {
 	Epoch     time.Duration
 	Missing   int // signatures
 	Founders  []FounderInfo
+	Notes     []string // of SignNetwork, for whoever has signed
 }
 
 // FounderInfo is what a genesis document says about one founder.

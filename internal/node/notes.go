@@ -16,9 +16,9 @@ const (
 	noteRefused = "refused"
 )
 
-// directoryNotes says in plain words what a list of relays can be relied on for.
-// Spec: directory §6 (young), §12.
-func directoryNotes(doc *genesis.Document, d *control.Directory) []control.Note {
+// directoryNotes says in plain words what a list of relays can be relied on for, to a
+// relay's operator or a client's user. Spec: directory §6 (young), §12.
+func directoryNotes(doc *genesis.Document, d *control.Directory, isRelay bool) []control.Note {
 	notes := []control.Note{}
 	add := func(level, code, format string, args ...any) {
 		notes = append(notes, control.Note{Level: level, Code: code, Text: fmt.Sprintf(format, args...)})
@@ -48,11 +48,27 @@ func directoryNotes(doc *genesis.Document, d *control.Directory) []control.Note 
 		add(protection, "unmeasured", "Nobody measures this network's relays: how often one is used follows from what it declares and from its age, so somebody who runs many relays for months gains by lying.")
 	}
 	if d.Stalled {
-		add(control.LevelWarning, "stalled", "No new list of relays was agreed for %s. The last one stays in use; clients refuse it when it is older than %s. "+
-			"It goes on by itself when enough of the committee's relays run and reach each other: %s.",
-			behind(d), epochs(doc, doc.Params.Refuse), quorumText(d))
+		add(control.LevelWarning, "stalled", "%s", stalledText(doc, d, isRelay))
 	}
 	return notes
+}
+
+// stalledText says that no newer list has come, and claims that none was agreed only
+// where that is known: a client has asked relays apart; a relay that reaches fewer
+// members than a list needs may be the one that is cut off.
+func stalledText(doc *genesis.Document, d *control.Directory, isRelay bool) string {
+	stays := "The last one stays in use; clients refuse it when it is older than " + epochs(doc, doc.Params.Refuse) + "."
+	goesOn := "It goes on by itself when enough of the committee's relays run and reach each other: " + quorumText(d) + "."
+	c := &d.Committee
+	switch {
+	case !isRelay:
+		return fmt.Sprintf("No new list of relays was agreed for %s, as relays apart say. %s %s", behind(d), stays, goesOn)
+	case c.Members > 0 && c.Reached >= c.Quorum:
+		return fmt.Sprintf("No new list of relays was agreed for %s, though this relay reaches %d of the %d that agree on it, and %d are enough: some of them take no part, "+
+			"and their own chive status says why. %s", behind(d), c.Reached, c.Members, c.Quorum, stays)
+	}
+	return fmt.Sprintf("This relay has received no new list for %s. Either none was agreed, since too few of the committee's relays run (%s are needed), or this relay does not hear of it: "+
+		"it reaches %d of them. Check its connection and clock, and ask other operators which epoch their chive status shows. %s %s", behind(d), quorumText(d), c.Reached, stays, goesOn)
 }
 
 // quorumText says how many members a list needs.
@@ -78,6 +94,8 @@ func newestText(doc *genesis.Document, d *control.Directory) string {
 	switch lag := d.CurrentEpoch - min(d.Epoch, d.CurrentEpoch); {
 	case d.Epoch == 0 && lag == 0:
 		return "The list is the one that the network began with."
+	case d.Stalled && lag <= uint64(doc.Params.Refuse):
+		return "The newest list is " + behind(d) + " old, and no newer one has come: it stays in use."
 	case lag <= 1:
 		return "The newest list is of this epoch or the one before: fresh."
 	case lag <= uint64(doc.Params.Fresh):

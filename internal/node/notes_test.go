@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"reflect"
 	"slices"
 	"strings"
 	"sync"
@@ -16,6 +17,8 @@ import (
 
 	"chive/client"
 	"chive/directory/genesis"
+	"chive/directory/record"
+	"chive/directory/snapshot"
 	"chive/internal/control"
 	"chive/internal/store"
 	"chive/internal/testutil"
@@ -43,7 +46,7 @@ func TestNotesSayWhatAListIsWorth(t *testing.T) {
 		{control.Directory{Forked: true}, "forked", []string{"another history"}},
 		{control.Directory{Alarm: &control.Alarm{Kind: "split_view", Text: "Two lists."}}, "split_view", []string{"Two lists."}},
 	} {
-		notes := directoryNotes(publicDocument(), &c.d)
+		notes := directoryNotes(publicDocument(), &c.d, false)
 		if len(notes) != 1 || notes[0].Code != c.code || notes[0].Level == control.LevelInfo {
 			t.Errorf("%s: %+v", c.code, notes)
 			continue
@@ -54,16 +57,16 @@ func TestNotesSayWhatAListIsWorth(t *testing.T) {
 			}
 		}
 	}
-	if notes := directoryNotes(publicDocument(), &control.Directory{}); len(notes) != 0 {
+	if notes := directoryNotes(publicDocument(), &control.Directory{}, false); len(notes) != 0 {
 		t.Errorf("a good list has notes: %+v", notes)
 	}
 	doc := publicDocument()
 	doc.Testnet = true
-	notes := directoryNotes(doc, &control.Directory{Young: true, Unmeasured: true})
+	notes := directoryNotes(doc, &control.Directory{Young: true, Unmeasured: true}, false)
 	if len(notes) != 3 || notes[0].Code != "testnet" || slices.ContainsFunc(notes, func(n control.Note) bool { return n.Level != control.LevelInfo }) {
 		t.Errorf("a testnet: %+v", notes)
 	}
-	all := directoryNotes(publicDocument(), &control.Directory{Young: true, Unmeasured: true, Stalled: true, Forked: true})
+	all := directoryNotes(publicDocument(), &control.Directory{Young: true, Unmeasured: true, Stalled: true, Forked: true}, false)
 	for _, n := range append(all, control.Note{Text: staleText(doc, &control.Directory{CurrentEpoch: 9})}, control.Note{Text: refusedText(doc, &control.Directory{CurrentEpoch: 99})}) {
 		for _, never := range []string{"Sybil-proof", "trustless", "untraceable", "unbreakable", "flood-proof", "decentralised"} {
 			if strings.Contains(strings.ToLower(n.Text), strings.ToLower(never)) {
@@ -86,7 +89,7 @@ func TestClientStatusIsShownWhole(t *testing.T) {
 	c := clientPart(publicDocument(), s)
 	d := c.Directory
 	if c.State != "stale" || c.Text != "asking again" || c.Clock != "2 h fast" || d.Epoch != 10 || d.CurrentEpoch != 20 || d.Running != 8 || d.Exits != 6 ||
-		d.Committee != (control.Committee{Members: 7, Majority: 4, Quorum: 5, Networks: 3}) || !d.EpochTime.Equal(testStart.Add(10*time.Hour)) {
+		!reflect.DeepEqual(d.Committee, control.Committee{Members: 7, Majority: 4, Quorum: 5, Networks: 3}) || !d.EpochTime.Equal(testStart.Add(10*time.Hour)) {
 		t.Errorf("%+v", c)
 	}
 	if len(c.Guards) != 1 || c.Guards[0].Why != "drawn" || len(c.Circuits) != 1 || c.Circuits[0].Streams != 2 || c.Circuits[0].Hops[0].Why != "first" {
@@ -220,5 +223,83 @@ func TestWhatStopsARelayHasWords(t *testing.T) {
 	}
 	if long := software(strings.Repeat("1", 99)); len(long) != 32 || software("") != "" {
 		t.Errorf("software %q", long)
+	}
+}
+
+// TestARelayClaimsNoMoreThanItKnows: whether no list was agreed, or it was not told of
+// one, follows from how many members it reaches.
+func TestARelayClaimsNoMoreThanItKnows(t *testing.T) {
+	for _, c := range []struct {
+		reached     int
+		want, never string
+	}{
+		{0, "This relay has received no new list for 5 epochs. Either none was agreed", "No new list"},
+		{4, "it reaches 4 of them", "No new list"},
+		{5, "No new list of relays was agreed for 5 epochs, though this relay reaches 5 of the 7", "Either"},
+	} {
+		d := newDirectory(publicDocument(), 10, 15)
+		d.Stalled, d.Committee = true, control.Committee{Members: 7, Majority: 4, Quorum: 5, Networks: 3, Reached: c.reached}
+		notes := directoryNotes(publicDocument(), &d, true)
+		if len(notes) != 1 || !strings.Contains(notes[0].Text, c.want) || strings.Contains(notes[0].Text, c.never) || !strings.Contains(notes[0].Text, "72 epochs (3 days)") {
+			t.Errorf("%d: %+v", c.reached, notes)
+		}
+		if text := newestText(publicDocument(), &d); strings.Contains(text, "fresh") || strings.Contains(text, "stale") || !strings.Contains(text, "no newer one has come") {
+			t.Errorf("%q beside a stalled list", text)
+		}
+	}
+	// A testnet calls a list fresh for longer than it takes to be stalled.
+	doc := &genesis.Document{Testnet: true, Time: testStart, Params: genesis.Testnet()}
+	d := newDirectory(doc, 10, 15)
+	d.Stalled = true
+	if text := newestText(doc, &d); strings.Contains(text, "fresh") {
+		t.Errorf("%q", text)
+	}
+	s := client.Status{State: client.StateReady, Epoch: 10, Current: 15, Stalled: true, Freshness: "old: fresh."}
+	if text := clientPart(doc, s).Directory.Freshness; strings.Contains(text, "fresh") {
+		t.Errorf("a client: %q", text)
+	}
+}
+
+// TestAWrongClockIsSaidWhicheverWay: whichever way it is off, and lists are then of no age that
+// could be told.
+func TestAWrongClockIsSaidWhicheverWay(t *testing.T) {
+	doc := publicDocument()
+	slow := newDirectory(doc, 100, 40) // this clock is 60 epochs behind the list
+	if text := newestText(doc, &slow); strings.Contains(text, "old") || behind(&slow) != "0 epochs" {
+		t.Errorf("a slow clock: %q, %q", text, behind(&slow))
+	}
+	fast := newDirectory(doc, 100, 300)
+	if text := newestText(doc, &fast); !strings.Contains(text, "200 epochs old: clients refuse it") {
+		t.Errorf("a fast clock: %q", text)
+	}
+	fast.Stalled = true
+	if text := stalledText(doc, &fast, true); !strings.Contains(text, "clock") || strings.HasPrefix(text, "No new list") {
+		t.Errorf("a relay with a fast clock and nobody in reach: %q", text)
+	}
+	if text := refusedText(doc, &fast); !strings.Contains(text, "Check the clock") {
+		t.Errorf("%q", text)
+	}
+	c := clientPart(doc, client.Status{State: client.StateCold, Clock: "this clock is at least 2 h slow. Set the clock."})
+	if c.Clock == "" {
+		t.Error("a client's clock is not shown")
+	}
+}
+
+// TestTheCommitteeAsARelaySeesIt: who is reached, who has signed, and that a certificate
+// which nobody had to sign says nothing about anybody.
+func TestTheCommitteeAsARelaySeesIt(t *testing.T) {
+	me, near, gone := record.RID{1}, record.RID{2}, record.RID{3}
+	c := relay.CommitteeStatus{
+		K: 3, M: 2, Q: 3, Members: []relay.MemberStatus{{RID: me, Self: true}, {RID: near, Stream: true}, {RID: gone}},
+		Signed: 2, Seats: 3, Unsigned: []record.RID{gone},
+	}
+	table := snapshot.FromGenesis(&genesis.Document{})
+	got := committeePart(c, 2, table)
+	if got.Reached != 2 || got.Signed != 2 || got.Signers != 3 || len(got.Seats) != 3 || !got.Seats[1].Signed || got.Seats[2].Signed || got.Seats[2].Stream || got.Seats[0].Running {
+		t.Errorf("%+v", got)
+	}
+	c.Signed, c.Seats, c.Unsigned = 0, 0, nil
+	if got := committeePart(c, 2, table); got.Seats[0].Signed || got.Signers != 0 {
+		t.Errorf("%+v", got)
 	}
 }

@@ -32,9 +32,10 @@ const DefaultListen = "0.0.0.0:9240"
 
 // RelayOptions say what relay to run.
 type RelayOptions struct {
-	State   string // folder
-	Genesis string // file
-	Listen  string // IP:PORT
+	State   string   // folder
+	Genesis string   // file
+	Listen  string   // IP:PORT
+	Peers   []string // RID@IP:PORT: relays to ask, beside those that the documents name
 	Declaring
 	Control ControlSocket
 	Version string // of the program
@@ -66,9 +67,11 @@ type relayRun struct {
 	o        RelayOptions
 	began    time.Time
 	listen   netip.AddrPort
+	peers    []peer
 	doc      *genesis.Document
 	state    *State
 	ring     *keyRing
+	identity ed25519.PrivateKey
 	rid      record.RID
 	declared *declared
 	table    *ledger
@@ -78,41 +81,21 @@ type relayRun struct {
 // RunRelay runs a relay until ctx ends; then it drains and returns nil. The relay is
 // one of the network's founders, or joins the network.
 func RunRelay(ctx context.Context, o RelayOptions) error {
-	r := &relayRun{o: o, began: time.Now()}
-	var err error
-	if r.listen, err = parseListen("--listen", o.Listen); err != nil {
-		return err
-	}
-	if r.doc, err = loadGenesis(o.Genesis); err != nil {
-		return err
-	}
-	log, err := o.Log.Logger(r.doc.Testnet)
+	state, err := OpenState(o.State)
 	if err != nil {
 		return err
 	}
-	if r.state, err = OpenState(o.State); err != nil {
+	defer state.Close()
+	r, err := prepareRelay(o, state)
+	if err != nil {
 		return err
 	}
-	defer r.state.Close()
-	if err := r.open(); err != nil {
-		return err
-	}
-	defer r.ring.wipe()
-	defer func() { _ = r.table.Close() }()
-	identity := r.ring.identityKey()
-	defer clear(identity)
-	if err := r.build(identity, log); err != nil {
-		return err
-	}
+	defer r.close()
 	socket, err := OpenControl(o.Control)
 	if err != nil {
 		return err
 	}
-	err = r.state.keepDeclared(r.declared)
-	if err == nil {
-		err = r.table.begin()
-	}
-	if err != nil {
+	if err := r.begin(); err != nil {
 		if socket != nil {
 			_ = socket.Close()
 		}
@@ -121,13 +104,63 @@ func RunRelay(ctx context.Context, o RelayOptions) error {
 	return r.run(ctx, socket)
 }
 
+// prepareRelay reads and checks all that a relay needs, locks the state folder and makes
+// the role; it opens no socket and writes nothing. The caller closes the relay, and the
+// state after it.
+func prepareRelay(o RelayOptions, state *State) (r *relayRun, err error) {
+	r = &relayRun{o: o, began: time.Now(), state: state}
+	if r.listen, err = parseListen("--listen", o.Listen); err != nil {
+		return nil, err
+	}
+	if r.peers, err = parsePeers(o.Peers); err != nil {
+		return nil, err
+	}
+	if r.doc, err = loadGenesis(o.Genesis); err != nil {
+		return nil, err
+	}
+	if err := checkPeers(r.doc.Testnet, r.peers); err != nil {
+		return nil, err
+	}
+	log, err := o.Log.Logger(r.doc.Testnet)
+	if err != nil {
+		return nil, err
+	}
+	if err := r.open(); err != nil {
+		return nil, err
+	}
+	r.identity = r.ring.identityKey()
+	if err := r.build(r.identity, log); err != nil {
+		r.close()
+		return nil, err
+	}
+	return r, nil
+}
+
+// close wipes the keys and closes the directory's table.
+func (r *relayRun) close() {
+	clear(r.identity)
+	_ = r.table.Close()
+	r.ring.wipe()
+}
+
+// begin keeps what the relay declares, and notes that it runs.
+func (r *relayRun) begin() error {
+	if err := r.state.keepDeclared(r.declared); err != nil {
+		return err
+	}
+	return r.table.begin()
+}
+
 // open reads what the state folder holds: keys, declaration, the directory's table. It
 // refuses what cannot work before anything is written.
 func (r *relayRun) open() (err error) {
 	if err := r.state.needKeys(); err != nil {
 		return err
 	}
-	if err := r.state.checkRelayNetwork(r.doc); err != nil {
+	if err := r.state.checkRelayNetwork(r.doc, r.o.Genesis); err != nil {
+		return err
+	}
+	if err := r.state.checkFounding(r.doc); err != nil {
 		return err
 	}
 	if err := r.state.Lock(); err != nil {
@@ -213,7 +246,7 @@ func (r *relayRun) build(identity ed25519.PrivateKey, log zerolog.Logger) error 
 		about.Family = &record.Family{Key: d.Family.Key, Signature: d.Family.Signature}
 	}
 	cfg := relay.Config{
-		Genesis: r.doc, Identity: identity, Keys: r.ring, About: about, Store: r.table,
+		Genesis: r.doc, Identity: identity, Keys: r.ring, About: about, Store: r.table, Peers: relayPeers(r.peers),
 		Transport: link.TCP{}, Listen: r.listen, Rand: rand.Reader, Log: log,
 	}
 	var role atomic.Pointer[relay.Relay]
@@ -252,9 +285,7 @@ func software(version string) string {
 
 // run runs the role, its control socket and its watch.
 func (r *relayRun) run(ctx context.Context, socket net.Listener) error {
-	source := &Sources{Document: r.doc, Version: r.o.Version, Relays: []RelaySource{{
-		Relay: r.role, Nickname: r.declared.Nickname, Published: r.declared.Addresses, Exit: r.declared.Exit,
-	}}}
+	source := &Sources{Document: r.doc, Version: r.o.Version, Relays: []RelaySource{r.source()}}
 	serving, stop := context.WithCancel(context.WithoutCancel(ctx)) // it tells of the drain, too
 	var tasks sync.WaitGroup
 	defer tasks.Wait()
@@ -284,6 +315,11 @@ func (r *relayRun) run(ctx context.Context, socket net.Listener) error {
 	case err = <-ended:
 	}
 	return relayFault(err, r.o.Listen, r.state.path(tableFile))
+}
+
+// source is what the control socket tells of the relay.
+func (r *relayRun) source() RelaySource {
+	return RelaySource{Relay: r.role, Nickname: r.declared.Nickname, Published: r.declared.Addresses, Exit: r.declared.Exit}
 }
 
 // ready says that links are accepted, and what is odd about it.

@@ -291,6 +291,7 @@ func TestRelayMistakes(t *testing.T) {
 		change     func(o *RelayOptions)
 	}{
 		{"bad address", "listen_address", func(o *RelayOptions) { o.Listen = "9240" }},
+		{"a peer without a name", "peer", func(o *RelayOptions) { o.Peers = []string{"127.0.0.1:9240"} }},
 		{"unknown exit", "exit_unknown", func(o *RelayOptions) { o.Exit = "all" }},
 		{"no genesis", "no_network", func(o *RelayOptions) { o.Genesis = "" }},
 		{"missing genesis", "file_missing", func(o *RelayOptions) { o.Genesis = w.dir + "/none" }},

@@ -5,6 +5,8 @@ package node
 import (
 	"encoding/hex"
 	"net/netip"
+	"slices"
+	"strings"
 	"time"
 
 	"chive/client"
@@ -21,6 +23,8 @@ type Sources struct {
 	Version  string
 	Client   *client.Client // nil: none
 	Relays   []RelaySource
+	// Listeners are where local programs are served.
+	Listeners []control.Listener
 }
 
 // RelaySource is one relay and what only composition knows of it.
@@ -40,8 +44,9 @@ func (s *Sources) Status() *control.Status {
 		Time: now.UTC().Truncate(time.Second), Version: s.Version, Relays: []control.Relay{},
 		Network: control.Network{
 			Name: doc.Name, ID: hex.EncodeToString(nid[:]), Testnet: doc.Testnet,
-			Began: doc.Time.UTC(), EpochSeconds: doc.Params.EpochLen.Seconds(),
+			Began: doc.Time.UTC(), EpochSeconds: doc.Params.EpochLen.Seconds(), DaySeconds: daySeconds(doc),
 		},
+		Listeners: s.Listeners,
 	}
 	if s.Client != nil {
 		out.Client = clientPart(doc, s.Client.Status())
@@ -57,6 +62,7 @@ func clientPart(doc *genesis.Document, s client.Status) *control.Client {
 	c := &control.Client{
 		State: string(s.State), Percent: s.Bootstrap.Percent, Tag: s.Bootstrap.Tag, Cause: s.Bootstrap.Cause,
 		Text: s.Text, Clock: s.Clock, Guards: []control.Guard{}, Circuits: []control.Circuit{},
+		Traffic: &control.ClientTraffic{Up: s.Traffic.Up, Down: s.Traffic.Down, Streams: s.Traffic.Streams},
 	}
 	d := newDirectory(doc, s.Epoch, s.Current)
 	d.Freshness, d.Fetched, d.NextFetch, d.Checked = s.Freshness, utc(s.Fetched), utc(s.NextFetch), utc(s.Checked)
@@ -69,7 +75,10 @@ func clientPart(doc *genesis.Document, s client.Status) *control.Client {
 			Ours: hex.EncodeToString(a.Ours[:]), Theirs: hex.EncodeToString(a.Theirs[:]),
 		}
 	}
-	d.Notes = directoryNotes(doc, &d)
+	if d.Stalled { // the client's own sentence may call it fresh still
+		d.Freshness = newestText(doc, &d)
+	}
+	d.Notes = directoryNotes(doc, &d, false)
 	switch s.State {
 	case client.StateStale:
 		d.Notes = append(d.Notes, control.Note{Level: control.LevelWarning, Code: noteStale, Text: staleText(doc, &d)})
@@ -81,7 +90,7 @@ func clientPart(doc *genesis.Document, s client.Status) *control.Client {
 		c.Guards = append(c.Guards, control.Guard{RID: hex.EncodeToString(g.RID[:]), Until: utc(g.Until), State: g.State, Share: g.Share, Why: g.Why})
 	}
 	for _, q := range s.Circuits {
-		shown := control.Circuit{Opened: utc(q.Opened).Truncate(time.Second), InUse: q.InUse, Streams: q.Streams, Epoch: q.Epoch, Hops: []control.Hop{}}
+		shown := control.Circuit{ID: q.ID, Purpose: q.Purpose, Took: seconds(q.Took), Opened: utc(q.Opened).Truncate(time.Second), InUse: q.InUse, Streams: q.Streams, Epoch: q.Epoch, Hops: []control.Hop{}}
 		for _, h := range q.Hops {
 			shown.Hops = append(shown.Hops, control.Hop{RID: hex.EncodeToString(h.RID[:]), Position: h.Position, Share: h.Share, Why: h.Why})
 		}
@@ -112,12 +121,15 @@ func (r *RelaySource) part(doc *genesis.Document) control.Relay {
 		out.Published = append(out.Published, a.String())
 	}
 	d := newDirectory(doc, f.Head, f.Current)
-	d.Freshness = newestText(doc, &d)
-	countTable(&d, r.Relay.View().Table())
-	d.Committee = control.Committee{Members: f.Committee.K, Majority: f.Committee.M, Quorum: f.Committee.Q, Networks: f.Groups}
+	table := r.Relay.View().Table()
+	countTable(&d, table)
+	d.Committee = committeePart(f.Committee, f.Groups, table)
 	d.Young, d.Unmeasured, d.Stalled, d.Forked = f.Young, f.Unmeasured, f.Stalled, f.Forked
-	d.Notes = directoryNotes(doc, &d)
+	d.Freshness = newestText(doc, &d)
+	d.Notes = directoryNotes(doc, &d, true)
 	out.Directory = d
+	out.Reachable = reachable(&out)
+	out.Weight = weightPart(table, rid)
 	for _, p := range f.Reports {
 		text := p.What
 		if p.Count > 1 {
@@ -126,6 +138,41 @@ func (r *RelaySource) part(doc *genesis.Document) control.Relay {
 		out.Reports = append(out.Reports, control.Note{Level: control.LevelWarning, Code: "report", Text: text, Time: utc(p.Last)})
 	}
 	return out
+}
+
+// committeePart shows a committee as a relay sees it.
+func committeePart(c relay.CommitteeStatus, groups int, table *snapshot.Table) control.Committee {
+	out := control.Committee{Members: c.K, Majority: c.M, Quorum: c.Q, Networks: groups, Signed: c.Signed, Signers: c.Seats}
+	for _, m := range c.Members {
+		known, _ := table.Relay(m.RID)
+		out.Seats = append(out.Seats, control.Seat{
+			RID: hex.EncodeToString(m.RID[:]), Self: m.Self, Stream: m.Stream,
+			Signed: c.Seats > 0 && !slices.Contains(c.Unsigned, m.RID), Running: known != nil && known.Flags&snapshot.FlagRunning != 0,
+		})
+		if m.Self || m.Stream {
+			out.Reached++
+		}
+	}
+	return out
+}
+
+// reachable says what the list says: other relays dial this one's addresses.
+func reachable(r *control.Relay) *control.Reachable {
+	switch {
+	case r.Listed && r.Running:
+		return &control.Reachable{State: "yes", Text: "Other relays reach it, as the list says."}
+	case r.Listed:
+		return &control.Reachable{State: "no", Text: "Other relays do not reach it at " + strings.Join(r.Published, " and ") + ": check that port from outside, and the address that it declares."}
+	}
+	return &control.Reachable{State: "unknown", Text: "It is not on the list, so nobody has said so yet."}
+}
+
+// seconds is a duration in milliseconds' resolution.
+func seconds(d time.Duration) float64 { return float64(d.Milliseconds()) / 1000 }
+
+// daySeconds is how long a day of the network is: ages are told in them.
+func daySeconds(doc *genesis.Document) float64 {
+	return (time.Duration(doc.Params.Day) * doc.Params.EpochLen).Seconds()
 }
 
 // cellSize is what one cell counts as, in bytes.

@@ -1,0 +1,108 @@
+#!/usr/bin/env bash
+# Makes the Debian package, installs it into a folder of its own, looks at what is there,
+# removes and purges it. Nothing is installed on this machine, and nothing is started.
+
+# shellcheck source=.ci/lib.sh
+. "$(dirname "${BASH_SOURCE[0]}")/../lib.sh"
+
+for program in dpkg dpkg-deb tar; do
+    have "$program" || skip "$program is missing: no package can be checked"
+done
+[ "$(id -u)" = 0 ] || skip "not root: dpkg --root needs it"
+scratch
+
+arch=$(dpkg --print-architecture)
+file=$(bash deploy/deb.sh "$arch")
+rm -rf dist/pack
+say "$file, $(stat -c %s "$file") bytes"
+
+# A second system, with what the package's scripts call, and nothing that runs.
+root=$SCRATCH/root
+mkdir -p "$root"/{bin,etc,run,tmp,usr/bin,usr/sbin,var/lib/dpkg/{info,updates,triggers}}
+touch "$root"/var/lib/dpkg/{status,available}
+printf 'root:x:0:0::/root:/bin/sh\n' >"$root/etc/passwd"
+printf 'root:x:0:\n' >"$root/etc/group"
+install_it() { dpkg --root="$root" --force-depends --force-script-chrootless "$@" >"$SCRATCH/log" 2>&1 || { cat "$SCRATCH/log"; die "dpkg $1 failed"; }; }
+
+# The scripts see stand-ins for whatever would touch this machine.
+mkdir "$SCRATCH/stand-ins"
+for name in systemd-sysusers useradd systemctl chgrp chmod getent; do
+    printf '#!/bin/sh\necho "%s $*" >>"%s/calls"\n' "$name" "$SCRATCH" >"$SCRATCH/stand-ins/$name"
+    /bin/chmod 755 "$SCRATCH/stand-ins/$name"
+done
+printf '#!/bin/sh\nexit 2\n' >"$SCRATCH/stand-ins/getent"
+dpkg-deb -e "$file" "$SCRATCH/control"
+for script in postinst prerm postrm; do
+    [ -f "$SCRATCH/control/$script" ] || die "the package has no $script"
+    # Every absolute folder they touch lies in the scratch folder here.
+    sed -i -E "s#/(var/lib|etc|run/systemd)/#$SCRATCH/fake/\1/#g" "$SCRATCH/control/$script"
+    sh -n "$SCRATCH/control/$script"
+done
+mkdir -p "$SCRATCH"/fake/{var/lib/chive,etc/chive,run/systemd/system}
+script() { PATH=$SCRATCH/stand-ins:$PATH sh "$SCRATCH/control/$1" "$2"; }
+script postinst configure
+grep -qE '^(systemd-sysusers|useradd)' "$SCRATCH/calls" || die "the installation makes no user"
+! grep -qE 'systemctl.*(enable|start)' "$SCRATCH/calls" || die "the installation starts something"
+script prerm remove
+grep -q 'systemctl.*disable --now chive.service' "$SCRATCH/calls" || die "a removal leaves the daemon running"
+script postrm remove
+[ -d "$SCRATCH/fake/var/lib/chive" ] || die "a removal takes keys away"
+script postrm purge
+[ ! -e "$SCRATCH/fake/var/lib/chive" ] || die "a purge leaves state"
+
+# Unpack, look, remove. Without the scripts: they were tried above.
+mkdir "$SCRATCH/repack"
+dpkg-deb -R "$file" "$SCRATCH/repack"
+rm -f "$SCRATCH/repack"/DEBIAN/{postinst,prerm,postrm}
+dpkg-deb -b "$SCRATCH/repack" "$SCRATCH/plain.deb" >/dev/null
+install_it -i "$SCRATCH/plain.deb"
+for path in usr/bin/chive usr/lib/systemd/system/chive.service usr/lib/systemd/system/chive@.service usr/lib/sysusers.d/chive.conf \
+    etc/chive/chive.toml etc/apparmor.d/usr.bin.chive usr/share/bash-completion/completions/chive usr/share/zsh/vendor-completions/_chive \
+    usr/share/fish/vendor_completions.d/chive.fish usr/share/man/man1/chive.1.gz usr/share/man/man1/chive-relay-run.1.gz usr/share/doc/chive/copyright; do
+    [ -s "$root/$path" ] || die "the package lacks $path"
+done
+grep -qx /etc/chive/chive.toml "$root/var/lib/dpkg/info/chive.conffiles" || die "chive.toml is no conffile"
+"$root/usr/bin/chive" version
+"$root/usr/bin/chive" -c "$root/etc/chive/chive.toml" config check >/dev/null || die "the configuration in the package is refused"
+! zgrep -l -e "$PWD" -e "${HOME:?}/" "$root"/usr/share/man/man1/* || die "a manual page names a folder of the builder's"
+
+if have systemd-analyze; then
+    for unit in chive.service chive@.service; do
+        exposure=$(systemd-analyze security --offline=true --threshold=20 "$root/usr/lib/systemd/system/$unit" | tail -n 1) ||
+            die "$unit is more exposed than 2.0: $exposure"
+        say "$unit:$exposure"
+    done
+    # What every system has, and this root does not.
+    mkdir -p "$root/etc/systemd/system"
+    for unit in sysinit basic shutdown multi-user network network-online; do
+        printf '[Unit]\nDefaultDependencies=no\n' >"$root/etc/systemd/system/$unit.target"
+    done
+    printf '[Unit]\n[Slice]\n' >"$root/etc/systemd/system/system.slice"
+    install -m 755 /bin/true "$root/bin/kill"
+    for unit in chive.service chive@one.service; do
+        complaints=$(systemd-analyze verify --man=no --root="$root" "$unit" 2>&1 | grep -F chive || true)
+        [ -z "$complaints" ] || die "systemd-analyze verify: $complaints"
+    done
+else
+    warn "systemd-analyze is missing: the units were not checked"
+fi
+
+echo "# mine" >>"$root/etc/chive/chive.toml"
+install_it -r chive
+[ ! -e "$root/usr/bin/chive" ] || die "the removal left the program"
+[ -e "$root/etc/chive/chive.toml" ] || die "the removal took the configuration"
+install_it -P chive
+left=$(find "$root" -name '*chive*')
+[ -z "$left" ] || die "the purge left $left"
+
+# The image: a daemon to build it is seldom here, so its recipe is read.
+recipe=deploy/image/Dockerfile
+for line in '^FROM scratch$' '^USER 65532:65532$' '^VOLUME /data$' '^HEALTHCHECK .*"/chive", "health"'; do
+    grep -qE "$line" "$recipe" || die "$recipe lacks $line"
+done
+if have docker && docker info >/dev/null 2>&1; then
+    make image-context && docker build -q -t chive-check dist/image >/dev/null
+else
+    warn "no Docker engine here: the image was not built"
+fi
+say "the package was installed, checked, removed and purged"

@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"chive/internal/testutil"
+)
+
+func TestStoriesOfWhatFailedOrWasSlowAreKept(t *testing.T) {
+	testutil.Bubble(t, func(t *testing.T) {
+		var a stories
+		ctx := WithListener(t.Context(), "browsers")
+		quick := a.begin(ctx, KindConnect, "a.example:443")
+		quick.asks("c1")
+		quick.opened()
+		quick.gave(10)
+		time.Sleep(time.Second)
+		quick.took(100)
+		quick.took(100)
+		e, ok := a.find(quick.e.ID)
+		if !ok || e.State != StreamOpen || e.Up != 10 || e.Down != 200 || e.FirstByte != time.Second || e.CircuitID != "c1" || e.Listener != "browsers" {
+			t.Errorf("an open one: %+v", e)
+		}
+		quick.closed(nil)
+		if _, ok := a.find(quick.e.ID); ok || len(a.list()) != 0 {
+			t.Error("what went well is kept")
+		}
+
+		slow := a.begin(ctx, KindConnect, "b.example:443")
+		time.Sleep(slowStory + time.Millisecond)
+		slow.opened()
+		if e, ok := a.find(LastStream); !ok || e.ID != slow.e.ID || len(a.list()) != 1 {
+			t.Error("a slow one is not the last one while it is open")
+		}
+		slow.closed(nil)
+		if e, ok := a.find(LastStream); !ok || e.State != StreamClosed || e.Took != slowStory+time.Millisecond {
+			t.Errorf("a slow one that is over: %+v", e)
+		}
+
+		failed := a.begin(ctx, KindResolve, "c.example")
+		failed.answered(errors.Join(errPolicy, errors.New("x")))
+		if e, ok := a.find(LastStream); !ok || e.State != StreamFailed || e.Reason != "exit_policy" || e.Text == "" || e.Fix == "" {
+			t.Errorf("a failed one: %+v", e)
+		}
+		late := a.begin(ctx, KindConnect, "d.example:80")
+		late.answered(context.DeadlineExceeded)
+		if e, _ := a.find(LastStream); e.ID != late.e.ID || e.Reason != "timeout" {
+			t.Errorf("one whose program had no more time: %+v", e)
+		}
+		gone := a.begin(ctx, KindConnect, "d.example:80")
+		gone.answered(context.Canceled)
+		if e, _ := a.find(LastStream); e.ID != late.e.ID {
+			t.Error("one that its program gave up at once is kept")
+		}
+		broken := a.begin(ctx, KindConnect, "e.example:80")
+		broken.opened()
+		broken.closed(errBroken)
+		if e, _ := a.find(LastStream); e.ID != broken.e.ID || e.Reason != "circuit_failed" {
+			t.Errorf("one that broke: %+v", e)
+		}
+		if n := a.streams.Load(); n != 0 {
+			t.Errorf("%d streams are open", n)
+		}
+		all := a.list()
+		for i := 1; i < len(all); i++ {
+			if all[i].Began.After(all[i-1].Began) {
+				t.Error("not the newest first")
+			}
+		}
+	})
+}
+
+func TestStoriesAreForgotten(t *testing.T) {
+	var a stories
+	a.begin(t.Context(), KindConnect, "a.example:443").answered(errRefused)
+	old := a.begin(t.Context(), KindConnect, "b.example:443")
+	old.tried(TryExplained{Phase: phaseCircuit})
+	a.forget()
+	if _, ok := a.find(LastStream); ok {
+		t.Error("a story is told after it was forgotten")
+	}
+	if all := a.list(); len(all) != 1 || len(all[0].Tries) != 0 {
+		t.Errorf("of what goes on is told %+v", all)
+	}
+	old.answered(errRefused)
+	if _, ok := a.find(LastStream); ok || len(a.list()) != 0 {
+		t.Error("a request from before is kept")
+	}
+}
+
+func TestStoriesAreBounded(t *testing.T) {
+	var a stories
+	for i := range maxKeptStories + 10 {
+		a.begin(t.Context(), KindConnect, fmt.Sprintf("%d.example:443", i)).answered(errRefused)
+	}
+	if len(a.kept) != maxKeptStories || a.kept[0].e.Target != "10.example:443" {
+		t.Errorf("%d are kept, from %s on", len(a.kept), a.kept[0].e.Target)
+	}
+	var last *story
+	for range maxOpenStories + 1 {
+		last = a.begin(t.Context(), KindConnect, "x.example:443")
+	}
+	if len(a.open) != maxOpenStories {
+		t.Errorf("%d are open", len(a.open))
+	}
+	for range maxStoryTries + 1 {
+		last.tried(TryExplained{})
+	}
+	last.answered(errRefused)
+	e, ok := a.find(LastStream)
+	if !ok || e.ID != last.e.ID || len(e.Tries) != maxStoryTries {
+		t.Error("one beyond the bound that fails is not kept, or with more steps than may be")
+	}
+}
+
+func TestStoriesTellThatTheyChange(t *testing.T) {
+	var states []string
+	a := stories{tell: func(e Event) {
+		if e.Kind != EventStream || e.ID == "" {
+			t.Errorf("%+v", e)
+		}
+		states = append(states, e.State)
+	}}
+	s := a.begin(t.Context(), KindConnect, "a.example:443")
+	s.opened()
+	s.closed(nil)
+	a.begin(t.Context(), KindResolve, "a.example").answered(errNotFound)
+	if got := fmt.Sprint(states); got != "[waiting open closed waiting failed]" {
+		t.Error(got)
+	}
+}
+
+func BenchmarkStory(b *testing.B) {
+	var a stories
+	b.ReportAllocs()
+	for b.Loop() {
+		s := a.begin(b.Context(), KindConnect, "a.example:443")
+		s.tried(TryExplained{Phase: phaseCircuit})
+		s.asks("c")
+		s.tried(TryExplained{Phase: phaseConnect})
+		s.opened()
+		s.closed(nil)
+	}
+}

@@ -1,0 +1,10 @@
+#!/bin/sh
+# Before the files go: the daemon ends. An upgrade leaves it to the new version.
+set -e
+
+case "${1:-}" in
+    upgrade | 1) exit 0 ;;
+esac
+if [ -d /run/systemd/system ]; then
+    systemctl --no-reload disable --now chive.service || true
+fi

@@ -1,0 +1,388 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
+package control
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// able is a source with all abilities.
+type able struct {
+	*fixed
+	hub Hub
+
+	mu      sync.Mutex
+	done    []string
+	trouble error
+}
+
+func (a *able) did(what string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.done = append(a.done, what)
+}
+
+func (a *able) Streams() []Stream {
+	return []Stream{{ID: "s1", Target: "example.com:443", CircuitID: "c1"}}
+}
+
+func (a *able) Explain(id string) (*Stream, bool) {
+	if id != "last" && id != "s1" {
+		return nil, false
+	}
+	return &a.Streams()[0], true
+}
+
+func (a *able) NewIdentity() { a.did("newnym") }
+
+func (a *able) CloseCircuit(id string) bool { a.did("close " + id); return id == "c1" }
+
+func (a *able) Reload() (*Reloaded, error) {
+	if a.trouble != nil {
+		return nil, a.trouble
+	}
+	return &Reloaded{Applied: []string{"log.level"}}, nil
+}
+
+func (a *able) Drain(after time.Duration) error { a.did("drain " + after.String()); return a.trouble }
+
+func (a *able) Settings() []Setting { return []Setting{{"log.level", `"info"`, "default"}} }
+
+func (a *able) List() *Relays { return &Relays{Epoch: 7} }
+
+func (a *able) Events() *Hub { return &a.hub }
+
+func (a *able) WebAddress() (string, time.Duration, error) {
+	return "http://127.0.0.1:1/#token=x", time.Minute, a.trouble
+}
+
+func newAble() *able {
+	a := &able{fixed: demo()}
+	a.s.Client.Circuits = []Circuit{{ID: "c1", Purpose: "general"}}
+	a.s.Relays = []Relay{{RID: "aa"}}
+	return a
+}
+
+func TestEveryPathAnswers(t *testing.T) {
+	source := newAble()
+	path := serving(t, source)
+	ctx := t.Context()
+	if b, raw, err := FetchBootstrap(ctx, path); err != nil || !b.Ready || b.Percent != 100 || len(raw) == 0 {
+		t.Errorf("bootstrap: %+v %v", b, err)
+	}
+	if c, _, err := FetchCircuits(ctx, path); err != nil || len(c.Circuits) != 1 || c.Circuits[0].Purpose != "general" || len(c.Guards) != 1 {
+		t.Errorf("circuits: %+v %v", c, err)
+	}
+	if s, raw, err := FetchStreams(ctx, path); err != nil || len(s.Streams) != 1 || !strings.Contains(string(raw), `"tries":[]`) {
+		t.Errorf("streams: %s %v", raw, err)
+	}
+	for _, id := range []string{"last", "s1"} {
+		if e, _, err := FetchExplained(ctx, path, id); err != nil || e.Stream.ID != "s1" || e.Circuit == nil || e.Circuit.ID != "c1" {
+			t.Errorf("explain %s: %+v %v", id, e, err)
+		}
+	}
+	if r, _, err := FetchRelay(ctx, path); err != nil || len(r.Relays) != 1 {
+		t.Errorf("relay: %+v %v", r, err)
+	}
+	if r, raw, err := FetchRelays(ctx, path); err != nil || r.Epoch != 7 || !strings.Contains(string(raw), `"relays":[]`) {
+		t.Errorf("relays: %s %v", raw, err)
+	}
+	if c, _, err := FetchConfig(ctx, path); err != nil || len(c.Settings) != 1 {
+		t.Errorf("config: %+v %v", c, err)
+	}
+	if _, _, err := FetchReady(ctx, path); err != nil {
+		t.Errorf("ready: %v", err)
+	}
+	if _, _, err := ask[Health](ctx, path, http.MethodGet, "/healthz", HealthSchema, nil); err != nil {
+		t.Errorf("health: %v", err)
+	}
+	if _, _, err := PostNewIdentity(ctx, path); err != nil {
+		t.Errorf("newnym: %v", err)
+	}
+	if c, _, err := PostClose(ctx, path, "c1"); err != nil || c.ID != "c1" {
+		t.Errorf("close: %v", err)
+	}
+	if r, raw, err := PostReload(ctx, path); err != nil || len(r.Applied) != 1 || !strings.Contains(string(raw), `"restart":[]`) {
+		t.Errorf("reload: %s %v", raw, err)
+	}
+	if d, _, err := PostDrain(ctx, path, 90*time.Second); err != nil || d.After != 90 {
+		t.Errorf("drain: %+v %v", d, err)
+	}
+	if w, _, err := PostWeb(ctx, path); err != nil || w.Good != 60 || w.Address == "" {
+		t.Errorf("web: %+v %v", w, err)
+	}
+	if got := strings.Join(source.done, ", "); got != "newnym, close c1, drain 1m30s" {
+		t.Errorf("done: %s", got)
+	}
+}
+
+// TestFailuresSayWhatAndWhatToDo: each with its code, and with none of the text of an
+// error that was not made for people.
+func TestFailuresSayWhatAndWhatToDo(t *testing.T) {
+	bare := demo()
+	bare.s.Client, bare.s.Relays = nil, nil
+	path := serving(t, bare)
+	ctx := t.Context()
+	code := func(_ any, _ []byte, err error) string {
+		var f *Failure
+		if !errors.As(err, &f) {
+			return fmt.Sprint(err)
+		}
+		if f.Text == "" || f.Fix == "" || f.Status < 400 || f.Error() == "" {
+			t.Errorf("failure %+v", f)
+		}
+		return fmt.Sprintf("%s %d", f.Code, f.Status)
+	}
+	asks := []func(path string) string{
+		func(p string) string { return code(FetchBootstrap(ctx, p)) },
+		func(p string) string { return code(FetchCircuits(ctx, p)) },
+		func(p string) string { return code(FetchStreams(ctx, p)) },
+		func(p string) string { return code(FetchExplained(ctx, p, "last")) },
+		func(p string) string { return code(FetchRelay(ctx, p)) },
+		func(p string) string { return code(FetchRelays(ctx, p)) },
+		func(p string) string { return code(FetchConfig(ctx, p)) },
+		func(p string) string { return code(PostNewIdentity(ctx, p)) },
+		func(p string) string { return code(PostClose(ctx, p, "c1")) },
+		func(p string) string { return code(PostReload(ctx, p)) },
+		func(p string) string { return code(PostDrain(ctx, p, 0)) },
+		func(p string) string { return code(PostWeb(ctx, p)) },
+		func(p string) string {
+			return code(nil, nil, FetchEvents(ctx, p, func(Event, []byte) error { return nil }))
+		},
+	}
+	for i, ask := range asks {
+		if got := ask(path); got != "not_here 404" {
+			t.Errorf("ask %d without the part: %s", i, got)
+		}
+	}
+	if got := code(FetchReady(ctx, path)); got != "<nil>" {
+		t.Errorf("a relay is ready: %s", got)
+	}
+
+	source := newAble()
+	source.s.Client.State = "table"
+	path = serving(t, source)
+	if got := code(FetchReady(ctx, path)); got != "not_ready 503" {
+		t.Errorf("starting: %s", got)
+	}
+	if got := code(FetchExplained(ctx, path, "other")); got != "no_stream 404" {
+		t.Errorf("unknown stream: %s", got)
+	}
+	if got := code(PostClose(ctx, path, "c9")); got != "no_circuit 404" {
+		t.Errorf("unknown circuit: %s", got)
+	}
+	if got := code(FetchExplained(ctx, path, strings.Repeat("x", maxIDSize+1))); got != "not_found 404" {
+		t.Errorf("an id beyond the bound: %s", got)
+	}
+	if got := code(FetchExplained(ctx, path, "a/b")); got != "not_found 404" {
+		t.Errorf("an id with a slash: %s", got)
+	}
+	for _, after := range []time.Duration{-time.Second, maxDrain + time.Second} {
+		if got := code(PostDrain(ctx, path, after)); got != "drain_time 400" {
+			t.Errorf("drain after %v: %s", after, got)
+		}
+	}
+	source.trouble = errors.New("secret")
+	if got := code(PostReload(ctx, path)); got != "failed 500" {
+		t.Errorf("an error: %s", got)
+	}
+	source.trouble = fmt.Errorf("reload: %w", &Failure{Code: "config", Text: "chive.toml:3:1: unknown key", Fix: "Mend it."})
+	if got := code(PostReload(ctx, path)); got != "config 409" {
+		t.Errorf("a failure: %s", got)
+	}
+}
+
+func TestBodiesAreBounded(t *testing.T) {
+	path := serving(t, newAble())
+	for _, c := range []struct {
+		name, kind, body, want string
+	}{
+		{"none", "", "", "200"},
+		{"object", "application/json", `{"after_seconds":1}`, "200"},
+		{"with a character set", "application/json; charset=utf-8", `{}`, "200"},
+		{"form", "text/plain", `{"after_seconds":1}`, "415"},
+		{"at the bound", "application/json", `{}` + strings.Repeat(" ", MaxBodySize-2), "200"},
+		{"beyond it", "application/json", `{}` + strings.Repeat(" ", MaxBodySize-1), "413"},
+		{"unknown field", "application/json", `{"after":1}`, "400"},
+		{"two objects", "application/json", `{}{}`, "400"},
+		{"other type", "application/json", `{"after_seconds":"1"}`, "400"},
+		{"cut", "application/json", `{"after_seconds":`, "400"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			conn, err := net.Dial("unix", path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer conn.Close()
+			_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
+			_, _ = fmt.Fprintf(conn, "POST /v1/drain HTTP/1.1\r\nHost: chive\r\nContent-Type: %s\r\nContent-Length: %d\r\n\r\n%s", c.kind, len(c.body), c.body)
+			line, err := bufio.NewReader(conn).ReadString('\n')
+			if err != nil || !strings.Contains(line, " "+c.want+" ") {
+				t.Errorf("got %q %v, want %s", line, err, c.want)
+			}
+		})
+	}
+}
+
+// TestPageLacksWhatIsLocal: neither tokens nor the ends of a daemon are to be had
+// through the page, and a read changes nothing (PAGE-2).
+func TestPageLacksWhatIsLocal(t *testing.T) {
+	source := newAble()
+	h := Handler(source, nil)
+	for path, want := range map[string]int{
+		"POST /v1/web": 404, "POST /v1/drain": 404, "POST /v1/reload": 404, "GET /healthz": 404, "GET /readyz": 404,
+		"GET /v1/newnym": 405, "GET /v1/circuits/c1/close": 405, "HEAD /v1/status": 405, "GET /v1/events": 404,
+		"GET /v1/status": 200, "POST /v1/newnym": 200, "POST /v1/circuits/c1/close": 200,
+	} {
+		method, target, _ := strings.Cut(path, " ")
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, httptest.NewRequest(method, target, nil))
+		if w.Code != want {
+			t.Errorf("%s: %d, want %d", path, w.Code, want)
+		}
+	}
+	for _, r := range routes() {
+		if (r.method == http.MethodGet) != (r.takes == nil && !strings.Contains("newnym close reload drain web", r.path[strings.LastIndex(r.path, "/")+1:])) {
+			t.Errorf("%s %s: what changes something is asked with POST", r.method, r.path)
+		}
+	}
+}
+
+func TestEventsArrive(t *testing.T) {
+	source := newAble()
+	path := serving(t, source)
+	got := make(chan Event, 2)
+	over := errors.New("over")
+	ended := make(chan error, 1)
+	go func() {
+		ended <- FetchEvents(context.Background(), path, func(e Event, raw []byte) error {
+			got <- e
+			if e.Kind == EventWarning {
+				return over
+			}
+			return nil
+		})
+	}()
+	for { // until it has subscribed
+		source.hub.Publish(Event{Kind: EventCircuit, ID: "c1", State: "open"})
+		select {
+		case e := <-got:
+			if e.Kind != EventCircuit || e.ID != "c1" || e.State != "open" || e.Schema != EventSchema {
+				t.Fatalf("got %+v", e)
+			}
+		case <-time.After(time.Millisecond):
+			continue
+		}
+		break
+	}
+	source.hub.Publish(Event{Kind: EventWarning})
+	for {
+		select {
+		case <-got:
+			continue
+		case err := <-ended:
+			if err != over {
+				t.Errorf("ended with %v", err)
+			}
+		}
+		break
+	}
+}
+
+// TestEventsEndWithTheServer: a follower keeps neither the daemon nor the follower.
+func TestEventsEndWithTheServer(t *testing.T) {
+	source := newAble()
+	ctx, stop := context.WithCancel(t.Context())
+	l, err := net.Listen("unix", t.TempDir()+"/s")
+	if err != nil {
+		t.Fatal(err)
+	}
+	served := make(chan error, 1)
+	go func() { served <- Serve(ctx, l, source) }()
+	ended := make(chan error, 1)
+	heard := make(chan struct{}, 1)
+	go func() {
+		ended <- FetchEvents(t.Context(), l.Addr().String(), func(Event, []byte) error {
+			select {
+			case heard <- struct{}{}:
+			default:
+			}
+			return nil
+		})
+	}()
+	for waits := true; waits; {
+		source.hub.Publish(Event{Kind: EventRelay})
+		select {
+		case <-heard:
+			waits = false
+		case <-time.After(time.Millisecond):
+		}
+	}
+	stop()
+	if err := <-served; err != nil {
+		t.Error(err)
+	}
+	if err := <-ended; !errors.Is(err, ErrNobody) {
+		t.Errorf("the follower ended with %v", err)
+	}
+	if len(source.hub.subs) != 0 {
+		t.Error("a subscription is left")
+	}
+}
+
+// TestFollowersAreBounded: one beyond the bound is told so, and others still get
+// answers.
+func TestFollowersAreBounded(t *testing.T) {
+	source := newAble()
+	path := serving(t, source)
+	for range SubscriberCount {
+		c, err := net.Dial("unix", path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		_, _ = io.WriteString(c, "GET /v1/events HTTP/1.1\r\nHost: chive\r\n\r\n")
+		if line, err := bufio.NewReader(c).ReadString('\n'); err != nil || !strings.Contains(line, " 200 ") {
+			t.Fatalf("%q %v", line, err)
+		}
+	}
+	err := FetchEvents(t.Context(), path, func(Event, []byte) error { return nil })
+	var f *Failure
+	if !errors.As(err, &f) || f.Code != "subscribers" {
+		t.Errorf("got %v", err)
+	}
+	if _, _, err := Fetch(t.Context(), path); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestAbilitiesNeedTheirPart: who could tell of streams but has no client tells nothing.
+func TestAbilitiesNeedTheirPart(t *testing.T) {
+	source := newAble()
+	source.s.Client = nil
+	path := serving(t, source)
+	for _, r := range routes() {
+		if r.needs != needsClient {
+			continue
+		}
+		_, _, err := ask[Health](t.Context(), path, r.method, strings.ReplaceAll(r.path, "{id}", "c1"), HealthSchema, nil)
+		var f *Failure
+		if !errors.As(err, &f) || f.Code != "not_here" {
+			t.Errorf("%s %s: %v", r.method, r.path, err)
+		}
+	}
+	if len(source.done) > 0 {
+		t.Errorf("done without a client: %v", source.done)
+	}
+}

@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
+package limit
+
+import "sync/atomic"
+
+// Level is how full memory is.
+type Level byte
+
+// Levels. Spec: product §6 (REL-5).
+const (
+	Roomy    Level = iota // below 80 %
+	Tight                 // from 80 %: no new circuits, idle buffers shrink
+	Critical              // from 95 %: circuits with the oldest queued cell go, until 85 %
+)
+
+// Shares of the whole, in percent.
+const (
+	tightPercent    = 80
+	shedPercent     = 85
+	criticalPercent = 95
+)
+
+// Bounds of what AutoMemory returns.
+const (
+	leastMemory = 128 << 20
+	mostMemory  = 4 << 30
+)
+
+// AutoMemory returns what "auto" means where a machine or its control group has so many
+// bytes: a quarter, at least 128 MiB, at most 4 GiB.
+func AutoMemory(machine uint64) int64 {
+	return int64(min(max(machine/4, leastMemory), mostMemory))
+}
+
+// Memory is one account for everything that a relay keeps on behalf of others. It
+// counts, and never refuses: who takes asks [Memory.Level] first. Make it with
+// NewMemory. Safe for concurrent use.
+//
+// Spec: product §6 (REL-5).
+type Memory struct {
+	most atomic.Int64
+	used atomic.Int64
+}
+
+// NewMemory returns an account of most bytes; 0 or less is no bound.
+func NewMemory(most int64) *Memory {
+	m := new(Memory)
+	m.most.Store(most)
+	return m
+}
+
+// Pool is a part of the account with a total of its own, for metrics.
+type Pool struct {
+	of   *Memory
+	used atomic.Int64
+}
+
+// Pool returns a new part of the account.
+func (m *Memory) Pool() *Pool { return &Pool{of: m} }
+
+// Add takes n bytes, or gives them back if n is below 0.
+func (p *Pool) Add(n int64) {
+	p.used.Add(n)
+	p.of.used.Add(n)
+}
+
+// Used returns the bytes of this part.
+func (p *Pool) Used() int64 { return p.used.Load() }
+
+// SetMost changes the bound.
+func (m *Memory) SetMost(most int64) { m.most.Store(most) }
+
+// Used returns the bytes of all parts.
+func (m *Memory) Used() int64 { return m.used.Load() }
+
+// Level returns how full it is.
+func (m *Memory) Level() Level {
+	switch {
+	case m.over(criticalPercent) >= 0:
+		return Critical
+	case m.over(tightPercent) >= 0:
+		return Tight
+	}
+	return Roomy
+}
+
+// Excess returns the bytes that must go until 85 % are used; 0 if less are. Once a
+// Critical level was seen, circuits are closed until it is 0.
+func (m *Memory) Excess() int64 { return max(0, m.over(shedPercent)) }
+
+// over returns the bytes above a share of the whole; below 0: so many are missing.
+func (m *Memory) over(percent int64) int64 {
+	most := m.most.Load()
+	if most <= 0 {
+		return -1
+	}
+	return m.used.Load() - (most/100*percent + most%100*percent/100)
+}

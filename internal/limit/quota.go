@@ -1,0 +1,247 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
+package limit
+
+import (
+	"encoding/binary"
+	"errors"
+	"time"
+)
+
+// Count says which bytes a quota counts.
+type Count byte
+
+// Counts.
+const (
+	CountSum Count = iota // both directions together
+	CountOut              // what is sent
+	CountMax              // the direction that has more
+)
+
+// Accounting says how much a relay may move, and in what period.
+type Accounting struct {
+	Max   int64  // bytes in a period; 0: no quota
+	Each  Period // zero: month
+	Start Start  // of the period, UTC
+	Count Count  // zero: sum
+	Rate  int64  // bytes per second each way to which the Meter is set; 0: none
+	Burst int64  // as the Meter's
+}
+
+// ErrQuotaState is returned for a stored state that cannot be read.
+var ErrQuotaState = errors.New("limit: the stored quota cannot be read")
+
+const (
+	quotaVersion = 1
+	quotaSize    = 1 + 8 + 8 + 8 + 8 // version, begin (Unix seconds), in, out, declared
+
+	// saveInterval is how often a state is due, at most.
+	saveInterval = time.Minute
+	// leastReserve is reserved where no rate says what a minute can bring.
+	leastReserve = 64 << 20
+	// A declared rate is lowered in steps, since each change is published: when less
+	// than lowerAt of it would last.
+	lowerAtNumerator, lowerAtDenominator = 7, 8
+)
+
+// Quota counts what has passed in the current period, in such a way that a kill at any
+// instant makes it count up to a minute's bytes too many and none too few: a stored
+// state holds what has passed and, ahead, what can pass until the next one.
+//
+// It is pure: the caller adds what a Meter counted, about once a second, and stores
+// what [Quota.Due] returns. Not safe for concurrent use.
+//
+// Spec: product §6 (REL-4).
+type Quota struct {
+	cfg        Accounting
+	begin, end time.Time
+	in, out    uint64
+	savedIn    uint64 // what the stored state says
+	savedOut   uint64
+	saved      time.Time // when; zero: not yet
+	busiestIn  uint64    // of the stretches between two states
+	busiestOut uint64
+	lastIn     uint64 // at the last state
+	lastOut    uint64
+	declared   int64 // bytes per second, each way
+	fixed      bool  // declared is of this period
+}
+
+// NewQuota returns the quota of the period that now is in. state is what Due or Final
+// returned before; nil: there is none. If it cannot be read, ErrQuotaState comes with a
+// quota that has counted nothing. A state of an earlier period counts for nothing.
+func NewQuota(cfg Accounting, state []byte, now time.Time) (*Quota, error) {
+	q := &Quota{cfg: cfg}
+	q.begin, q.end = cfg.Each.around(cfg.Start, now)
+	if len(state) == 0 {
+		q.declare(now)
+		return q, nil
+	}
+	if len(state) != quotaSize || state[0] != quotaVersion {
+		q.declare(now)
+		return q, ErrQuotaState
+	}
+	begin := time.Unix(int64(binary.BigEndian.Uint64(state[1:])), 0).UTC()
+	if !begin.Before(q.begin) { // of this period, or a clock that went back
+		q.in, q.out = binary.BigEndian.Uint64(state[9:]), binary.BigEndian.Uint64(state[17:])
+		q.lastIn, q.lastOut = q.in, q.out
+		if begin.After(now) { // the clock went back: that period lasts until it is over
+			q.begin, q.end = cfg.Each.around(cfg.Start, begin)
+		}
+		if d := int64(binary.BigEndian.Uint64(state[25:])); d >= 0 && begin.Equal(q.begin) {
+			q.declared, q.fixed = d, true
+		}
+	}
+	q.declare(now)
+	return q, nil
+}
+
+// Set changes the configuration; what has passed in the period stays.
+func (q *Quota) Set(cfg Accounting, now time.Time) {
+	q.cfg = cfg
+	begin, end := cfg.Each.around(cfg.Start, now)
+	if begin.After(q.begin) && !now.Before(q.end) {
+		q.next(begin, end)
+	} else {
+		q.begin, q.end = begin, end
+	}
+	q.fixed = false // the operator's word is a new start
+	q.declare(now)
+}
+
+// Add counts bytes that have passed since the last call.
+func (q *Quota) Add(now time.Time, in, out uint64) {
+	q.roll(now)
+	q.in += in
+	q.out += out
+}
+
+// Used returns the bytes of this period, as the quota counts.
+func (q *Quota) Used(now time.Time) int64 {
+	q.roll(now)
+	var n uint64
+	switch q.cfg.Count {
+	case CountOut:
+		n = q.out
+	case CountMax:
+		n = max(q.in, q.out)
+	default:
+		n = q.in + q.out
+	}
+	return int64(min(n, 1<<62))
+}
+
+// Period returns when the current period began and when the next one begins, UTC.
+func (q *Quota) Period(now time.Time) (begin, end time.Time) {
+	q.roll(now)
+	return q.begin, q.end
+}
+
+// Exhausted reports whether nothing is left. Without a quota it never is.
+func (q *Quota) Exhausted(now time.Time) bool {
+	return q.cfg.Max > 0 && q.Used(now) >= q.cfg.Max
+}
+
+// DeclaredRate returns the bytes per second, each way, that a relay declares so that
+// the quota lasts until the period's end: set when a period begins, and only lowered
+// within it. 0 means that the quota is exhausted, or that there is neither a quota nor
+// a rate. At most Accounting.Rate, if that is set.
+func (q *Quota) DeclaredRate(now time.Time) int64 {
+	q.roll(now)
+	q.declare(now)
+	if q.Exhausted(now) {
+		return 0
+	}
+	return q.declared
+}
+
+// lasts returns the rate each way at which what is left lasts until the period's end.
+func (q *Quota) lasts(now time.Time) int64 {
+	left := max(0, q.cfg.Max-q.Used(now))
+	if q.cfg.Count == CountSum {
+		left /= 2
+	}
+	seconds := max(1, int64(q.end.Sub(now)/time.Second))
+	return left / seconds
+}
+
+// declare sets the declared rate, or lowers it.
+func (q *Quota) declare(now time.Time) {
+	rate := q.cfg.Rate
+	if q.cfg.Max > 0 {
+		if lasts := q.lasts(now); rate == 0 || lasts < rate {
+			rate = max(lasts, 1) // 0 is the sign of rest, which Exhausted gives
+		}
+	}
+	switch {
+	case !q.fixed:
+		q.declared, q.fixed = rate, true
+	case rate < q.declared/lowerAtDenominator*lowerAtNumerator:
+		q.declared = rate
+	}
+}
+
+// roll begins a new period if now is in one.
+func (q *Quota) roll(now time.Time) {
+	if now.Before(q.end) {
+		return
+	}
+	q.next(q.cfg.Each.around(q.cfg.Start, now))
+	q.declare(now)
+}
+
+func (q *Quota) next(begin, end time.Time) {
+	q.begin, q.end = begin, end
+	q.in, q.out, q.lastIn, q.lastOut, q.savedIn, q.savedOut = 0, 0, 0, 0, 0, 0
+	q.saved, q.fixed = time.Time{}, false
+}
+
+// Due returns the state to be stored now, or false. It is due at once after the start
+// and when a period begins, then once a minute. With Accounting.Rate 0 nothing bounds
+// a minute's bytes: then it is also due when half of what was reserved has passed, and
+// the promise holds as long as a call's bytes are less than the other half.
+//
+// A caller must not let bytes pass before the first state is on disk.
+func (q *Quota) Due(now time.Time) (state []byte, due bool) {
+	q.roll(now)
+	early := q.cfg.Rate == 0 && (q.half(q.in, q.savedIn, q.lastIn) || q.half(q.out, q.savedOut, q.lastOut))
+	if !q.saved.IsZero() && now.Sub(q.saved) < saveInterval && !early {
+		return nil, false
+	}
+	q.busiestIn, q.busiestOut = max(q.busiestIn, q.in-q.lastIn), max(q.busiestOut, q.out-q.lastOut)
+	q.lastIn, q.lastOut, q.saved = q.in, q.out, now
+	q.savedIn, q.savedOut = q.in+q.reserve(q.busiestIn), q.out+q.reserve(q.busiestOut)
+	return q.encode(q.savedIn, q.savedOut), true
+}
+
+// half reports whether half of what was reserved has passed.
+func (q *Quota) half(used, saved, last uint64) bool { return used-last > (saved-last)/2 }
+
+// reserve is what may pass in one direction until the next state: by the rate a
+// minute's bytes, a second's for the caller's pace, and the burst.
+func (q *Quota) reserve(busiest uint64) uint64 {
+	if q.cfg.Rate > 0 {
+		burst := q.cfg.Burst
+		if burst <= 0 {
+			burst = q.cfg.Rate
+		}
+		return uint64(q.cfg.Rate)*uint64(saveInterval/time.Second+1) + uint64(burst)
+	}
+	return max(2*busiest, leastReserve)
+}
+
+// Final returns the state without anything reserved: for a clean end, when nothing
+// passes any more.
+func (q *Quota) Final(now time.Time) []byte {
+	q.roll(now)
+	return q.encode(q.in, q.out)
+}
+
+func (q *Quota) encode(in, out uint64) []byte {
+	b := make([]byte, 0, quotaSize)
+	b = append(b, quotaVersion)
+	b = binary.BigEndian.AppendUint64(b, uint64(q.begin.Unix()))
+	b = binary.BigEndian.AppendUint64(b, in)
+	b = binary.BigEndian.AppendUint64(b, out)
+	return binary.BigEndian.AppendUint64(b, uint64(q.declared))
+}

@@ -1,0 +1,293 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
+package limit
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+)
+
+func at(text string) time.Time {
+	t, err := time.Parse("2006-01-02 15:04:05 -0700", text)
+	if err != nil {
+		panic("bad time in a test")
+	}
+	return t
+}
+
+func TestPeriodsAreUTC(t *testing.T) {
+	for _, c := range []struct {
+		each            Period
+		start           string
+		now, begin, end string
+	}{
+		{Day, "", "2030-03-31 00:00:00 +0000", "2030-03-31 00:00:00 +0000", "2030-04-01 00:00:00 +0000"},
+		{Day, "15:00", "2030-03-31 14:59:59 +0000", "2030-03-30 15:00:00 +0000", "2030-03-31 15:00:00 +0000"},
+		{Day, "15:00", "2030-03-31 15:00:00 +0000", "2030-03-31 15:00:00 +0000", "2030-04-01 15:00:00 +0000"},
+		// The clocks of Berlin change in this night; the period has 24 hours all the same.
+		{Day, "01:30", "2030-03-31 03:10:00 +0200", "2030-03-30 01:30:00 +0000", "2030-03-31 01:30:00 +0000"},
+		{Day, "", "2030-10-27 01:59:59 +0200", "2030-10-26 00:00:00 +0000", "2030-10-27 00:00:00 +0000"},
+		// 2030-01-01 is a Tuesday.
+		{Week, "", "2030-01-01 00:00:00 +0000", "2029-12-31 00:00:00 +0000", "2030-01-07 00:00:00 +0000"},
+		{Week, "sun 23:59", "2030-01-01 00:00:00 +0000", "2029-12-30 23:59:00 +0000", "2030-01-06 23:59:00 +0000"},
+		{Week, "tue", "2030-01-01 00:00:00 +0000", "2030-01-01 00:00:00 +0000", "2030-01-08 00:00:00 +0000"},
+		{Week, "Tue 00:01", "2030-01-01 00:00:00 +0000", "2029-12-25 00:01:00 +0000", "2030-01-01 00:01:00 +0000"},
+		{Month, "", "2030-12-31 23:59:59 +0000", "2030-12-01 00:00:00 +0000", "2031-01-01 00:00:00 +0000"},
+		{Month, "31", "2030-02-27 00:00:00 +0000", "2030-01-31 00:00:00 +0000", "2030-02-28 00:00:00 +0000"},
+		{Month, "31", "2030-02-28 00:00:00 +0000", "2030-02-28 00:00:00 +0000", "2030-03-31 00:00:00 +0000"},
+		{Month, "30 12:00", "2032-02-29 12:00:00 +0000", "2032-02-29 12:00:00 +0000", "2032-03-30 12:00:00 +0000"},
+		{Month, "30", "2030-04-30 23:00:00 -0500", "2030-04-30 00:00:00 +0000", "2030-05-30 00:00:00 +0000"},
+		{Month, "1", "2030-04-30 23:00:00 -0500", "2030-05-01 00:00:00 +0000", "2030-06-01 00:00:00 +0000"},
+		{Month, "15:00", "2030-05-01 14:00:00 +0000", "2030-04-01 15:00:00 +0000", "2030-05-01 15:00:00 +0000"},
+	} {
+		start, err := ParseStart(c.each, c.start)
+		if err != nil {
+			t.Errorf("%q: %v", c.start, err)
+			continue
+		}
+		begin, end := c.each.around(start, at(c.now))
+		if !begin.Equal(at(c.begin)) || !end.Equal(at(c.end)) {
+			t.Errorf("%d %q at %s: from %v to %v", c.each, c.start, c.now, begin, end)
+		}
+	}
+}
+
+func TestStartsThatAreNone(t *testing.T) {
+	for _, c := range []struct {
+		each Period
+		text string
+	}{
+		{Day, "mon"}, {Day, "24:00"}, {Day, "15:00 x"}, {Week, "3"}, {Week, "mon 15:00 x"}, {Month, "0"}, {Month, "32"}, {Month, "-1"}, {Month, "3 25:00"}, {Month, "3 4"},
+	} {
+		if s, err := ParseStart(c.each, c.text); !errors.Is(err, ErrStart) {
+			t.Errorf("%d %q is %v, %v", c.each, c.text, s, err)
+		}
+	}
+}
+
+func TestEveryMomentIsInItsPeriod(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		each := Period(rapid.IntRange(0, 2).Draw(t, "period"))
+		s := Start{Day: rapid.IntRange(0, 31).Draw(t, "day"), Time: time.Duration(rapid.IntRange(0, 24*60-1).Draw(t, "minute")) * time.Minute}
+		if each == Week {
+			s.Day = min(s.Day, 7)
+		}
+		now := start.Add(time.Duration(rapid.Int64Range(0, int64(10*365*24*time.Hour)).Draw(t, "now")))
+		begin, end := each.around(s, now)
+		next, _ := each.around(s, end)
+		if begin.After(now) || !end.After(now) || !next.Equal(end) || end.Sub(begin) > 31*24*time.Hour {
+			t.Fatalf("%v to %v, then %v", begin, end, next)
+		}
+	})
+}
+
+func TestAQuotaIsUsedUpAndComesBack(t *testing.T) {
+	for _, c := range []struct {
+		count Count
+		in    uint64
+		out   uint64
+		used  int64
+	}{{CountSum, 300, 200, 500}, {CountOut, 300, 200, 200}, {CountMax, 300, 200, 300}, {CountMax, 100, 200, 200}} {
+		q, err := NewQuota(Accounting{Max: c.used, Each: Day, Count: c.count}, nil, start)
+		if err != nil {
+			t.Fatal(err)
+		}
+		q.Add(start, c.in, c.out-1)
+		q.Add(start.Add(time.Hour), 0, 1)
+		last := start.Add(24*time.Hour - 1)
+		if got := q.Used(last); got != c.used {
+			t.Errorf("count %d: %d used, not %d", c.count, got, c.used)
+		}
+		if !q.Exhausted(last) || q.DeclaredRate(last) != 0 {
+			t.Errorf("count %d: not exhausted", c.count)
+		}
+		if next := start.Add(24 * time.Hour); q.Exhausted(next) || q.Used(next) != 0 || q.DeclaredRate(next) == 0 {
+			t.Errorf("count %d: the next period does not begin anew", c.count)
+		}
+	}
+	q, _ := NewQuota(Accounting{}, nil, start)
+	q.Add(start, 1<<62, 1<<62)
+	if q.Exhausted(start) {
+		t.Error("no quota is exhausted")
+	}
+}
+
+// TestTheDeclaredRateIsOnlyLowered within a period, and lets the quota last.
+func TestTheDeclaredRateIsOnlyLowered(t *testing.T) {
+	const day = 86400
+	q, _ := NewQuota(Accounting{Max: 2 * 1000 * day, Each: Day, Rate: 5000}, nil, start)
+	for _, c := range []struct {
+		after    time.Duration
+		each     uint64 // passes each way since the last row
+		declared int64
+	}{
+		{0, 0, 1000},                            // the sum is both ways
+		{6 * time.Hour, 500 * day / 4, 1000},    // more is left: not raised
+		{12 * time.Hour, 1500 * day / 4, 1000},  // just as planned
+		{12 * time.Hour, 50 * day / 2, 1000},    // a little more: not worth a change
+		{12 * time.Hour, 200 * day / 2, 750},    // much more
+		{18 * time.Hour, 0, 750},                // less: not raised
+		{24*time.Hour - 1, 750 * day / 2, 0},    // all is gone
+		{24 * time.Hour, 0, 1000},               // anew
+		{48 * time.Hour, 10 * 1000 * day, 1000}, // what comes late counts for the new period
+	} {
+		now := start.Add(c.after)
+		if c.after == 48*time.Hour {
+			now = now.Add(-1)
+			q.Add(now, c.each, c.each)
+			if q.DeclaredRate(now) != 0 {
+				t.Error("declares a rate with nothing left")
+			}
+			continue
+		}
+		q.Add(now, c.each, c.each)
+		if got := q.DeclaredRate(now); got != c.declared {
+			t.Errorf("after %v: declares %d, not %d", c.after, got, c.declared)
+		}
+	}
+	if unbound, _ := NewQuota(Accounting{Rate: 5000}, nil, start); unbound.DeclaredRate(start) != 5000 {
+		t.Error("without a quota the rate is not declared")
+	}
+	if wide, _ := NewQuota(Accounting{Rate: 5000, Max: 1 << 60}, nil, start); wide.DeclaredRate(start) != 5000 {
+		t.Error("a large quota raises the rate")
+	}
+}
+
+// TestARestartDoesNotRaiseTheDeclaredRate.
+func TestARestartDoesNotRaiseTheDeclaredRate(t *testing.T) {
+	cfg := Accounting{Max: 2 * 1000 * 86400, Each: Day, Rate: 5000}
+	q, _ := NewQuota(cfg, nil, start)
+	q.Add(start, 40_000_000, 40_000_000)
+	noon := start.Add(time.Hour)
+	low := q.DeclaredRate(noon)
+	again, err := NewQuota(cfg, q.Final(noon), start.Add(23*time.Hour))
+	if err != nil || low >= 1000 {
+		t.Fatalf("%d, %v", low, err)
+	}
+	if got := again.DeclaredRate(start.Add(23 * time.Hour)); got != low {
+		t.Errorf("declares %d after a restart, not %d", got, low)
+	}
+}
+
+// TestAKillNeverUnderCounts: at any instant the stored state says at least what has
+// passed, and at most a minute's bytes more.
+func TestAKillNeverUnderCounts(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		cfg := Accounting{Max: 1 << 40, Each: Month, Rate: rapid.SampledFrom([]int64{0, 1000, 1 << 20}).Draw(t, "rate"), Count: CountSum}
+		now := start
+		q, _ := NewQuota(cfg, nil, now)
+		var disk []byte
+		var saves int
+		var passed uint64
+		began := now
+		for range rapid.IntRange(1, 400).Draw(t, "seconds") {
+			if state, due := q.Due(now); due {
+				disk = state
+				saves++
+			}
+			n := uint64(rapid.Int64Range(0, max(cfg.Rate, 16<<20)).Draw(t, "bytes"))
+			if cfg.Rate > 0 {
+				n = min(n, uint64(cfg.Rate))
+			}
+			passed += n
+			now = now.Add(time.Second)
+			q.Add(now, 0, n)
+			// It is killed here.
+			after, err := NewQuota(cfg, disk, now)
+			if err != nil {
+				t.Fatal(err)
+			}
+			over := after.Used(now) - int64(passed)
+			if over < 0 {
+				t.Fatalf("%d bytes too few after a kill", -over)
+			}
+			if most := 2 * cfg.Rate * 62; cfg.Rate > 0 && over > most {
+				t.Fatalf("%d bytes too many, a minute's are %d", over, most)
+			}
+		}
+		if most := int(now.Sub(began)/time.Minute) + 1; cfg.Rate > 0 && saves > most {
+			t.Fatalf("%d states in %v", saves, now.Sub(began))
+		}
+		if after, _ := NewQuota(cfg, q.Final(now), now); after.Used(now) != int64(passed) {
+			t.Fatal("a clean end does not count exactly")
+		}
+	})
+}
+
+func TestStatesThatCannotBeRead(t *testing.T) {
+	q, _ := NewQuota(Accounting{Max: 100}, nil, start)
+	q.Add(start, 60, 0)
+	good := q.Final(start)
+	for n := 1; n < len(good); n++ {
+		if got, err := NewQuota(Accounting{Max: 100}, good[:n], start); !errors.Is(err, ErrQuotaState) || got.Used(start) != 0 {
+			t.Errorf("%d bytes: %v", n, err)
+		}
+	}
+	for _, bad := range [][]byte{append(good[:len(good):len(good)], 0), append([]byte{9}, good[1:]...)} {
+		if _, err := NewQuota(Accounting{}, bad, start); !errors.Is(err, ErrQuotaState) {
+			t.Errorf("%v", err)
+		}
+	}
+}
+
+// TestClocksThatGoBackForgetNothing, and those that go on begin anew.
+func TestClocksThatGoBackForgetNothing(t *testing.T) {
+	cfg := Accounting{Max: 100, Each: Day}
+	q, _ := NewQuota(cfg, nil, start)
+	q.Add(start, 60, 0)
+	if q.Used(start.Add(-48*time.Hour)) != 60 {
+		t.Error("forgot")
+	}
+	for after, want := range map[time.Duration]int64{-48 * time.Hour: 60, time.Hour: 60, 24*time.Hour - 1: 60, 24 * time.Hour: 0, 9999 * time.Hour: 0} {
+		again, err := NewQuota(cfg, q.Final(start), start.Add(after))
+		if err != nil || again.Used(start.Add(after)) != want {
+			t.Errorf("after %v: %d used, %v", after, again.Used(start.Add(after)), err)
+		}
+	}
+}
+
+func TestAnotherConfigurationKeepsWhatPassed(t *testing.T) {
+	q, _ := NewQuota(Accounting{Max: 100, Each: Month}, nil, start)
+	now := start.Add(time.Hour)
+	q.Add(now, 50, 0)
+	q.Set(Accounting{Max: 40, Each: Week}, now)
+	if q.Used(now) != 50 || !q.Exhausted(now) {
+		t.Error("the smaller quota is not exhausted")
+	}
+	q.Set(Accounting{Max: 1 << 40, Each: Week, Rate: 7}, now)
+	if q.Exhausted(now) || q.DeclaredRate(now) != 7 {
+		t.Error("the larger quota does not count")
+	}
+	if _, end := q.Period(now); !end.Equal(at("2030-01-07 00:00:00 +0000")) {
+		t.Errorf("it ends at %v", end)
+	}
+}
+
+func TestMemoryHasThreeLevels(t *testing.T) {
+	m := NewMemory(1000)
+	a, b := m.Pool(), m.Pool()
+	for _, c := range []struct {
+		a, b   int64
+		level  Level
+		excess int64
+	}{{400, 399, Roomy, 0}, {400, 400, Tight, 0}, {400, 450, Tight, 0}, {400, 451, Tight, 1}, {949, 0, Tight, 99}, {0, 950, Critical, 100}, {5000, 0, Critical, 4150}, {0, 0, Roomy, 0}} {
+		a.Add(c.a - a.Used())
+		b.Add(c.b - b.Used())
+		if m.Used() != c.a+c.b || m.Level() != c.level || m.Excess() != c.excess {
+			t.Errorf("%d and %d: %d used, level %d, excess %d", c.a, c.b, m.Used(), m.Level(), m.Excess())
+		}
+	}
+	a.Add(1 << 50)
+	m.SetMost(0)
+	if m.Level() != Roomy || m.Excess() != 0 {
+		t.Error("no bound is reached")
+	}
+	for machine, want := range map[uint64]int64{0: 128 << 20, 1 << 30: 256 << 20, 512 << 20: 128 << 20, 1 << 60: 4 << 30} {
+		if got := AutoMemory(machine); got != want {
+			t.Errorf("%d of %d", got, machine)
+		}
+	}
+}

@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
+package node
+
+import "fmt"
+
+// Checks of the files that a configuration names, as a daemon makes them at its start.
+// They change nothing. Spec: product CFG-3.
+
+// CheckGenesis reads and verifies a genesis document, and reports whether it is a
+// testnet's.
+func CheckGenesis(path string) (testnet bool, err error) {
+	doc, err := loadGenesis(path)
+	if err != nil {
+		return false, err
+	}
+	return doc.Testnet, nil
+}
+
+// CheckPolicy reads a file of exit rules, never the name of a preset, and says which of
+// them clients will not see.
+func CheckPolicy(file string) (hidden []string, err error) {
+	p, _, err := readPolicy(file)
+	if err != nil {
+		return nil, err
+	}
+	for _, h := range p.Hidden() {
+		hidden = append(hidden, fmt.Sprintf("line %d, %q: %s", h.Line, h.Rule, h.Why))
+	}
+	return hidden, nil
+}
+
+// CheckFamily reads the key of a family, if it is there; one that is not is made when
+// it is needed.
+func CheckFamily(path string) error { return new(declared).nameFamily(path) }

@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
+package node
+
+import (
+	"math"
+	"slices"
+	"testing"
+
+	"chive/directory/record"
+	"chive/directory/transition"
+)
+
+// TestTheListIsShownAsItIs: names and addresses in full, shares that add up, and what each
+// relay may be used for.
+func TestTheListIsShownAsItIs(t *testing.T) {
+	w := found(t, 3, func(i int) FounderOptions {
+		o := FounderOptions{Declaring: Declaring{Rate: "1 MiB/s", About: About{Contact: "ops@example.net"}}}
+		if i == 2 {
+			o.Exit = "web"
+		}
+		return o
+	})
+	w.sign(t)
+	doc, err := loadGenesis(w.doc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	view := transition.Genesis(doc).Snapshot()
+	l := listPart(view, daySeconds(doc), testStart)
+	exits, sum := 0, 0.0
+	for _, r := range l.Relays {
+		if len(r.RID) != 32 || len(r.Addresses) != 1 || !r.Running || !slices.Contains(r.Flags, "founder") || r.Rate == 0 {
+			t.Errorf("%+v", r)
+		}
+		if r.Exit != "off" {
+			exits++
+			if r.Exit != "tcp 80, 443; udp 53, 443" || !slices.Contains(r.Flags, "exit") {
+				t.Errorf("%+v", r)
+			}
+		}
+		sum += r.Share
+	}
+	if len(l.Relays) != 3 || l.Left != 0 || exits != 1 || math.Abs(sum-1) > 1e-9 || l.Day <= 0 {
+		t.Errorf("%+v", l)
+	}
+	if got := weightPart(view.Table(), view.Table().At(0).RID); got == nil || got.Share != l.Relays[0].Share || got.Why == "" {
+		t.Errorf("%+v", got)
+	}
+	if got := weightPart(view.Table(), record.RID{}); got != nil {
+		t.Errorf("a relay that is not on the list has a weight: %+v", got)
+	}
+	if new(Sources).List() != nil {
+		t.Error("a process without roles has a list")
+	}
+}

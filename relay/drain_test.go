@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
+package relay
+
+import (
+	"testing"
+	"time"
+)
+
+// TestTheDrainEndsWhenCircuitsAreSilent, long before its limit, and not while one has
+// cells.
+func TestTheDrainEndsWhenCircuitsAreSilent(t *testing.T) {
+	for _, c := range []struct {
+		name        string
+		busy        time.Duration // cells come for so long
+		least, most time.Duration
+	}{
+		{"idle", 0, drainQuiet, drainQuiet + 3*sweepEvery},
+		{"busy for a while", 10 * time.Second, 14 * time.Second, 17 * time.Second},
+		{"busy to the limit", time.Minute, 30 * time.Second, 31 * time.Second},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			inTown(t, func(t *testing.T, w *town) {
+				w.relay.cfg.DrainTimeout = defaultDrain
+				w.circuit(w.client(), 1)
+				held := make([]*circ, 0, 1)
+				w.relay.mu.Lock()
+				for one := range w.relay.circuits {
+					held = append(held, one)
+				}
+				w.relay.mu.Unlock()
+				pass(10 * sweepEvery)
+				began := time.Now()
+				w.stop()
+				var err error
+				for ended := false; !ended; {
+					if time.Since(began) < c.busy {
+						w.relay.warm.touch(held[0])
+					}
+					next := time.NewTimer(sweepEvery)
+					select {
+					case err = <-w.ended:
+						ended = true
+					case <-next.C:
+					}
+					next.Stop()
+				}
+				w.ended <- err
+				if took := time.Since(began); took < c.least || took > c.most {
+					t.Errorf("it took %v", took)
+				}
+			})
+		})
+	}
+}
