@@ -48,6 +48,8 @@ type Config struct {
 	Log zerolog.Logger
 	// Progress is told how the first client's bootstrap goes. Nil is allowed.
 	Progress func(client.Progress)
+	// Events is told what changes at the first client; see client.Config.
+	Events func(client.Event)
 	// Observe, if set, returns what observes relay i. Nil observes nothing.
 	Observe func(i int) relay.Observer
 	// DrainTimeout is the relays'; zero means that they stop at once.
@@ -264,7 +266,7 @@ func (n *Network) begin(ctx context.Context) (*Client, error) {
 		Hops: n.cfg.Hops, Rand: n.cfg.Rand, Log: n.cfg.Log,
 	}
 	if i == 0 {
-		cfg.Progress = n.cfg.Progress
+		cfg.Progress, cfg.Events = n.cfg.Progress, n.cfg.Events
 	}
 	role, err := client.New(cfg)
 	if err != nil {

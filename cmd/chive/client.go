@@ -3,14 +3,19 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
+	"os"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/term"
 
 	"chive/client"
+	"chive/internal/config"
+	"chive/internal/control"
 	"chive/internal/node"
 )
 
@@ -24,21 +29,22 @@ type clientObject struct {
 	Seconds float64  `json:"took_seconds"`
 	Control string   `json:"control"`
 	Notes   []string `json:"notes,omitempty"`
+	DNS     string   `json:"dns"`
+	Web     string   `json:"web"`
+	Relay   string   `json:"relay"`
 }
 
-const clientHelp = `Runs a client and its proxy until it is interrupted. Programs reach the network through
-the proxy's one port, which speaks SOCKS5, SOCKS4a and HTTP. Names are looked up at the
-far end: with curl, write socks5h and not socks5.
+const clientHelp = `Runs a client of a network: a local port for SOCKS and HTTP that programs use, until it
+is interrupted. It carries nobody else's traffic; "chive up" can do both. The SOCKS port is
+open at once, and requests wait while the client starts. It prints one line that begins
+with "ready client" when its first circuit is open.
 
-Programs that send different user names or passwords to the proxy never share a circuit.
-
-The client prints one line that begins with "ready client" when its first circuit is
-open. This version has no public network built in: name a network's genesis document. It
-asks the network's founders for the list of relays, and the relays it has met before;
-where none of them can be reached any more, --peer names others.`
+This version has no public network built in: name a network's genesis document. It asks
+the network's founders for the list of relays, and the relays it has met before; where
+none of them can be reached any more, --peer names others. "chive status" says how it
+stands, and "chive status --web" opens its page.`
 
 func (a *app) clientCommand() *cobra.Command {
-	var o node.ClientOptions
 	var wait time.Duration
 	c := &cobra.Command{
 		Use: "client", Short: "run the proxy that programs use", Long: clientHelp, Args: exactly(),
@@ -46,47 +52,107 @@ func (a *app) clientCommand() *cobra.Command {
 			"  curl --proxy socks5h://127.0.0.1:9250 http://example.com/\n" +
 			"  chive status",
 		RunE: func(c *cobra.Command, _ []string) error {
-			if c.Flags().Changed("wait") && wait <= 0 {
-				return usage(c, "--wait takes a duration above zero, such as 30s")
-			}
-			if c.Flags().Changed("hops") && o.Hops == 0 {
-				o.Hops = -1 // out of bounds, as it was said
-			}
-			o.Socks.Answers = answers
-			var err error
-			if o.Control, err = a.controlSocket(); err != nil {
+			cfg, err := a.configuration(c)
+			if err != nil {
 				return err
 			}
-			o.State, o.Wait, o.Log, o.Version = a.global.state, wait, a.log("info"), version
-			o.Tell = a.tell
-			o.Progress = a.newProgress().step
-			coarseTimers() // first: it may start the program again
-			harden()
-			node.TuneMemory()
+			o, err := a.clientOptions(c, cfg, wait)
+			if err != nil {
+				return err
+			}
+			prepareProcess()
 			ctx, stop := untilSignal(c.Context(), func() { a.note("Stopping.") })
 			defer stop()
-			o.Ready = func(r node.ClientReady) {
-				node.TuneProcessors(ctx)
-				a.clientReady(r)
-			}
+			o.Ready = a.whenClientReady(ctx, "off")
 			return node.RunClient(ctx, o)
 		},
 	}
-	f := c.Flags()
-	f.StringVar(&o.Genesis, "genesis", "", "the network's genesis document is in `FILE`")
-	f.StringSliceVar(&o.Socks.Addrs, "socks", []string{node.DefaultSocks}, "programs find the proxy at `ADDR,...`: loopback IP:PORT, or unix:/PATH")
-	f.StringArrayVar(&o.Peers, "peer", nil, "ask the relay `RID@IP:PORT` first; repeat it for more")
-	f.IntVar(&o.Hops, "hops", client.DefaultHops, fmt.Sprintf("build circuits of `N` relays, %d to %d", client.MinHops, client.MaxHops))
-	f.DurationVar(&wait, "wait", 0, "give up after `D`, such as 30s, and exit with 3 if the network is not reached by then")
+	clientFlags(c, &wait)
 	return c
 }
 
+// clientFlags are the flags of a command that runs a client. What they say is read by way
+// of the configuration.
+func clientFlags(c *cobra.Command, wait *time.Duration) {
+	f := c.Flags()
+	f.String("genesis", "", "the network's genesis document is in `FILE`")
+	f.StringSlice("socks", []string{node.DefaultSocks}, "programs find the proxy at `ADDR,...`: loopback IP:PORT, or unix:/PATH")
+	f.String("dns", "off", "answer DNS queries at `ADDR`, such as "+config.DefaultDNS+"; loopback only")
+	f.String("web", "auto", "the local page is at `ADDR`, loopback only; off: there is none; auto: "+config.DefaultWeb+", or none for a service of the system")
+	f.StringArray("peer", nil, "ask the relay `RID@IP:PORT` first; repeat it for more")
+	f.Int("hops", client.DefaultHops, fmt.Sprintf("build circuits of `N` relays, %d to %d", client.MinHops, client.MaxHops))
+	f.DurationVar(wait, "wait", 0, "give up after `D`, such as 30s, and exit with 3 if the network is not reached by then")
+}
+
+// clientOptions are what the configuration says of the client.
+func (a *app) clientOptions(c *cobra.Command, cfg *config.Config, wait time.Duration) (node.ClientOptions, error) {
+	if c.Flags().Changed("wait") && wait <= 0 {
+		return node.ClientOptions{}, usage(c, "--wait takes a duration above zero, such as 30s")
+	}
+	o := node.ClientOptions{
+		State: a.global.state, Genesis: cfg.Network.Genesis, Peers: cfg.Network.Peers, Hops: cfg.Client.Hops,
+		Dirtiness: cfg.Client.CircuitDirtiness, Wait: wait, Log: a.log("info"), Version: version,
+		Effect: settings(cfg), Tell: a.tell, Progress: a.newProgress().step, Check: checkNetwork(cfg),
+	}
+	for _, p := range cfg.Client.Ports {
+		o.Ports = append(o.Ports, uint16(p))
+	}
+	o.Socks = node.SocksOptions{Named: cfg.Client.Listeners(), Answers: answers}
+	if at := cfg.Client.DNS.Listen; !at.IsOff() {
+		o.DNS = at.Or(config.DefaultDNS)
+	}
+	if at := cfg.Web.At(a.env.System); !at.IsOff() {
+		o.Web, o.WebUsual = string(at), cfg.Web.Listen == config.Auto
+	}
+	var err error
+	o.Control, err = a.controlSocket()
+	return o, err
+}
+
+// checkNetwork refuses what the configuration may say in a testnet only.
+func checkNetwork(cfg *config.Config) func(testnet bool) error {
+	return func(testnet bool) error { return configFault(cfg.ForNetwork(testnet)) }
+}
+
+// settings are the configuration in force as the local API shows it.
+func settings(cfg *config.Config) []control.Setting {
+	var out []control.Setting
+	for _, s := range cfg.Settings() {
+		out = append(out, control.Setting{Key: s.Key, Value: s.Text, Origin: s.Origin.String()})
+	}
+	return out
+}
+
+// prepareProcess sets up what a daemon's process needs.
+func prepareProcess() {
+	coarseTimers() // first: it may start the program again
+	harden()
+	node.TuneMemory()
+}
+
+// whenClientReady returns what is done when a client is ready, beside a relay or none.
+func (a *app) whenClientReady(ctx context.Context, relay string) func(node.ClientReady) {
+	return func(r node.ClientReady) {
+		node.TuneProcessors(ctx)
+		a.clientReady(r, relay)
+	}
+}
+
 // clientReady prints the ready line. Spec: product CLI-8.
-func (a *app) clientReady(r node.ClientReady) {
-	a.answer(clientObject{"chive.client/1", "ready", "client", r.Network, r.Testnet, r.Socks, seconds(r.Took), r.Control, r.Notes}, func(w io.Writer) {
-		fmt.Fprintf(w, "ready client socks=%s dns=off web=off control=%s relay=off took=%s\n", strings.Join(r.Socks, ","), r.Control, took(r.Took))
+func (a *app) clientReady(r node.ClientReady, relay string) {
+	a.answer(clientObject{"chive.client/1", "ready", "client", r.Network, r.Testnet, r.Socks, seconds(r.Took), r.Control, r.Notes, r.DNS, r.Web, relay}, func(w io.Writer) {
+		fmt.Fprintf(w, "ready client socks=%s dns=%s web=%s control=%s relay=%s took=%s\n", strings.Join(r.Socks, ","), r.DNS, r.Web, r.Control, relay, took(r.Took))
 	})
+	a.pageLine(r.Page)
 	for _, n := range r.Notes {
 		a.tell(n)
+	}
+}
+
+// pageLine says where the page can be opened, to a terminal alone: the address has a key
+// in it. Spec: product PAGE-2.
+func (a *app) pageLine(address string) {
+	if f, isFile := a.err.(*os.File); address != "" && isFile && term.IsTerminal(int(f.Fd())) {
+		a.note("The local page, for a minute and once: %s\nLater: chive status --web", address)
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"syscall"
 	"time"
 
+	"chive/internal/config"
 	"chive/internal/node"
 )
 
@@ -17,11 +18,11 @@ import (
 // network starts, so that a port that is taken is known at once; programs that
 // connect earlier wait.
 type proxies struct {
-	listeners [][]node.Listener // of each client
-	names     []string          // one of each client
-	moved     []bool            // it is not where it would be, which was taken
-	stop      context.CancelFunc
-	tasks     sync.WaitGroup
+	fronts []*node.Front // of each client
+	names  []string      // one of each client
+	moved  []bool        // it is not where it would be, which was taken
+	stop   context.CancelFunc
+	tasks  sync.WaitGroup
 }
 
 // listen opens a port for each client. Ports that nobody named move to free ones
@@ -33,25 +34,33 @@ func (o *testnetOptions) listen(named bool) (*proxies, error) {
 		if i < len(o.socks) {
 			opts.Addrs, opts.MoveToFree = o.socks[i:i+1], !named
 		}
-		ls, err := node.ListenSocks(opts)
+		front := node.FrontOptions{Socks: opts}
+		if i == 0 && o.web != "off" {
+			front.Web = o.web
+			if o.web == "auto" {
+				front.Web, front.WebUsual, front.WebMoves = config.DefaultWeb, true, true
+			}
+		}
+		f, err := node.OpenFront(front)
 		if err != nil {
 			p.close()
 			return nil, err
 		}
-		p.listeners = append(p.listeners, ls)
-		p.names = append(p.names, ls[0].Name)
-		p.moved = append(p.moved, opts.MoveToFree && ls[0].Name != opts.Addrs[0])
+		name := f.Names()[0]
+		p.fronts = append(p.fronts, f)
+		p.names = append(p.names, name)
+		p.moved = append(p.moved, opts.MoveToFree && name != opts.Addrs[0])
 	}
 	return p, nil
 }
 
-// serve calls run for each client with its open listeners, which run closes; close
+// serve calls run for each client with its front, which run closes; close
 // ends its context.
-func (p *proxies) serve(run func(ctx context.Context, client int, ls []node.Listener)) {
+func (p *proxies) serve(run func(ctx context.Context, client int, f *node.Front)) {
 	ctx, stop := context.WithCancel(context.Background())
 	p.stop = stop
-	for i, ls := range p.listeners {
-		p.tasks.Go(func() { run(ctx, i, ls) })
+	for i, f := range p.fronts {
+		p.tasks.Go(func() { run(ctx, i, f) })
 	}
 }
 
@@ -61,10 +70,8 @@ func (p *proxies) close() {
 		p.stop()
 	}
 	p.tasks.Wait()
-	for _, ls := range p.listeners {
-		for _, l := range ls {
-			_ = l.Close()
-		}
+	for _, f := range p.fronts {
+		f.Close()
 	}
 }
 

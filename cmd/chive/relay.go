@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"chive/internal/config"
 	"chive/internal/node"
 )
 
@@ -108,25 +109,24 @@ An exit connects to destinations on behalf of others, and what they do looks as 
 host did it. It is off unless --exit turns it on, here or when the relay was made.`
 
 func (a *app) relayCommand() *cobra.Command {
-	return parent("relay", "carry other people's traffic", "Makes and runs a relay, which passes on encrypted cells and cannot read them.", a.relayInit(), a.relayRun())
+	return parent("relay", "carry other people's traffic", "Makes and runs a relay, which passes on encrypted cells and cannot read them.", a.relayInit(), a.relayRun(), a.relayStatus(), a.relayDrain())
 }
 
 func (a *app) relayRun() *cobra.Command {
-	var o node.RelayOptions
 	c := &cobra.Command{
 		Use: "run", Short: "run a relay", Long: relayRunHelp, Args: exactly(),
 		Example: "  chive relay run --state relay1 --genesis genesis.chive --listen 0.0.0.0:9240\n" +
 			"  chive status --state relay1",
 		RunE: func(c *cobra.Command, _ []string) error {
-			var err error
-			if o.Control, err = a.controlSocket(); err != nil {
+			cfg, err := a.configuration(c)
+			if err != nil {
 				return err
 			}
-			o.State, o.Log, o.Version = a.global.state, a.log("info"), version
-			o.Tell = a.tell
-			coarseTimers() // first: it may start the program again
-			harden()
-			node.TuneMemory()
+			o, err := a.relayOptions(cfg)
+			if err != nil {
+				return err
+			}
+			prepareProcess()
 			ctx, stop := untilSignal(c.Context(), func() {
 				a.note("Draining: no new circuits, and 30 s at most for those that are in use. Interrupt again to stop at once.")
 			})
@@ -143,14 +143,40 @@ func (a *app) relayRun() *cobra.Command {
 		},
 	}
 	f := c.Flags()
-	f.StringVar(&o.Genesis, "genesis", "", "the network's genesis document is in `FILE`")
-	f.StringVar(&o.Listen, "listen", node.DefaultListen, "accept links at `ADDR`, IP:PORT; [::]:9240 is IPv4 and IPv6")
-	f.StringArrayVar(&o.Peers, "peer", nil, "ask the relay `RID@IP:PORT` too, where those of the network's document are gone; repeat it for more")
-	f.StringVar(&o.Exit, "exit", "", "connect to destinations as `POLICY` permits: off, web, reduced, or a file of rules; kept for later runs, and off unless it was ever said")
-	f.StringVar(&o.Rate, "rate", "", "offer `SIZE` per second; kept for later runs")
-	f.StringVar(&o.About.Nickname, "nickname", "", "call the relay `NAME`; kept for later runs")
-	f.StringVar(&o.About.Contact, "contact", "", "its operator can be reached at `TEXT`; kept for later runs, exits need one")
+	f.String("genesis", "", "the network's genesis document is in `FILE`")
+	f.String("listen", node.DefaultListen, "accept links at `ADDR`, IP:PORT; [::]:9240 is IPv4 and IPv6")
+	f.StringArray("peer", nil, "ask the relay `RID@IP:PORT` too, where those of the network's document are gone; repeat it for more")
+	f.String("exit", "", "connect to destinations as `POLICY` permits: off, web, reduced, or a file of rules; kept for later runs, and off unless it was ever said")
+	f.String("rate", "", "carry `SIZE` per second each way at most, and offer as much; what is offered is kept for later runs")
+	f.String("monthly", "", "carry `SIZE` a month at most, such as 200GiB, and rest for what is left of it")
+	f.String("nickname", "", "call the relay `NAME`; kept for later runs")
+	f.String("contact", "", "its operator can be reached at `TEXT`; kept for later runs, exits need one")
 	return c
+}
+
+// relayOptions are what the configuration says of the relay.
+func (a *app) relayOptions(cfg *config.Config) (node.RelayOptions, error) {
+	r := &cfg.Relay
+	o := node.RelayOptions{
+		State: a.global.state, Genesis: cfg.Network.Genesis, Peers: cfg.Network.Peers,
+		Listen: r.Listen.Or(config.DefaultListen), Drain: r.Drain, Log: a.log("info"), Version: version, Tell: a.tell,
+		Check: checkNetwork(cfg),
+	}
+	o.About = node.About{Nickname: r.Nickname, Contact: r.Contact}
+	o.Addresses, o.Family = r.Addresses, r.Family
+	if cfg.Given("relay.rate") {
+		o.Rate = r.Rate.String()
+		o.Limits.Rate, o.Limits.Burst = int64(r.Rate), int64(r.BurstSize())
+	}
+	if cfg.Given("relay.exit.policy") {
+		o.Exit = r.Exit.Policy
+	}
+	var err error
+	if err = o.Limits.SetQuota(int64(r.Accounting.Max), r.Accounting.Period, r.Accounting.StartText(), r.Accounting.Count); err != nil {
+		return o, err
+	}
+	o.Control, err = a.controlSocket()
+	return o, err
 }
 
 // relayReady prints the ready line. Spec: product CLI-8.

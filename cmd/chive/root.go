@@ -78,7 +78,7 @@ func (a *app) root() *cobra.Command {
 	f.BoolVarP(&a.global.quiet, "quiet", "q", false, "no progress, and errors only in the log")
 	f.StringVar(&a.global.logLevel, "log-level", "", "log from `LEVEL` on: error, warn, info, or in testnets debug")
 	f.StringVar(&a.global.logFormat, "log-format", "auto", "log as `FORMAT`: auto, console or json; auto is console on a terminal")
-	c.AddCommand(a.testnetCommand(), a.clientCommand(), a.relayCommand(), a.statusCommand(), a.networkCommand(), a.keysCommand(), a.versionCommand(), a.configCommand())
+	c.AddCommand(a.testnetCommand(), a.upCommand(), a.clientCommand(), a.relayCommand(), a.statusCommand(), a.networkCommand(), a.keysCommand(), a.newnymCommand(), a.healthCommand(), a.versionCommand(), a.configCommand())
 	c.AddCommand(a.envCommand(), a.ncCommand(), a.resolveCommand(), a.runCommand(), a.runInsideCommand())
 	c.AddCommand(a.generators()...)
 	return c

@@ -46,6 +46,8 @@ func TestScripts(t *testing.T) {
 		Dir: "testdata/script",
 		Setup: func(e *testscript.Env) error {
 			e.Setenv("XDG_STATE_HOME", filepath.Join(e.WorkDir, "state-home"))
+			e.Setenv("XDG_CONFIG_HOME", filepath.Join(e.WorkDir, "config-home"))
+			e.Setenv("CHIVE_WEB_LISTEN", "off") // its usual port is one of the machine's
 			e.Setenv("XDG_RUNTIME_DIR", filepath.Join(e.WorkDir, "run"))
 			d := &daemons{running: make(map[string]*daemon)}
 			e.Values[daemonsKey{}] = d
@@ -159,7 +161,8 @@ func scriptStart(ts *testscript.TestScript, neg bool, args []string) {
 	path := filepath.Join(binFolder(ts), args[1])
 	p := &daemon{cmd: exec.Command(path, args[2:]...), ended: make(chan struct{})}
 	p.cmd.Dir = ts.MkAbs(".")
-	p.cmd.Env = append(os.Environ(), "XDG_STATE_HOME="+ts.Getenv("XDG_STATE_HOME"), "XDG_RUNTIME_DIR="+ts.Getenv("XDG_RUNTIME_DIR"), "HOME="+ts.Getenv("HOME"))
+	p.cmd.Env = append(os.Environ(), "XDG_STATE_HOME="+ts.Getenv("XDG_STATE_HOME"), "XDG_RUNTIME_DIR="+ts.Getenv("XDG_RUNTIME_DIR"), "HOME="+ts.Getenv("HOME"),
+		"XDG_CONFIG_HOME="+ts.Getenv("XDG_CONFIG_HOME"), "CHIVE_WEB_LISTEN="+ts.Getenv("CHIVE_WEB_LISTEN"))
 	p.cmd.Stdout, p.cmd.Stderr = &p.out, &p.err
 	ts.Check(p.cmd.Start())
 	go func() {

@@ -11,10 +11,12 @@ import (
 	"net/http"
 	"os"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"chive/internal/config"
 	"chive/internal/node"
 	"chive/testnet"
 )
@@ -27,6 +29,7 @@ const (
 
 type testnetOptions struct {
 	relays, exits, clients int
+	web                    string
 	socks                  []string
 	keep, driver           string
 }
@@ -93,6 +96,7 @@ func (a *app) testnetUp() *cobra.Command {
 	f.IntVarP(&o.relays, "relays", "n", 10, fmt.Sprintf("start `N` relays, %d to %d", testnet.MinRelays, testnet.MaxRelays))
 	f.IntVar(&o.exits, "exits", 3, "make `N` of the relays exits")
 	f.IntVar(&o.clients, "clients", 1, "start `N` clients, each with a proxy of its own")
+	f.StringVar(&o.web, "web", "auto", "the first client's page is at `ADDR`, loopback only; off: there is none; auto: "+config.DefaultWeb+" or a free port")
 	f.StringSliceVar(&o.socks, "socks", []string{node.DefaultSocks}, "the clients' proxies are at `ADDR,...`; when not given, or for more clients, free ports are taken")
 	f.StringVar(&o.keep, "keep", "", "write the network's genesis document to `DIR`, so that other clients can use the network")
 	f.StringVar(&o.driver, "driver", "local", "run nodes as `NAME` says: local is all in this process, over loopback")
@@ -146,7 +150,7 @@ func (a *app) runTestnet(ctx context.Context, o testnetOptions, named bool) erro
 	bounded, cancel := context.WithTimeout(ctx, startTime)
 	defer cancel()
 	net, err := testnet.Start(bounded, testnet.Config{
-		Relays: o.relays, Exits: o.exits, Clients: o.clients, Log: log, Progress: a.newProgress().step,
+		Relays: o.relays, Exits: o.exits, Clients: o.clients, Log: log, Events: proxies.fronts[0].Event, Progress: a.newProgress().step,
 	})
 	switch {
 	case err != nil && ctx.Err() != nil:
@@ -156,8 +160,8 @@ func (a *app) runTestnet(ctx context.Context, o testnetOptions, named bool) erro
 			Fix: "Try fewer relays with -n; if it stays, look at the log with --log-level debug."}
 	}
 	defer net.Close()
-	proxies.serve(func(ctx context.Context, client int, ls []node.Listener) {
-		_ = node.ServeProxy(ctx, net.Clients[client].Client, ls, true, log)
+	proxies.serve(func(ctx context.Context, client int, f *node.Front) {
+		_ = f.Serve(ctx, net.Clients[client].Client, true, log)
 	})
 	defer proxies.close() // before the network
 	socks := proxies.names
@@ -172,13 +176,13 @@ func (a *app) runTestnet(ctx context.Context, o testnetOptions, named bool) erro
 	if err != nil {
 		return err
 	}
-	control, err := a.serveStatus(net)
+	control, err := a.serveStatus(net, proxies.fronts[0])
 	if err != nil {
 		return err
 	}
 	defer control.close()
 	node.TuneProcessors(ctx)
-	a.testnetReady(o, net, socks, control.socket, genesis, time.Since(began))
+	a.testnetReady(o, net, socks, proxies.fronts[0], control.socket, genesis, time.Since(began))
 	<-ctx.Done()
 	return nil
 }
@@ -203,7 +207,7 @@ func (t *testnetControl) close() {
 
 // serveStatus answers "chive status" for the first client and all relays, at the socket
 // that --control names or in a folder of its own.
-func (a *app) serveStatus(net *testnet.Network) (*testnetControl, error) {
+func (a *app) serveStatus(net *testnet.Network, front *node.Front) (*testnetControl, error) {
 	t := &testnetControl{}
 	if a.global.control == "" {
 		var err error
@@ -213,7 +217,7 @@ func (a *app) serveStatus(net *testnet.Network) (*testnetControl, error) {
 	}
 	var err error
 	if t.socket, err = node.ControlPath(a.global.control, t.folder); err == nil {
-		err = t.serve(net)
+		err = t.serve(net, front)
 	}
 	if err != nil {
 		t.close()
@@ -222,9 +226,9 @@ func (a *app) serveStatus(net *testnet.Network) (*testnetControl, error) {
 	return t, nil
 }
 
-func (t *testnetControl) serve(net *testnet.Network) error {
+func (t *testnetControl) serve(net *testnet.Network, front *node.Front) error {
 	l, err := node.OpenControl(t.socket)
-	if err != nil || l == nil {
+	if err != nil {
 		return err
 	}
 	sources := &node.Sources{Document: net.Genesis, Version: version, Client: net.Clients[0].Client}
@@ -237,11 +241,16 @@ func (t *testnetControl) serve(net *testnet.Network) error {
 			Relay: r.Relay, Name: fmt.Sprintf("relay %d", i+1), Published: r.Founder.Addresses, Exit: exit,
 		})
 	}
+	sources.Listeners = front.Places()
+	source := &node.ClientSources{Sources: sources, Front: front}
 	ctx, stop := context.WithCancel(context.Background())
 	t.stop, t.done = stop, make(chan struct{})
 	go func() {
 		defer close(t.done)
-		_ = node.ServeControl(ctx, l, sources)
+		var tasks sync.WaitGroup
+		tasks.Go(func() { _ = front.ServePage(ctx, source) })
+		_ = node.ServeControl(ctx, l, source)
+		tasks.Wait()
 	}()
 	return nil
 }
@@ -305,11 +314,11 @@ func curlLine(socks string) string {
 }
 
 // testnetReady prints the ready line and what to paste. Spec: product CLI-8.
-func (a *app) testnetReady(o testnetOptions, net *testnet.Network, socks []string, control node.ControlSocket, genesis string, d time.Duration) {
+func (a *app) testnetReady(o testnetOptions, net *testnet.Network, socks []string, front *node.Front, control node.ControlSocket, genesis string, d time.Duration) {
 	nid := net.Genesis.NetworkID()
 	out := testnetObject{
 		Schema: "chive.testnet.up/1", Event: "ready", Driver: o.driver, Network: fmt.Sprintf("%x", nid),
-		Relays: len(net.Relays), Exits: o.exits, Clients: len(net.Clients), Web: "off",
+		Relays: len(net.Relays), Exits: o.exits, Clients: len(net.Clients), Web: front.PageName(),
 		Genesis: genesis, Seconds: seconds(d), Socks: socks[0], AllSocks: socks, Curl: curlLine(socks[0]),
 		Control: control.Name(),
 	}
@@ -318,12 +327,13 @@ func (a *app) testnetReady(o testnetOptions, net *testnet.Network, socks []strin
 		out.Try = append(out.Try, tryObject{Name: "status", Command: "chive status --watch --control " + out.Control})
 	}
 	a.answer(out, func(w io.Writer) {
-		fmt.Fprintf(w, "ready testnet relays=%d clients=%d services=0 socks=%s web=off control=%s took=%s\n",
-			out.Relays, out.Clients, strings.Join(out.AllSocks, ","), out.Control, took(d))
+		fmt.Fprintf(w, "ready testnet relays=%d clients=%d services=0 socks=%s web=%s control=%s took=%s\n",
+			out.Relays, out.Clients, strings.Join(out.AllSocks, ","), out.Web, out.Control, took(d))
 		for _, t := range out.Try {
 			fmt.Fprintln(w, t.Command)
 		}
 	})
+	a.pageLine(front.PageAddress())
 	if p, preset := net.Genesis.Params, testnet.Params(0); p.EpochLen != preset.EpochLen || p.CommitteeMax != preset.CommitteeMax {
 		a.note("So that one machine keeps up with %d relays, an epoch lasts %v here and not %v, and a committee has %d members at most.",
 			len(net.Relays), p.EpochLen, preset.EpochLen, p.CommitteeMax)

@@ -29,8 +29,18 @@ type ClientOptions struct {
 	State   string // folder
 	Genesis string // file
 	Socks   SocksOptions
-	Peers   []string      // RID@IP:PORT: relays to ask first
-	Hops    int           // client.MinHops to client.MaxHops; 0: the default
+	DNS     string // IP:PORT of loopback for DNS queries; empty: none
+	Web     string // IP:PORT of loopback for the local page; empty: none
+	// WebUsual says that nobody has named the page's port; see FrontOptions.
+	WebUsual bool
+	Peers    []string // RID@IP:PORT: relays to ask first
+	Hops     int      // client.MinHops to client.MaxHops; 0: the default
+	// Dirtiness is how long a circuit takes new streams; 0: the default.
+	Dirtiness time.Duration
+	Ports     []uint16          // of relays that may be dialled; empty: all
+	Effect    []control.Setting // the configuration in force, to be shown
+	// Check refuses what cannot be in such a network; nil: nothing.
+	Check   func(testnet bool) error
 	Wait    time.Duration // the client must be ready by then; 0: no bound
 	Control ControlSocket
 	Version string // of the program
@@ -49,6 +59,9 @@ type ClientReady struct {
 	Network string
 	Testnet bool
 	Socks   []string
+	DNS     string // host:port or off
+	Web     string // address or off
+	Page    string // address with a token, good once and for a minute; empty: no page
 	Control string // unix:PATH or off
 	Took    time.Duration
 	Notes   []string // what the user should look at
@@ -56,15 +69,15 @@ type ClientReady struct {
 
 // clientRun is a client that runs.
 type clientRun struct {
-	o         ClientOptions
-	began     time.Time
-	doc       *genesis.Document
-	state     *State
-	log       zerolog.Logger
-	role      *client.Client
-	listeners []Listener
-	socket    net.Listener                    // nil: no control socket
-	trouble   atomic.Pointer[client.Progress] // what last held the bootstrap up
+	o       ClientOptions
+	began   time.Time
+	doc     *genesis.Document
+	state   *State
+	log     zerolog.Logger
+	role    *client.Client
+	front   *Front
+	socket  net.Listener                    // nil: no control socket
+	trouble atomic.Pointer[client.Progress] // what last held the bootstrap up
 }
 
 // RunClient runs a client and its proxy until ctx ends; then it returns nil. The
@@ -101,6 +114,11 @@ func prepareClient(o ClientOptions) (r *clientRun, err error) {
 	if err := checkPeers(r.doc.Testnet, peers); err != nil {
 		return nil, err
 	}
+	if o.Check != nil {
+		if err := o.Check(r.doc.Testnet); err != nil {
+			return nil, err
+		}
+	}
 	if r.log, err = o.Log.Logger(r.doc.Testnet); err != nil {
 		return nil, err
 	}
@@ -122,13 +140,18 @@ func prepareClient(o ClientOptions) (r *clientRun, err error) {
 	r.role, err = client.New(client.Config{
 		Genesis: r.doc, Transport: link.TCP{}, Hops: o.Hops, Peers: clientPeers(peers),
 		Store: guardStore{r.state.path(guardsFile)}, Directory: listStore{r.state.path(clientTableFile)},
-		Rand: rand.Reader, Log: r.log, Progress: r.progress,
+		Rand: rand.Reader, Log: r.log, Progress: r.progress, Events: r.event,
+		CircuitDirtiness: o.Dirtiness, Ports: o.Ports,
 	})
 	if err != nil {
 		return nil, fault(Failed, "client_failed", "Report this as a fault of chive.", "The client cannot be set up")
 	}
 	return r, nil
 }
+
+// event passes on what the client says that changed. The front is open before the client
+// runs.
+func (r *clientRun) event(e client.Event) { r.front.Event(e) }
 
 // progress passes a step on, and remembers what holds the client up.
 func (r *clientRun) progress(p client.Progress) {
@@ -143,7 +166,7 @@ func (r *clientRun) progress(p client.Progress) {
 // listen opens the proxy's listeners and the control socket, and binds the state
 // folder to the network. After an error none stays open.
 func (r *clientRun) listen() (err error) {
-	if r.listeners, err = ListenSocks(r.o.Socks); err != nil {
+	if r.front, err = OpenFront(FrontOptions{Socks: r.o.Socks, DNS: r.o.DNS, Web: r.o.Web, WebUsual: r.o.WebUsual}); err != nil {
 		return err
 	}
 	if r.socket, err = OpenControl(r.o.Control); err == nil {
@@ -157,7 +180,7 @@ func (r *clientRun) listen() (err error) {
 
 // closeSockets closes what listen has opened.
 func (r *clientRun) closeSockets() {
-	closeAll(r.listeners)
+	r.front.Close()
 	if r.socket != nil {
 		_ = r.socket.Close()
 	}
@@ -172,10 +195,10 @@ func (r *clientRun) run(ctx context.Context, relay *relayRun) error {
 	defer tasks.Wait()
 	defer end(nil)
 	tell := teller(r.o.Tell)
-	source := &Sources{Document: r.doc, Version: r.o.Version, Client: r.role}
-	for _, l := range r.listeners {
-		source.Listeners = append(source.Listeners, control.Listener{Kind: "socks", Address: l.Name})
+	source := &ClientSources{
+		Sources: &Sources{Document: r.doc, Version: r.o.Version, Client: r.role}, Front: r.front, Effect: r.o.Effect,
 	}
+	source.Listeners = r.front.Places()
 	if relay != nil {
 		source.Relays = append(source.Relays, relay.source())
 	}
@@ -183,8 +206,13 @@ func (r *clientRun) run(ctx context.Context, relay *relayRun) error {
 		end(r.state.clientFault(r.role.Run(ctx), r.doc))
 	})
 	tasks.Go(func() {
-		if err := ServeProxy(ctx, r.role, r.listeners, r.doc.Testnet, r.log); err != nil {
+		if err := r.front.Serve(ctx, r.role, r.doc.Testnet, r.log); err != nil {
 			end(err)
+		}
+	})
+	tasks.Go(func() {
+		if err := r.front.ServePage(ctx, source); err != nil {
+			tell(err.Error() + ". Everything else goes on.")
 		}
 	})
 	tasks.Go(func() {
@@ -213,8 +241,10 @@ func (r *clientRun) run(ctx context.Context, relay *relayRun) error {
 // ready says that the client can be used.
 func (r *clientRun) ready() ClientReady {
 	out := ClientReady{Network: r.doc.Name, Testnet: r.doc.Testnet, Control: r.o.Control.Name(), Took: time.Since(r.began)}
-	for _, l := range r.listeners {
-		out.Socks = append(out.Socks, l.Name)
+	out.Socks, out.DNS, out.Web = r.front.Names(), r.front.DNSName(), r.front.PageName()
+	out.Page = r.front.PageAddress()
+	if r.front.note != "" {
+		out.Notes = append(out.Notes, r.front.note)
 	}
 	if note := r.o.Control.note(); note != "" {
 		out.Notes = append(out.Notes, note)
@@ -282,30 +312,7 @@ func (s *State) clientFault(err error, doc *genesis.Document) error {
 // for through c, until ctx ends. It closes the listeners. testnet comes from the
 // genesis document.
 func ServeProxy(ctx context.Context, c *client.Client, listeners []Listener, testnet bool, log zerolog.Logger) error {
-	gate := proxy.NewGate(proxy.DefaultHandshakes, proxy.DefaultStreams)
-	lookups := new(proxy.Lookups)
-	ctx, end := context.WithCancelCause(ctx)
-	defer end(nil)
-	var tasks sync.WaitGroup
-	for _, l := range listeners {
-		s, err := proxy.New(proxy.Config{
-			Options: proxy.Options{Name: l.Name, AllowRemote: true, Testnet: testnet, Log: log}, // ListenSocks has judged the address
-			Dialer:  dialer{c}, ListenPacket: listenPacket, Gate: gate, Lookups: lookups,
-		})
-		if err != nil {
-			end(fault(Failed, "proxy_failed", "Report this as a fault of chive.", "The proxy cannot be set up"))
-			_ = l.Close()
-			continue
-		}
-		tasks.Go(func() {
-			if err := s.Serve(ctx, l); err != nil {
-				end(fault(Failed, "proxy_failed", "Start chive again.", "The proxy at %s stopped", l.Name))
-			}
-		})
-	}
-	<-ctx.Done()
-	tasks.Wait()
-	return stopped(ctx)
+	return (&Front{socks: listeners, automap: proxy.NewAutomap(nil)}).Serve(ctx, c, testnet, log)
 }
 
 // guardStore keeps the guards in a file that others cannot read.

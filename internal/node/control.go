@@ -120,7 +120,7 @@ func OpenControl(s ControlSocket) (net.Listener, error) {
 
 // ServeControl answers the local API on l until ctx ends, and closes l. A nil l serves
 // nothing.
-func ServeControl(ctx context.Context, l net.Listener, sources *Sources) error {
+func ServeControl(ctx context.Context, l net.Listener, sources control.Source) error {
 	if l == nil {
 		return nil
 	}

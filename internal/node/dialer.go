@@ -12,11 +12,14 @@ import (
 )
 
 // dialer lets the proxy use a client. Spec: product §4.5.
-type dialer struct{ c *client.Client }
+type dialer struct {
+	c    *client.Client
+	name string // of the listener, for the stories of streams
+}
 
 // Dial opens a stream.
 func (d dialer) Dial(ctx context.Context, iso proxy.Isolation, t proxy.Target, early []byte) (proxy.Conn, error) {
-	conn, err := d.c.Dial(ctx, client.Isolation(iso), t.Host, t.Port, early)
+	conn, err := d.c.Dial(client.WithListener(ctx, d.name), client.Isolation(iso), t.Host, t.Port, early)
 	if err != nil {
 		return nil, err
 	}
@@ -25,19 +28,19 @@ func (d dialer) Dial(ctx context.Context, iso proxy.Isolation, t proxy.Target, e
 
 // Resolve looks a name up at an exit.
 func (d dialer) Resolve(ctx context.Context, iso proxy.Isolation, name string) (proxy.Answer, error) {
-	addrs, ttl, err := d.c.Resolve(ctx, client.Isolation(iso), name)
+	addrs, ttl, err := d.c.Resolve(client.WithListener(ctx, d.name), client.Isolation(iso), name)
 	return proxy.Answer{Addrs: addrs, TTL: ttl}, err
 }
 
 // ResolveAddr looks the names of an address up at an exit.
 func (d dialer) ResolveAddr(ctx context.Context, iso proxy.Isolation, addr netip.Addr) ([]string, error) {
-	names, _, err := d.c.ResolveAddr(ctx, client.Isolation(iso), addr)
+	names, _, err := d.c.ResolveAddr(client.WithListener(ctx, d.name), client.Isolation(iso), addr)
 	return names, err
 }
 
 // OpenUDP opens an association.
 func (d dialer) OpenUDP(ctx context.Context, iso proxy.Isolation, t proxy.Target) (proxy.PacketConn, error) {
-	conn, err := d.c.OpenUDP(ctx, client.Isolation(iso), t.Port)
+	conn, err := d.c.OpenUDP(client.WithListener(ctx, d.name), client.Isolation(iso), t.Port)
 	if err != nil {
 		return nil, err
 	}
@@ -82,6 +85,9 @@ func (a *association) ReadFrom(p []byte) (int, proxy.Target, error) {
 	}
 	return n, proxy.Target{Host: from.Addr().Unmap().String(), Port: from.Port()}, nil
 }
+
+// Permits reports whether the exit permits the target.
+func (a *association) Permits(t proxy.Target) bool { return a.conn.Permits(t.Port) }
 
 func (a *association) WriteTo(p []byte, t proxy.Target) error {
 	return a.conn.WriteTo(p, t.Host, t.Port)

@@ -19,13 +19,13 @@ func (s *Sources) List() *control.Relays {
 	case s.Client != nil:
 		view = s.Client.View()
 	case len(s.Relays) > 0:
-		view = s.Relays[0].Relay.View()
+		view = s.Relays[0].now().View()
 	default:
 		return nil
 	}
 	out := listPart(view, daySeconds(s.Document), time.Now())
 	for _, r := range s.Relays {
-		rid := r.Relay.RID()
+		rid := r.now().RID()
 		if i, listed := view.Table().Index(rid); listed && i < len(out.Relays) {
 			out.Relays[i].Nickname = r.Nickname
 		}

@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"strings"
 
+	"chive/client/proxy"
+	"chive/internal/config"
 	"chive/internal/redact"
 	"chive/internal/store"
 )
@@ -26,13 +28,15 @@ const DefaultSocks = "127.0.0.1:9250"
 // Listener is an open listener and the name that it is shown by.
 type Listener struct {
 	net.Listener
-	Name string // host:port or unix:/path
+	Name    string        // host:port or unix:/path, or the name in the configuration
+	Options proxy.Options // without name, testnet and log
 }
 
 // SocksOptions say which listeners to open.
 type SocksOptions struct {
-	Addrs       []string // host:port or unix:/path
-	AllowRemote bool     // take addresses that other machines reach
+	Addrs       []string          // host:port or unix:/path
+	Named       []config.Listener // with options of their own
+	AllowRemote bool              // take addresses that other machines reach
 	// MoveToFree takes another port of the same host when the port is taken:
 	// only for a testnet whose ports nobody has named (CLI-8).
 	MoveToFree bool
@@ -67,13 +71,41 @@ func ListenSocks(o SocksOptions) (out []Listener, err error) {
 		}
 		out = append(out, l)
 	}
+	for _, n := range o.Named {
+		l, err := listenNamed(n, o)
+		if err != nil {
+			return out, err
+		}
+		out = append(out, l)
+	}
 	return out, nil
+}
+
+// listenNamed opens a listener with options of its own.
+func listenNamed(n config.Listener, o SocksOptions) (l Listener, err error) {
+	if path, ok := n.Address.Unix(); ok {
+		l, err = listenUnix("client.listener."+n.Name+".address", path, o.Answers)
+	} else {
+		o.AllowRemote = n.AllowRemote
+		l, err = listenTCP(string(n.Address), o)
+	}
+	if err != nil {
+		return Listener{}, err
+	}
+	if !strings.HasPrefix(n.Name, unixPrefix) && n.Name != string(n.Address) {
+		l.Name = n.Name + "=" + l.Name
+	}
+	l.Options = proxy.Options{
+		IsolateDestination: n.IsolateDestination, IsolatePort: n.IsolatePort, ExtendedErrors: n.ExtendedErrors,
+		PreferNoAuth: n.PreferNoAuth, RefuseIP: n.RefuseIP, NoAutomap: !n.Automap,
+	}
+	return l, nil
 }
 
 // Check refuses addresses that cannot be right, without opening or writing
 // anything.
 func (o SocksOptions) Check() error {
-	if len(o.Addrs) == 0 {
+	if len(o.Addrs)+len(o.Named) == 0 {
 		return fault(Usage, "socks_missing", "Leave --socks out for "+DefaultSocks+".", "--socks names no address")
 	}
 	for _, addr := range o.Addrs {
@@ -141,7 +173,7 @@ func listenTCP(text string, o SocksOptions) (Listener, error) {
 	if err != nil {
 		return Listener{}, listenFault("--socks", text, err)
 	}
-	return Listener{l, l.Addr().String()}, nil
+	return Listener{Listener: l, Name: l.Addr().String()}, nil
 }
 
 // parseListen reads host:port, where the host is an IP address or localhost.
@@ -180,7 +212,7 @@ func listenUnix(flag, path string, answers func(path string) bool) (Listener, er
 	if err != nil {
 		return Listener{}, listenFault(flag, unixPrefix+path, err)
 	}
-	return Listener{l, unixPrefix + path}, nil
+	return Listener{Listener: l, Name: unixPrefix + path}, nil
 }
 
 // listenFault says why a listener could not be opened.

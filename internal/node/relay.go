@@ -22,7 +22,6 @@ import (
 	"chive/directory/record"
 	"chive/internal/control"
 	"chive/internal/redact"
-	"chive/link"
 	"chive/relay"
 	"chive/relay/exit"
 )
@@ -37,6 +36,12 @@ type RelayOptions struct {
 	Listen  string   // IP:PORT
 	Peers   []string // RID@IP:PORT: relays to ask, beside those that the documents name
 	Declaring
+	Limits RelayLimits
+	Drain  time.Duration // for circuits in use when it ends; 0: 30 s
+	// Check refuses what cannot be in such a network; nil: nothing.
+	Check func(testnet bool) error
+	// Make makes keys and a declaration where the state folder has none.
+	Make    bool
 	Control ControlSocket
 	Version string // of the program
 	Log     Log
@@ -75,7 +80,11 @@ type relayRun struct {
 	rid      record.RID
 	declared *declared
 	table    *ledger
+	allowed  *allowance
+	log      zerolog.Logger
 	role     *relay.Relay
+	live     atomic.Pointer[relay.Relay] // the role, for whoever shows it
+	noted    []string                    // what the operator should look at
 }
 
 // RunRelay runs a relay until ctx ends; then it drains and returns nil. The relay is
@@ -121,15 +130,31 @@ func prepareRelay(o RelayOptions, state *State) (r *relayRun, err error) {
 	if err := checkPeers(r.doc.Testnet, r.peers); err != nil {
 		return nil, err
 	}
-	log, err := o.Log.Logger(r.doc.Testnet)
-	if err != nil {
+	if o.Check != nil {
+		if err := o.Check(r.doc.Testnet); err != nil {
+			return nil, err
+		}
+	}
+	if r.log, err = o.Log.Logger(r.doc.Testnet); err != nil {
 		return nil, err
+	}
+	if o.Make {
+		if err := r.found(); err != nil {
+			return nil, err
+		}
 	}
 	if err := r.open(); err != nil {
 		return nil, err
 	}
 	r.identity = r.ring.identityKey()
-	if err := r.build(r.identity, log); err != nil {
+	var note string
+	if r.allowed, note, err = state.openAllowance(o.Limits, time.Now()); err == nil {
+		if note != "" {
+			r.noted = append(r.noted, note)
+		}
+		err = r.build()
+	}
+	if err != nil {
 		r.close()
 		return nil, err
 	}
@@ -232,11 +257,11 @@ func (r *relayRun) checkFounder(f *record.Founder) error {
 	return nil
 }
 
-// build makes the role.
-func (r *relayRun) build(identity ed25519.PrivateKey, log zerolog.Logger) error {
+// build makes the role. It is called again when the role has rested.
+func (r *relayRun) build() error {
 	d := r.declared
 	about := relay.About{
-		Addresses: d.Addresses, Rate: d.RateKbit, Roles: roles, Policy: d.policy.Summary(),
+		Addresses: d.Addresses, Rate: r.allowed.declared(d.RateKbit, time.Now()), Roles: roles, Policy: d.policy.Summary(),
 		Nickname: d.Nickname, Contact: d.Contact, Software: software(r.o.Version),
 	}
 	if d.isExit() {
@@ -246,8 +271,8 @@ func (r *relayRun) build(identity ed25519.PrivateKey, log zerolog.Logger) error 
 		about.Family = &record.Family{Key: d.Family.Key, Signature: d.Family.Signature}
 	}
 	cfg := relay.Config{
-		Genesis: r.doc, Identity: identity, Keys: r.ring, About: about, Store: r.table, Peers: relayPeers(r.peers),
-		Transport: link.TCP{}, Listen: r.listen, Rand: rand.Reader, Log: log,
+		Genesis: r.doc, Identity: r.identity, Keys: r.ring, About: about, Store: r.table, Peers: relayPeers(r.peers),
+		Transport: r.allowed.transport(), Listen: r.listen, DrainTimeout: r.o.Drain, Rand: rand.Reader, Log: r.log,
 	}
 	var role atomic.Pointer[relay.Relay]
 	var err error
@@ -267,6 +292,7 @@ func (r *relayRun) build(identity ed25519.PrivateKey, log zerolog.Logger) error 
 		return fault(Failed, "relay_failed", "Report this as a fault of chive.", "The relay cannot be set up")
 	}
 	role.Store(r.role)
+	r.live.Store(r.role)
 	r.ring.named = func(public [32]byte) bool {
 		self, ok := r.role.View().Table().Relay(r.rid)
 		return ok && self.Onion == public
@@ -283,9 +309,12 @@ func software(version string) string {
 	return name[:min(len(name), record.MaxSoftwareSize)]
 }
 
-// run runs the role, its control socket and its watch.
+// run runs the role, its control socket and its watch. When the quota is used up the
+// role drains and rests until the next period.
 func (r *relayRun) run(ctx context.Context, socket net.Listener) error {
-	source := &Sources{Document: r.doc, Version: r.o.Version, Relays: []RelaySource{r.source()}}
+	source := &RelaySources{Sources: &Sources{Document: r.doc, Version: r.o.Version, Relays: []RelaySource{r.source()}}}
+	ctx, source.end = context.WithCancel(ctx)
+	defer source.end()
 	serving, stop := context.WithCancel(context.WithoutCancel(ctx)) // it tells of the drain, too
 	var tasks sync.WaitGroup
 	defer tasks.Wait()
@@ -296,30 +325,70 @@ func (r *relayRun) run(ctx context.Context, socket net.Listener) error {
 			tell(err.Error() + ". Everything else goes on.")
 		}
 	})
+	first := true
+	for {
+		usedUp, err := r.work(ctx, tell, func() {
+			if !first {
+				return
+			}
+			first = false
+			ready, listed := r.ready(), r.role.Listed()
+			if ready.Listed {
+				listed = nil
+			}
+			if r.o.Ready != nil {
+				r.o.Ready(ready)
+			}
+			tasks.Go(func() {
+				watchRelay(serving, func() control.Relay { return source.Relays[0].part(r.doc) }, listed, tell)
+			})
+		})
+		if err != nil || !usedUp || ctx.Err() != nil {
+			return err
+		}
+		_, next := r.allowed.used(time.Now())
+		tell("The quota is used up: the relay rests until " + next.UTC().Format(time.DateTime) + " UTC, and goes on then by itself.")
+		r.allowed.rest(ctx)
+		if ctx.Err() != nil {
+			return nil
+		}
+		if err := r.build(); err != nil {
+			return err
+		}
+
+	}
+}
+
+// work runs the role until ctx ends, or the quota is used up. ready is called when it
+// accepts links.
+func (r *relayRun) work(ctx context.Context, tell func(string), ready func()) (usedUp bool, err error) {
+	ctx, rest := context.WithCancel(ctx)
+	defer rest()
+	counting, stop := context.WithCancel(context.WithoutCancel(ctx)) // while it drains, too
+	var tasks sync.WaitGroup
+	tasks.Go(func() {
+		if r.allowed.watch(counting, tell) {
+			usedUp = true
+			rest()
+		}
+	})
 	ended := make(chan error, 1)
 	go func() { ended <- r.role.Run(ctx) }()
-	var err error
 	select {
 	case <-r.role.Ready():
-		ready, listed := r.ready(), r.role.Listed()
-		if ready.Listed {
-			listed = nil
-		}
-		if r.o.Ready != nil {
-			r.o.Ready(ready)
-		}
-		tasks.Go(func() {
-			watchRelay(serving, func() control.Relay { return source.Relays[0].part(r.doc) }, listed, tell)
-		})
+		ready()
 		err = <-ended
 	case err = <-ended:
 	}
-	return relayFault(err, r.o.Listen, r.state.path(tableFile))
+	stop()
+	tasks.Wait()
+	_ = r.allowed.count(time.Now(), true) // it was told when it could not be kept
+	return usedUp, relayFault(err, r.o.Listen, r.state.path(tableFile))
 }
 
 // source is what the control socket tells of the relay.
 func (r *relayRun) source() RelaySource {
-	return RelaySource{Relay: r.role, Nickname: r.declared.Nickname, Published: r.declared.Addresses, Exit: r.declared.Exit}
+	return RelaySource{live: &r.live, quota: r.allowed, Nickname: r.declared.Nickname, Published: r.declared.Addresses, Exit: r.declared.Exit}
 }
 
 // ready says that links are accepted, and what is odd about it.
@@ -328,7 +397,7 @@ func (r *relayRun) ready() RelayReady {
 	out := RelayReady{
 		Network: r.doc.Name, Testnet: r.doc.Testnet, RID: hex.EncodeToString(r.rid[:]), Listen: r.role.Addr(),
 		Published: d.Addresses, Exit: d.Exit, Control: r.o.Control.Name(), Took: time.Since(r.began),
-		Notes: listenNotes(r.role.Addr(), d.Addresses),
+		Notes: append(listenNotes(r.role.Addr(), d.Addresses), r.noted...),
 	}
 	if r.table.note != "" {
 		out.Notes = append(out.Notes, r.table.note)

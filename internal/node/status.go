@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"chive/client"
@@ -30,7 +31,9 @@ type Sources struct {
 // RelaySource is one relay and what only composition knows of it.
 type RelaySource struct {
 	Relay     *relay.Relay
-	Name      string // in a testnet
+	live      *atomic.Pointer[relay.Relay] // the one that runs now, where that changes; nil: Relay
+	quota     *allowance                   // nil: none
+	Name      string                       // in a testnet
 	Nickname  string
 	Published []netip.AddrPort
 	Exit      string // off, web, reduced or custom
@@ -99,13 +102,22 @@ func clientPart(doc *genesis.Document, s client.Status) *control.Client {
 	return c
 }
 
+// now returns the relay that runs.
+func (r *RelaySource) now() *relay.Relay {
+	if r.live != nil {
+		return r.live.Load()
+	}
+	return r.Relay
+}
+
 // part shows a relay: totals, never circuits or peers (API-1).
 func (r *RelaySource) part(doc *genesis.Document) control.Relay {
-	s := r.Relay.Status()
-	rid := r.Relay.RID()
+	role := r.now()
+	s := role.Status()
+	rid := role.RID()
 	f := s.Directory
 	out := control.Relay{
-		Name: r.Name, RID: hex.EncodeToString(rid[:]), Nickname: r.Nickname, Listen: r.Relay.Addr().String(),
+		Name: r.Name, RID: hex.EncodeToString(rid[:]), Nickname: r.Nickname, Listen: role.Addr().String(),
 		Published: []string{}, Exit: r.Exit, Listed: f.Listed, Running: f.Running, AgeDays: f.Age,
 		Seat: f.Committee.Seat, Neighbours: f.Neighbours,
 		Joining: f.Joining, Clock: f.Clock, Store: f.Store, Keys: f.Keys, Reports: []control.Note{},
@@ -121,7 +133,7 @@ func (r *RelaySource) part(doc *genesis.Document) control.Relay {
 		out.Published = append(out.Published, a.String())
 	}
 	d := newDirectory(doc, f.Head, f.Current)
-	table := r.Relay.View().Table()
+	table := role.View().Table()
 	countTable(&d, table)
 	d.Committee = committeePart(f.Committee, f.Groups, table)
 	d.Young, d.Unmeasured, d.Stalled, d.Forked = f.Young, f.Unmeasured, f.Stalled, f.Forked
@@ -136,6 +148,9 @@ func (r *RelaySource) part(doc *genesis.Document) control.Relay {
 			text += " (" + times(p.Count) + ")"
 		}
 		out.Reports = append(out.Reports, control.Note{Level: control.LevelWarning, Code: "report", Text: text, Time: utc(p.Last)})
+	}
+	if r.quota != nil {
+		out.Quota = r.quota.part(time.Now())
 	}
 	return out
 }

@@ -4,7 +4,14 @@ package node
 
 import (
 	"context"
+	"crypto/rand"
+	"net/netip"
+	"strconv"
 	"sync"
+	"time"
+
+	"chive/directory/record"
+	"chive/relay/exit"
 )
 
 // UpOptions say what one process is to be: a client, and a relay if its user said yes.
@@ -56,4 +63,46 @@ func RunUp(ctx context.Context, o UpOptions) error {
 		err = stopped(ctx)
 	}
 	return err
+}
+
+// found makes a relay where the state folder has none: its keys, and what it declares. An
+// address that nobody has said is that of this machine.
+func (r *relayRun) found() error {
+	kept, err := r.state.readDeclared()
+	if err != nil {
+		return err
+	}
+	there, err := r.state.hasKeys()
+	if err != nil || there && len(kept.Addresses) > 0 {
+		return err
+	}
+	o := InitOptions{Declaring: r.o.Declaring, Genesis: r.o.Genesis}
+	if len(o.Addresses) == 0 {
+		own, err := ownAddress(r.listen)
+		if err != nil {
+			return err
+		}
+		o.Addresses = []string{own.String()}
+	}
+	_, err = r.state.Init(o, rand.Reader, time.Now())
+	return err
+}
+
+// ownAddress is where others reach this machine's relay: where it listens, if that is one
+// address, else the first public address of an interface.
+func ownAddress(listen netip.AddrPort) (netip.AddrPort, error) {
+	if !listen.Addr().IsUnspecified() {
+		return listen, nil
+	}
+	own, err := exit.InterfaceAddrs()
+	if err == nil {
+		for _, a := range own {
+			if a = a.Unmap(); record.Public(a) && (listen.Addr().Is6() || a.Is4()) {
+				return netip.AddrPortFrom(a, listen.Port()), nil
+			}
+		}
+	}
+	return netip.AddrPort{}, fault(Usage, "address_missing",
+		"Forward port "+strconv.Itoa(int(listen.Port()))+" of your router to this machine and say the router's address: --address IP:PORT. Or go on without: --no-relay.",
+		"This machine has no public address of its own, so nobody would reach a relay on it")
 }

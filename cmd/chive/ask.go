@@ -1,0 +1,192 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"chive/internal/control"
+	"chive/internal/node"
+)
+
+// asked puts one question to the daemon and prints the answer: as it came for programs,
+// or what text writes of it.
+func asked[T any](a *app, ctx context.Context, question func(ctx context.Context, path string) (*T, []byte, error), text func(io.Writer, *T)) error {
+	socket, err := a.controlSocket()
+	if err == nil {
+		err = socket.Check()
+	}
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, statusTime)
+	defer cancel()
+	answer, raw, err := question(ctx, socket.Path)
+	if err != nil {
+		return a.askFault(socket, err)
+	}
+	if a.global.json {
+		_, _ = fmt.Fprintf(a.out, "%s\n", raw)
+		return nil
+	}
+	text(a.out, answer)
+	return nil
+}
+
+// askFault says what became of a question: what the daemon said to it, or why there is no
+// answer.
+func (a *app) askFault(socket node.ControlSocket, err error) *node.Fault {
+	var said *control.Failure
+	if !errors.As(err, &said) {
+		return a.statusFault(socket, err)
+	}
+	kind := node.Failed
+	if said.Code == "not_ready" {
+		kind = node.Unreachable
+	}
+	return &node.Fault{Kind: kind, Code: said.Code, Text: strings.TrimSuffix(said.Text, "."), Fix: said.Fix}
+}
+
+func (a *app) newnymCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "newnym", Short: "use new circuits from now on", Args: exactly(),
+		Long: `Has the running client use new circuits for all streams from now on, so that what comes
+cannot be linked to what was by its circuits. Addresses given for names, and the stories
+of failed streams, are forgotten. Open streams go on where they are; cookies and logins of
+your programs are theirs to forget.`,
+		Example: "  chive newnym",
+		RunE: func(c *cobra.Command, _ []string) error {
+			return asked(a, c.Context(), control.PostNewIdentity, func(w io.Writer, _ *control.NewIdentityDone) {
+				fmt.Fprintln(w, "New streams use new circuits.")
+			})
+		},
+	}
+}
+
+func (a *app) healthCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "health", Short: "say whether a running daemon is ready", Args: exactly(),
+		Long:    "Exits with 0 if the daemon of this state folder is ready, and with 3 if it is not, or if there is none. Containers and scripts ask so.",
+		Example: "  chive health --control unix:/data/control.sock",
+		RunE: func(c *cobra.Command, _ []string) error {
+			return asked(a, c.Context(), control.FetchReady, func(w io.Writer, _ *control.Health) { fmt.Fprintln(w, "ready") })
+		},
+	}
+}
+
+func (a *app) relayStatus() *cobra.Command {
+	return &cobra.Command{
+		Use: "status", Short: "ask a running relay how it stands", Args: exactly(),
+		Long: `Asks the relay that runs with this state folder: whether it is reachable and on the list,
+its age and weight and why, what it carries, what limits it, and what is wrong. It has
+totals only: a relay does not tell of circuits or peers.`,
+		Example: "  chive relay status --state relay1",
+		RunE: func(c *cobra.Command, _ []string) error {
+			if a.global.json {
+				return asked(a, c.Context(), control.FetchRelay, nil)
+			}
+			return asked(a, c.Context(), control.Fetch, func(w io.Writer, s *control.Status) {
+				if len(s.Relays) == 0 {
+					fmt.Fprintln(w, "This process is no relay.")
+					return
+				}
+				s.Client = nil
+				var text strings.Builder
+				printStatus(&text, s)
+				_, _ = io.WriteString(w, text.String())
+			})
+		},
+	}
+}
+
+func (a *app) relayDrain() *cobra.Command {
+	return &cobra.Command{
+		Use: "drain", Short: "let a running relay end its work", Args: exactly(),
+		Long: `Has the running relay take no new circuits, and end once those that are open have ended or
+are idle, or when the time for that is over, which relay.drain in the configuration says.
+An interrupt does the same.`,
+		Example: "  chive relay drain --state relay1",
+		RunE: func(c *cobra.Command, _ []string) error {
+			ask := func(ctx context.Context, path string) (*control.DrainBegun, []byte, error) {
+				return control.PostDrain(ctx, path, 0)
+			}
+			return asked(a, c.Context(), ask, func(w io.Writer, _ *control.DrainBegun) {
+				fmt.Fprintln(w, "It takes no new circuits, and ends when those that are open are done.")
+			})
+		},
+	}
+}
+
+// explain prints the story of one stream. Spec: product §4.6.
+func (a *app) explain(ctx context.Context, id string) error {
+	ask := func(ctx context.Context, path string) (*control.Explained, []byte, error) {
+		return control.FetchExplained(ctx, path, id)
+	}
+	return asked(a, ctx, ask, printExplained)
+}
+
+// positions are the hops of a circuit of the usual length, as people call them.
+var positions = []string{"", "guard", "middle", "exit"}
+
+func printExplained(w io.Writer, e *control.Explained) {
+	s := e.Stream
+	fmt.Fprintf(w, "%s  %s %s: %s", s.ID, s.Kind, s.Target, s.State)
+	if s.Reason != "" {
+		fmt.Fprintf(w, " (%s)", s.Reason)
+	}
+	fmt.Fprintf(w, "\n  began   %s", s.Began.Local().Format(time.DateTime))
+	if s.Listener != "" {
+		fmt.Fprintf(w, " at %s", s.Listener)
+	}
+	fmt.Fprintln(w)
+	if s.Took > 0 {
+		fmt.Fprintf(w, "  took    %.2f s until connected", s.Took)
+		if s.FirstByte > 0 {
+			fmt.Fprintf(w, ", %.2f s until the first byte", s.FirstByte)
+		}
+		fmt.Fprintln(w)
+	}
+	for n, t := range s.Tries {
+		where := t.Phase
+		if t.Hop > 0 && t.Hop < len(positions) {
+			where += ", " + positions[t.Hop]
+		} else if t.Hop > 0 {
+			where += fmt.Sprintf(", hop %d", t.Hop)
+		}
+		if t.Relay != "" {
+			where += " " + t.Relay
+		}
+		result := "worked"
+		if t.Reason != "" {
+			result = t.Reason
+		}
+		fmt.Fprintf(w, "  try %-3d %s: %s after %.2f s", n+1, where, result, t.Took)
+		if t.Text != "" {
+			fmt.Fprintf(w, ". %s", t.Text)
+		}
+		fmt.Fprintln(w)
+	}
+	if e.Circuit != nil {
+		fmt.Fprintf(w, "  circuit ")
+		for i, h := range e.Circuit.Hops {
+			if i > 0 {
+				fmt.Fprint(w, " > ")
+			}
+			fmt.Fprintf(w, "%s %s", h.Position, h.RID)
+		}
+		fmt.Fprintln(w)
+	}
+	if s.Text != "" {
+		fmt.Fprintf(w, "  why     %s\n", s.Text)
+	}
+	if s.Fix != "" {
+		fmt.Fprintf(w, "  fix     %s\n", s.Fix)
+	}
+}

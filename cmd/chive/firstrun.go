@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
+package main
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"chive/internal/config"
+	"chive/internal/node"
+)
+
+// What the first run proposes to somebody who wants to carry others' traffic.
+const (
+	proposedRate    = "1 MiB/s"
+	proposedMonthly = "200 GiB"
+)
+
+// consent is the answer to the question of the first run.
+type consent struct {
+	relay         bool
+	rate, monthly string // as they were typed or proposed; of a yes
+}
+
+// maxAnswer bounds a line of an answer, in bytes.
+const maxAnswer = 256
+
+// askConsent asks once whether to carry others' traffic, and with what ceilings. A bare
+// Enter, and the end of the input, are a no. Spec: product CLI-3.
+func askConsent(in io.Reader, out io.Writer) (consent, error) {
+	lines := bufio.NewReader(io.LimitReader(in, 16*maxAnswer))
+	fmt.Fprintf(out, `
+chive has no company behind it: the network is what its users carry for each other.
+This computer can pass on others' traffic beside yours, at most %s and %s a
+month. It is encrypted, and nothing leaves the network from here: you are no exit.
+
+`, proposedRate, proposedMonthly)
+	for range 3 {
+		answer, err := ask(lines, out, "Carry others' traffic? [y/N] ")
+		if err != nil {
+			return consent{}, err
+		}
+		switch strings.ToLower(answer) {
+		case "y", "yes":
+			return askCeilings(lines, out)
+		case "", "n", "no":
+			return consent{}, nil
+		}
+		fmt.Fprintln(out, "Answer y or n.")
+	}
+	return consent{}, nil
+}
+
+// askCeilings asks for the ceilings of a yes.
+func askCeilings(lines *bufio.Reader, out io.Writer) (consent, error) {
+	c := consent{relay: true}
+	var err error
+	c.rate, err = askFor(lines, out, "At most, per second", proposedRate, func(s string) error {
+		_, err := config.ParseRate(s)
+		return err
+	})
+	if err != nil {
+		return consent{}, err
+	}
+	c.monthly, err = askFor(lines, out, "At most, per month", proposedMonthly, func(s string) error {
+		_, err := config.ParseSize(s)
+		return err
+	})
+	return c, err
+}
+
+// askFor asks for a value; a bare Enter takes the proposal, and so does whoever does
+// not find a right one in three tries.
+func askFor(lines *bufio.Reader, out io.Writer, what, proposed string, check func(string) error) (string, error) {
+	for range 3 {
+		answer, err := ask(lines, out, fmt.Sprintf("%s [%s] ", what, proposed))
+		switch {
+		case err != nil:
+			return "", err
+		case answer == "":
+			return proposed, nil
+		case check(answer) == nil:
+			return answer, nil
+		}
+		fmt.Fprintf(out, "Write a number with its unit, such as %s.\n", proposed)
+	}
+	fmt.Fprintf(out, "%s it is.\n", proposed)
+	return proposed, nil
+}
+
+// ask prints a question and reads a line.
+func ask(lines *bufio.Reader, out io.Writer, question string) (string, error) {
+	fmt.Fprint(out, question)
+	line, err := lines.ReadString('\n')
+	if errors.Is(err, io.EOF) {
+		fmt.Fprintln(out)
+		err = nil
+	}
+	if err != nil {
+		return "", &node.Fault{Kind: node.Failed, Code: "input", Text: "The answer could not be read", Fix: "Say it with a flag: --relay or --no-relay."}
+	}
+	return strings.TrimSpace(line), nil
+}
+
+// keep writes the answer into the user's configuration file, which is made if it is not
+// there; all else in it stays as it is.
+func (c consent) keep(path string) error {
+	said := [][2]string{{"relay.enabled", "false"}}
+	if c.relay {
+		said = [][2]string{
+			{"relay.enabled", "true"}, {"relay.rate", c.rate},
+			{"relay.accounting.max", c.monthly}, {"relay.accounting.period", "month"},
+		}
+	}
+	err := node.ChangeConfig(path, func(data []byte) ([]byte, error) {
+		var err error
+		for _, s := range said {
+			if err == nil {
+				data, err = config.Say(data, s[0], s[1])
+			}
+		}
+		return data, err
+	})
+	if err != nil {
+		return &node.Fault{
+			Kind: node.Failed, Code: "config_write", Text: "The answer could not be kept in " + path,
+			Fix: "Look at that file and its folder, or say it with each start: --relay or --no-relay.",
+		}
+	}
+	return nil
+}

@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func TestTheFirstRunAsksOnce(t *testing.T) {
+	yes := consent{true, proposedRate, proposedMonthly}
+	for name, c := range map[string]struct {
+		typed string
+		want  consent
+	}{
+		"enter":              {"\n", consent{}},
+		"end of input":       {"", consent{}},
+		"no":                 {"N\n", consent{}},
+		"nonsense":           {"perhaps\nwhy\nwell\ny\n", consent{}},
+		"yes":                {"y\n\n\n", yes},
+		"yes after nonsense": {"hm\nYES\n\n\n", yes},
+		"ceilings":           {"y\n2 MiB/s\n1 TiB\n", consent{true, "2 MiB/s", "1 TiB"}},
+		"a unit forgotten":   {"y\n5\n3 MB/s\n10\n10 GB\n", consent{true, "3 MB/s", "10 GB"}},
+		"no right one":       {"y\n1\n2\n3\n\n", yes},
+	} {
+		var said strings.Builder
+		got, err := askConsent(strings.NewReader(c.typed), &said)
+		if err != nil || got != c.want {
+			t.Errorf("%s: %+v, %v; want %+v", name, got, err, c.want)
+		}
+		for _, must := range []string{"no exit", proposedRate, proposedMonthly, "[y/N]"} {
+			if !strings.Contains(said.String(), must) {
+				t.Errorf("%s: the question does not say %q", name, must)
+			}
+		}
+	}
+}
+
+func TestTheAnswerIsAddedToTheConfiguration(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "chive", "chive.toml")
+	if err := (consent{}).keep(path); err != nil {
+		t.Fatal(err)
+	}
+	data, err := os.ReadFile(path)
+	if err != nil || !strings.Contains(string(data), "enabled = false") {
+		t.Errorf("%q, %v", data, err)
+	}
+	if err := os.WriteFile(path, []byte("[log]\nlevel = \"warn\""), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := (consent{true, "2 MiB/s", "5 GiB"}).keep(path); err != nil {
+		t.Fatal(err)
+	}
+	data, err = os.ReadFile(path)
+	for _, want := range []string{"level = \"warn\"", "enabled = true", "rate = \"2 MiB/s\"", "max = \"5 GiB\""} {
+		if err != nil || !strings.Contains(string(data), want) {
+			t.Errorf("%q lacks %s, %v", data, want, err)
+		}
+	}
+	if err := (consent{}).keep(filepath.Join(path, "below-a-file")); err == nil {
+		t.Error("no fault where nothing can be written")
+	}
+}

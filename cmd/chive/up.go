@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
+package main
+
+import (
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"chive/internal/config"
+	"chive/internal/node"
+)
+
+const upHelp = `Runs a node until it is interrupted: a client, whose local port programs use, and beside it
+a relay that passes on others' traffic, if you said yes. On a terminal it asks once, with a
+ceiling that you can change, and keeps the answer in your configuration file; --relay and
+--no-relay say it without a question. Nothing leaves the network from such a relay: an exit
+is never proposed ("chive relay init --exit" makes one).
+
+A relay needs an address that others reach: --address says it, and without one the address
+of this machine is used if it has a public one, or the router is asked to forward the port.
+
+This version has no public network built in: name a network's genesis document, or start a
+network of your own with "chive testnet up".`
+
+func (a *app) upCommand() *cobra.Command {
+	var wait time.Duration
+	c := &cobra.Command{
+		Use: "up", Short: "run a node: the proxy, and a relay if you like", Long: upHelp, Args: exactly(),
+		Example: "  chive up --genesis genesis.chive\n" +
+			"  chive up --genesis genesis.chive --relay --address 203.0.113.5:9240 --rate 2MiB/s --monthly 500GiB",
+		RunE: func(c *cobra.Command, _ []string) error { return a.up(c, wait) },
+	}
+	clientFlags(c, &wait)
+	f := c.Flags()
+	f.Bool("relay", false, "carry others' traffic, too")
+	f.Bool("no-relay", false, "carry nobody else's traffic")
+	f.String("listen", node.DefaultListen, "the relay accepts links at `ADDR`, IP:PORT")
+	f.StringSlice("address", nil, "others reach the relay at `IP:PORT`")
+	f.String("rate", "", "the relay carries `SIZE` per second at most, such as 1MiB/s")
+	f.String("monthly", "", "the relay carries `SIZE` a month at most, such as 200GiB")
+	f.String("nat", "auto", "ask the router to forward the relay's port: `auto` or off")
+	c.MarkFlagsMutuallyExclusive("relay", "no-relay")
+	return c
+}
+
+func (a *app) up(c *cobra.Command, wait time.Duration) error {
+	cfg, err := a.configuration(c)
+	if err != nil {
+		return err
+	}
+	if cfg.Network.Genesis == "" {
+		return &node.Fault{
+			Kind: node.Unreachable, Code: "no_network", Text: "This version has no public network built in, and no other was named",
+			Fix: "Start one on this machine: chive testnet up. Or name one: --genesis FILE, which chive network new makes.",
+		}
+	}
+	if cfg, err = a.consented(c, cfg); err != nil {
+		return err
+	}
+	o := node.UpOptions{}
+	if o.Client, err = a.clientOptions(c, cfg, wait); err != nil {
+		return err
+	}
+	prepareProcess()
+	ctx, stop := untilSignal(c.Context(), func() { a.note("Stopping.") })
+	defer stop()
+	relaying := "off"
+	if cfg.Relay.Enabled {
+		r, err := a.relayOptions(cfg)
+		if err != nil {
+			return err
+		}
+		r.Make = true
+		r.Ready = a.relayReady
+		o.Relay, relaying = &r, r.Listen
+	} else {
+		a.note("This node carries nobody else's traffic. The network lives from those that do: chive up --relay.")
+	}
+	o.Client.Ready = a.whenClientReady(ctx, relaying)
+	return node.RunUp(ctx, o)
+}
+
+// consented asks whether to carry others' traffic, if nobody has said so, and there is
+// somebody to ask; it keeps the answer and returns the configuration with it.
+// Spec: product CLI-3.
+func (a *app) consented(c *cobra.Command, cfg *config.Config) (*config.Config, error) {
+	out, isFile := a.err.(*os.File)
+	if cfg.Given("relay.enabled") || a.global.json || a.global.quiet || a.env.UserFile == "" ||
+		!term.IsTerminal(int(os.Stdin.Fd())) || !isFile || !term.IsTerminal(int(out.Fd())) {
+		return cfg, nil
+	}
+	said, err := askConsent(os.Stdin, a.err)
+	if err != nil {
+		return nil, err
+	}
+	if err := said.keep(a.env.UserFile); err != nil {
+		return nil, err
+	}
+	a.note("Kept in %s.", a.env.UserFile)
+	return a.configuration(c)
+}
