@@ -84,7 +84,7 @@ func ListenSocks(o SocksOptions) (out []Listener, err error) {
 // listenNamed opens a listener with options of its own.
 func listenNamed(n config.Listener, o SocksOptions) (l Listener, err error) {
 	if path, ok := n.Address.Unix(); ok {
-		l, err = listenUnix("client.listener."+n.Name+".address", path, o.Answers)
+		l, err = listenUnix("--socks", path, o.Answers)
 	} else {
 		o.AllowRemote = n.AllowRemote
 		l, err = listenTCP(string(n.Address), o)
@@ -117,6 +117,13 @@ func (o SocksOptions) Check() error {
 		}
 		if err != nil {
 			return err
+		}
+	}
+	for _, n := range o.Named {
+		if path, ok := n.Address.Unix(); ok {
+			if err := checkSocket("--socks", path); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
