@@ -104,6 +104,13 @@ func (a *app) clientOptions(c *cobra.Command, cfg *config.Config, wait time.Dura
 	if at := cfg.Web.At(a.env.System); !at.IsOff() {
 		o.Web, o.WebUsual = string(at), cfg.Web.Listen == config.Auto
 	}
+	step := o.Progress
+	o.Progress = func(p client.Progress) {
+		step(p)
+		if p.Percent < 100 {
+			node.Notifier{}.Starting(p.Percent, p.Tag)
+		}
+	}
 	var err error
 	o.Control, err = a.controlSocket()
 	return o, err
@@ -134,6 +141,7 @@ func prepareProcess() {
 func (a *app) whenClientReady(ctx context.Context, relay string) func(node.ClientReady) {
 	return func(r node.ClientReady) {
 		node.TuneProcessors(ctx)
+		node.Notifier{}.Ready("connected")
 		a.clientReady(r, relay)
 	}
 }

@@ -133,6 +133,7 @@ func (a *app) relayRun() *cobra.Command {
 			defer stop()
 			o.Ready = func(r node.RelayReady) {
 				node.TuneProcessors(ctx)
+				node.Notifier{}.Ready("accepts links")
 				a.relayReady(r)
 			}
 			err = node.RunRelay(ctx, o)

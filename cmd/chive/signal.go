@@ -7,6 +7,8 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+
+	"chive/internal/node"
 )
 
 // untilSignal returns a context that ends with the first interrupt or request to
@@ -27,6 +29,7 @@ func untilSignal(parent context.Context, first func()) (ctx context.Context, sto
 			if ctx.Err() != nil {
 				os.Exit(0)
 			}
+			node.Notifier{}.Stopping()
 			first()
 			cancel()
 		}

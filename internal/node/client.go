@@ -211,6 +211,9 @@ func (r *clientRun) run(ctx context.Context, relay *relayRun) error {
 		}
 	})
 	tasks.Go(func() {
+		Notifier{}.Watch(ctx, func() bool { return source.Status() != nil })
+	})
+	tasks.Go(func() {
 		if err := r.front.ServePage(ctx, source); err != nil {
 			tell(err.Error() + ". Everything else goes on.")
 		}

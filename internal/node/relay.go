@@ -325,6 +325,9 @@ func (r *relayRun) run(ctx context.Context, socket net.Listener) error {
 			tell(err.Error() + ". Everything else goes on.")
 		}
 	})
+	tasks.Go(func() {
+		Notifier{}.Watch(serving, func() bool { return source.Status() != nil })
+	})
 	first := true
 	for {
 		usedUp, err := r.work(ctx, tell, func() {
