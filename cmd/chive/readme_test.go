@@ -150,7 +150,7 @@ func TestReadmeShowsWhatTestnetPrints(t *testing.T) {
 			t.Errorf("README.md lacks %q", want)
 		}
 	}
-	ready := regexp.MustCompile(`(?m)^ready testnet relays=10 clients=1 services=0 socks=127\.0\.0\.1:9250 web=off control=unix:/[0-9a-z/-]+/control\.sock took=[0-9.]+s$`)
+	ready := regexp.MustCompile(`(?m)^ready testnet relays=10 clients=1 services=0 socks=127\.0\.0\.1:9250 web=http://127\.0\.0\.1:9251/ control=unix:/[0-9a-z/-]+/control\.sock took=[0-9.]+s$`)
 	if !ready.MatchString(text) {
 		t.Error("README.md shows another ready line than testnet up")
 	}
