@@ -21,6 +21,7 @@ func TestNoCatchUpFromAStateThatIsTooOld(t *testing.T) {
 			t.Errorf("%v: goes on %v", age, ok)
 		}
 	}
+	m.now = start.Add(time.Hour + 1)
 	m.catch = &catchUp{head: head{epoch: 100}, busy: true}
 	if m.pursue(); m.catch != nil {
 		t.Error("goes on with what was begun before")
