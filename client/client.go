@@ -119,6 +119,7 @@ type Client struct {
 	needs      map[need]*demand
 	failed     map[record.RID]time.Time
 	probed     time.Time
+	probing    *probing           // the probe that is being made; nil: none
 	carrying   map[*link.Link]int // circuits, also such as are being built
 	trouble    string             // why the bootstrap stands still
 	closing    bool

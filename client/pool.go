@@ -20,6 +20,7 @@ const (
 	maxIdle     = 64              // circuits kept for keys that have no stream open
 	maxBuilding = 32              // circuits being built
 	maxTries    = 3               // distinct paths for one request
+	maxLinks    = 4               // guards besides that cannot be linked to
 	cleanLife   = time.Hour       // an unused circuit is kept for so long
 	needLife    = time.Hour       // a port asked for is kept in mind for so long
 	maxNeeds    = 8               // kinds of need kept in mind
@@ -73,15 +74,26 @@ func (c *Client) retire(q *circ) {
 // nobody asks.
 func (c *Client) construct(ctx context.Context, n need, avoid []record.RID, note func(TryExplained)) (*circ, error) {
 	var last error
-	for range maxTries {
+	probed, links := false, 0
+	for tries := 0; ; tries++ {
 		if ctx.Err() != nil {
 			break
 		}
 		if c.full() {
 			return nil, c.explainBuild(errFull)
 		}
+		if tries == maxTries {
+			if probed || !guardFault(last) || !c.probe(ctx) {
+				break
+			}
+			probed, tries, links = true, 0, 0 // all guards were gone; there are others now
+		}
 		path, t, err := c.choose(n, avoid)
 		if err != nil {
+			if !probed && ctx.Err() == nil && len(c.usableGuards()) == 0 && c.probe(ctx) {
+				probed, tries = true, -1
+				continue
+			}
 			return nil, err
 		}
 		began := time.Now()
@@ -112,11 +124,21 @@ func (c *Client) construct(ctx context.Context, n need, avoid []record.RID, note
 			continue // the list was old; nobody is to blame
 		}
 		c.buildFailed(path, err)
+		if guardFault(err) && links < maxLinks {
+			links++
+			tries-- // no path was tried: the next guard is
+		}
 	}
 	if ctx.Err() != nil {
 		return nil, ctx.Err()
 	}
 	return nil, c.explainBuild(last)
+}
+
+// guardFault reports whether a build failed because the link to its guard did.
+func guardFault(err error) bool {
+	var ce *circuitError
+	return err != nil && !errors.As(err, &ce) && !errors.Is(err, errLost)
 }
 
 // buildFailed keeps in mind which relay failed.

@@ -11,29 +11,106 @@ import (
 
 	"chive/directory/record"
 	"chive/directory/snapshot"
+	"chive/link"
 )
 
 // probePause is the least time between two probes.
 const probePause = 10 * time.Second
 
+// probeTime bounds each link of a probe.
+const probeTime = 10 * time.Second
+
 // probe makes a link to a relay that is no guard, when no guard can be reached:
 // only that tells guards that are gone from a network that is down, and fresh
-// guards are drawn in the first case alone. Nothing but the link is made.
-func (c *Client) probe(ctx context.Context) {
+// guards are drawn in the first case alone. Nothing but the link is made. While the
+// network seemed down nothing was held against a guard, so that those are tried anew
+// once it is seen to be there. It reports whether a guard can be used now; who comes
+// while a probe is being made waits for that one.
+func (c *Client) probe(ctx context.Context) bool {
+	c.mu.Lock()
+	p := c.probing
+	if p != nil {
+		c.mu.Unlock()
+		select {
+		case <-p.done:
+			return p.found
+		case <-ctx.Done():
+			return false
+		}
+	}
 	r := c.anyStranger(time.Now())
 	if r == nil {
-		return
+		c.mu.Unlock()
+		return false
 	}
-	l, err := c.linkTo(ctx, r)
+	p = &probing{done: make(chan struct{})}
+	c.probing = p
+	c.mu.Unlock()
+	p.found = c.probeBy(ctx, r)
+	c.mu.Lock()
+	c.probing = nil
+	c.mu.Unlock()
+	close(p.done)
+	return p.found
+}
+
+// probing is a probe that is being made. found is set before done is closed.
+type probing struct {
+	done  chan struct{}
+	found bool
+}
+
+// probeBy makes the probe with r.
+func (c *Client) probeBy(ctx context.Context, r *snapshot.Relay) bool {
+	l, err := c.probeLink(ctx, r)
 	if err != nil {
-		return
+		return false
 	}
-	if open, _ := l.Streams(); open == 0 {
-		_ = l.Close()
+	if untried := c.unmarkedGuards(); len(untried) > 0 {
+		for _, g := range untried {
+			// With the first link open the network is not down, and a failure counts.
+			if _, err = c.probeLink(ctx, g); err == nil {
+				leave(l)
+				return true
+			}
+		}
+		leave(l)
+		// One more, since only a link after the last failure speaks against the guards.
+		if l, err = c.probeLink(ctx, r); err != nil {
+			return false
+		}
 	}
+	leave(l)
 	if c.settled(time.Now()) {
 		_ = c.updateGuards()
 	}
+	return len(c.usableGuards()) > 0
+}
+
+func (c *Client) probeLink(ctx context.Context, r *snapshot.Relay) (*link.Link, error) {
+	ctx, cancel := context.WithTimeout(ctx, probeTime)
+	defer cancel()
+	return c.linkTo(ctx, r)
+}
+
+// leave ends a link that nobody uses.
+func leave(l *link.Link) {
+	if open, _ := l.Streams(); open == 0 {
+		_ = l.Close()
+	}
+}
+
+// unmarkedGuards returns the guards of the table that no failed link is held against.
+func (c *Client) unmarkedGuards() []*snapshot.Relay {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var out []*snapshot.Relay
+	for _, g := range c.guards.List(time.Now()) {
+		if r, there := c.dir.table.view.Table().Relay(g.RID); there && !g.Unreachable && !g.Absent {
+			out = append(out, r)
+		}
+	}
+	return out
 }
 
 // settled reports whether guards may be drawn from the list in use: it was obtained, or
@@ -46,16 +123,16 @@ func (c *Client) settled(now time.Time) bool {
 }
 
 // anyStranger returns a random running relay that is no guard, or nil if a guard is
-// usable, none was drawn yet, or a probe was made a moment ago.
+// usable, none was drawn yet, or a probe was made a moment ago. While the network seems
+// down every guard counts as usable, and none is. Under Client.mu.
 func (c *Client) anyStranger(now time.Time) *snapshot.Relay {
-	c.mu.Lock()
-	defer c.mu.Unlock()
 	if now.Sub(c.probed) < probePause {
 		return nil
 	}
+	down := c.guards.Down(now)
 	var guards []record.RID
 	for _, g := range c.guards.List(now) {
-		if !g.Unreachable && !g.Absent {
+		if !down && !g.Unreachable && !g.Absent {
 			return nil
 		}
 		guards = append(guards, g.RID)

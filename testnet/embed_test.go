@@ -91,7 +91,7 @@ func TestAStreamsStoryNamesWhatFailed(t *testing.T) {
 func TestAStoryNamesTheRelayThatDidNotAnswer(t *testing.T) {
 	inMemory(t, Config{Relays: 9, Exits: 2}, 20*time.Millisecond, func(t *testing.T, n *Network, m *memnet.Network, fab *Memory) {
 		cl := n.Clients[0]
-		guards := cl.Guards()
+		guards := cl.Guards()[:2] // three could be a whole path
 		for i, r := range n.Relays {
 			if !slices.Contains(guards, r.RID()) {
 				m.Kill(fab.RelayAddr(i))
