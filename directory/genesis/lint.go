@@ -162,7 +162,7 @@ func (d *Document) lintFounders(l *linter) {
 		for _, a := range f.Addresses {
 			l.refuse(places[a], "Founder %d has an address and port of another founder: one of them must change.", i+1)
 			places[a] = true
-			l.refuse(!d.Testnet && !record.Public(a.Addr()), "Founder %d has an address that strangers cannot reach: give its public one.", i+1)
+			l.refuse(!d.Testnet && !record.Public(a.Addr()), "Founder %d has the address %v, which strangers cannot reach: give its public one.", i+1, a)
 			groups[record.Network(a.Addr())] = true
 		}
 		if f.Roles&record.RoleGuard != 0 {
