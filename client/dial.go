@@ -17,6 +17,7 @@ import (
 	"chive/circuit/carrier"
 	"chive/circuit/cell"
 	"chive/directory/record"
+	"chive/directory/snapshot"
 )
 
 const (
@@ -147,7 +148,7 @@ func (c *Client) ResolveAddr(ctx context.Context, key Isolation, addr netip.Addr
 func (c *Client) ask(ctx context.Context, key Isolation, target string, question cell.Resolve) (cell.Resolved, error) {
 	story := c.stories.begin(ctx, KindResolve, target)
 	var answer cell.Resolved
-	err := c.try(ctx, story, key, needWeb, func(ctx context.Context, q *circ) (bool, error) {
+	err := c.try(ctx, story, key, nameNeed(c.current().view.Table()), func(ctx context.Context, q *circ) (bool, error) {
 		s, err := q.open(func() (*circuit.Stream, error) { return q.o.Resolve(question) })
 		if err != nil {
 			return false, err
@@ -165,6 +166,26 @@ func (c *Client) ask(ctx context.Context, key Isolation, target string, question
 	})
 	story.answered(err)
 	return answer, err
+}
+
+// nameNeed is what a look-up asks of an exit. It names no port, so any exit will do: one
+// for the web shares the circuits built ahead, and where none of those runs the look-up
+// goes to whatever exit there is.
+func nameNeed(table *snapshot.Table) need {
+	out := needWeb
+	for i := range table.Len() {
+		r := table.At(i)
+		if r.Flags&snapshot.FlagRunning == 0 || r.Flags&snapshot.FlagExit == 0 || len(r.Policy) == 0 {
+			continue
+		}
+		if serves(r, needWeb) {
+			return needWeb
+		}
+		if out == needWeb {
+			out = need{protocol: r.Policy[0].Protocol, port: r.Policy[0].First}
+		}
+	}
+	return out
 }
 
 // releaser returns a function that, once, detaches a stream from q and ends its story.

@@ -4,11 +4,16 @@ package client
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"net"
 	"net/netip"
 	"testing"
 	"time"
+
+	"chive/directory/record"
+	"chive/directory/snapshot"
+	"chive/internal/memnet"
 
 	"golang.org/x/net/dns/dnsmessage"
 )
@@ -213,4 +218,35 @@ func TestPort53WorksWithoutAnExitForIt(t *testing.T) {
 			t.Errorf("%d streams are open", n)
 		}
 	})
+}
+
+// TestLookUpsGoToWhateverExitRuns: a name has no port. Policies are changed in a table of
+// the test's own.
+func TestLookUpsGoToWhateverExitRuns(t *testing.T) {
+	c, err := New(Config{Genesis: document(t, "names", 9), Transport: memnet.New(memnet.Config{}).Host(netip.AddrFrom4([4]byte{1, 2, 3, 4})), Rand: rand.Reader})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.loadDirectory()
+	table := c.current().view.Table()
+	if n := nameNeed(table); n != needWeb {
+		t.Errorf("with exits for the web: %+v", n)
+	}
+	odd := need{record.UDP, 9800}
+	exits := 0
+	for i := range table.Len() {
+		if r := table.At(i); r.Flags&snapshot.FlagExit != 0 {
+			r.Policy = []record.PortRange{{Protocol: odd.protocol, First: odd.port, Last: odd.port}}
+			exits++
+		}
+	}
+	if n := nameNeed(table); exits != 3 || n != odd {
+		t.Errorf("%d exits, none for the web: %+v", exits, n)
+	}
+	for i := range table.Len() {
+		table.At(i).Flags &^= snapshot.FlagRunning
+	}
+	if n := nameNeed(table); n != needWeb {
+		t.Errorf("without exits: %+v", n)
+	}
 }

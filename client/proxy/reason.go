@@ -63,7 +63,7 @@ var outcomes = [...]outcome{
 	{reasonAuthMissing, 4, 0xF4, 403, "The service admits only clients it knows. Ask its operator for access."},
 	{reasonAuthWrong, 4, 0xF5, 403, "The service does not accept this client's key. Ask its operator to authorise it."},
 	{reasonServiceAddressBad, 4, 0xF6, 502, "The service address is malformed. Copy it again, all 56 characters."},
-	{reasonCircuitFailed, 1, 0, 502, "No path to the target could be built, or it broke. Try again; if it stays, chive's terminal says more."},
+	{reasonCircuitFailed, 1, 0, 502, "No path to the target could be built, or it broke. Try again; if it stays, chive status --explain last says more."},
 
 	{reasonBadRequest, 1, 0, 400, "The request is malformed. The program sent something that is not valid HTTP for a proxy."},
 	{reasonUnknownCommand, 7, 0, 501, "The request is of a kind that this proxy does not carry. Use CONNECT, or absolute http:// addresses."},

@@ -125,7 +125,7 @@ func (a *api) explain(r *request) {
 		if r.id == "last" {
 			text = "No stream has failed or been slow"
 		}
-		r.refuse(http.StatusNotFound, "no_stream", text, "See the streams that are: GET /v1/streams. A new identity forgets them.")
+		r.refuse(http.StatusNotFound, "no_stream", text, "What failed or was slow last: chive status --explain last. All ids are on the local page (chive status --web) and at GET /v1/streams; a new identity forgets them.")
 		return
 	}
 	found.Tries = orEmpty(found.Tries)
