@@ -54,6 +54,12 @@ func (m *Machine) carry(e vote.Effect) {
 	case vote.Erase:
 		delete(m.cfg.Keys, e.Term)
 		m.emit(Erase{Term: e.Term})
+	case vote.Strange:
+		what := ReportOldMemory
+		if e.Other {
+			what = ReportOtherSelf
+		}
+		m.emit(Report{What: what, RID: m.cfg.RID})
 	case vote.Wake:
 		m.memberWake = e.At
 	}

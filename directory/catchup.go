@@ -270,7 +270,7 @@ func (m *Machine) jump(b *bundle) {
 		return
 	}
 	m.follow(b)
-	invariant(m.newMember(m.cfg.MemoryLost) == nil) // the same parts made the last one
+	invariant(m.newMember(m.member.Doubts()) == nil) // the same parts made the last one
 	m.ask(vote.Tick{})
 }
 

@@ -136,6 +136,9 @@ func (m *Machine) takeDescriptor(d *descriptor) bool {
 		if conflict {
 			m.accuseOf(record.ClassDescriptor, d.Identity, old.data, d.data)
 		}
+		if own {
+			m.stranger(d, conflict)
+		}
 		if !useNew {
 			return false
 		}

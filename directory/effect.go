@@ -114,12 +114,16 @@ const (
 	ReportClosed
 	// ReportBadState: a relay has sent a state that does not hold.
 	ReportBadState
-	// ReportOtherSelf: somebody else publishes descriptors under our identity.
+	// ReportOtherSelf: another process publishes or signs with our keys. The member has
+	// stopped.
 	ReportOtherSelf
 	// ReportBadDescriptor: our own descriptor, as the role has signed it, is refused.
 	ReportBadDescriptor
 	// ReportRefused: an entry relay says that our request to join does not hold.
 	ReportRefused
+	// ReportOldMemory: we have signed what our memory does not know: it is lost, or an old
+	// copy. The member has stopped.
+	ReportOldMemory
 )
 
 // Wake asks for a Tick at that time at the latest. It comes last in a step and

@@ -58,8 +58,10 @@ func (m *Machine) newView() {
 	m.emit(m.view())
 }
 
-func (m *Machine) view() View {
-	return View{State: m.at.state, Certificate: m.at.certificate, Steps: m.at.steps}
+func (m *Machine) view() View { return viewOf(m.at) }
+
+func viewOf(b *bundle) View {
+	return View{State: b.state, Certificate: b.certificate, Steps: b.steps}
 }
 
 // neighbourhood is the newest state as gossip needs it.

@@ -43,6 +43,11 @@ type Config struct {
 	// MemoryLost says that a store there was cannot be read: the machine takes no seat
 	// until the terms that run now are over.
 	MemoryLost bool
+	// OtherTill is as Doubts last said it of a machine before this one: it takes no seat
+	// before this epoch. 0: no other process is known of.
+	OtherTill uint64
+	// UnsafeUnaware is vote.Config's: for simulated traitors.
+	UnsafeUnaware bool
 }
 
 // Machine is one relay's directory. It belongs to one goroutine. See the package
@@ -121,7 +126,7 @@ func New(c Config) (*Machine, error) {
 	m.rules = &vote.Transition{Document: m.doc, Descriptor: m.descriptorBehind}
 	m.loadStates()
 	m.pending = m.newPending()
-	if err := m.newMember(c.MemoryLost); err != nil {
+	if err := m.newMember(vote.Doubts{Lost: c.MemoryLost, OtherTill: c.OtherTill}); err != nil {
 		return nil, err
 	}
 	m.gossip = gossip.New(gossip.Config{
@@ -131,10 +136,11 @@ func New(c Config) (*Machine, error) {
 }
 
 // newMember makes the member's machine for the newest state that is held.
-func (m *Machine) newMember(lost bool) error {
+func (m *Machine) newMember(doubts vote.Doubts) error {
 	c := vote.Config{
 		Document: m.doc, RID: m.cfg.RID, Keys: m.cfg.Keys, VRF: m.cfg.VRF, Rules: m.memberRules(), Verifier: m.cfg.Verifier,
-		Rand: m.cfg.Rand, State: m.cfg.Catalog.state(m.rules, m.at.state), Certificate: m.at.certificate, Memory: m.memory, MemoryLost: lost,
+		Rand: m.cfg.Rand, State: m.cfg.Catalog.state(m.rules, m.at.state), Certificate: m.at.certificate, Memory: m.memory, Doubts: doubts,
+		Since: m.began, UnsafeUnaware: m.cfg.UnsafeUnaware,
 	}
 	if m.below != nil {
 		c.Parent = m.cfg.Catalog.state(m.rules, m.below.state)

@@ -10,6 +10,7 @@ import (
 	"chive/directory/gossip"
 	"chive/directory/record"
 	"chive/directory/transition"
+	"chive/directory/vote"
 )
 
 // publication is the duty to publish one's own descriptor again and again.
@@ -102,16 +103,23 @@ func (m *Machine) published(data []byte) {
 	m.tell(gossip.Announce{Class: record.ClassDescriptor, Digest: d.digest})
 }
 
-// sawOwn notes a descriptor of ours that is now the newest. One that we did not make
-// is of a time that we have forgotten, or of a thief: it is replaced.
+// sawOwn notes a descriptor of ours that is now the newest. One that we did not make is
+// replaced.
 func (m *Machine) sawOwn(d *descriptor) {
-	foreign := m.ready && d.Seq > m.own.seq && m.own.seq > 0
 	fresh := d.Seq > m.own.seq
 	m.schedule(d)
 	if fresh {
 		m.own.renew = true
 	}
-	if foreign {
-		m.emit(Report{What: ReportOtherSelf, RID: m.cfg.RID})
+}
+
+// stranger looks at a descriptor of ours, kept or not, that is not what we have
+// published. One that is newer than any that we know, or says something else under the
+// same number, is another process's if it was published after this one began; else it
+// is of a time that our memory does not know. A relay that knows of none has forgotten
+// that it had one, which proves nothing.
+func (m *Machine) stranger(d *descriptor, conflict bool) {
+	if m.ready && m.own.seq > 0 && (d.Seq > m.own.seq || conflict) {
+		m.ask(vote.Estranged{Other: d.Published.After(m.began)})
 	}
 }

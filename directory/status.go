@@ -7,6 +7,7 @@ import (
 
 	"chive/directory/record"
 	"chive/directory/snapshot"
+	"chive/directory/vote"
 )
 
 // Joining is how far a relay has come that is not on the list.
@@ -30,6 +31,27 @@ func (m *Machine) Joining() Joining {
 		Solving: j.solving, Asked: len(j.active), Accepted: j.taken,
 		Unreached: len(j.unreached),
 	}
+}
+
+// Doubts returns why the relay takes no seat although it has one, to be remembered.
+func (m *Machine) Doubts() vote.Doubts { return m.member.Doubts() }
+
+// Parent returns the parent of the newest final state, as its View was, if it is held and
+// is not snapshot 0.
+func (m *Machine) Parent() (View, bool) {
+	if m.below == nil || m.below.certificate == nil {
+		return View{}, false
+	}
+	return viewOf(m.below), true
+}
+
+// Wipe destroys the committee keys. It ends the machine: nothing may be done with it
+// afterwards.
+func (m *Machine) Wipe() {
+	for _, key := range m.cfg.Keys {
+		clear(key)
+	}
+	m.member.Wipe()
 }
 
 // Newest returns the newest snapshot that is known: our own, or a newer one that the

@@ -43,6 +43,7 @@ type citizen struct {
 	store    *flakyStore
 	skew     atomic.Int64   // of its clock, nanoseconds
 	failing  *atomic.Bool   // its key ring; nil: never
+	keys     Keyring        // nil: ring
 	table    *store.Table   // nil: store
 	claims   netip.AddrPort // address that it publishes; zero: its own
 	peers    []Peer         // that its operator knows
@@ -101,6 +102,9 @@ func (c *citizen) start() {
 		claims = c.claims
 	}
 	var keys Keyring = c.ring
+	if c.keys != nil {
+		keys = c.keys
+	}
 	if c.failing != nil {
 		keys = &brokenRing{MemoryKeyring: c.ring, failing: c.failing}
 	}

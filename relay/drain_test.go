@@ -14,10 +14,12 @@ func TestTheDrainEndsWhenCircuitsAreSilent(t *testing.T) {
 		name        string
 		busy        time.Duration // cells come for so long
 		least, most time.Duration
+		within      time.Duration // that the operator names; 0: none
 	}{
-		{"idle", 0, drainQuiet, drainQuiet + 3*sweepEvery},
-		{"busy for a while", 10 * time.Second, 14 * time.Second, 17 * time.Second},
-		{"busy to the limit", time.Minute, 30 * time.Second, 31 * time.Second},
+		{"idle", 0, drainQuiet, drainQuiet + 3*sweepEvery, 0},
+		{"busy for a while", 10 * time.Second, 14 * time.Second, 17 * time.Second, 0},
+		{"busy to the limit", time.Minute, 30 * time.Second, 31 * time.Second, 0},
+		{"busy to a limit of its own", time.Minute, 40 * time.Second, 41 * time.Second, 40 * time.Second},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			inTown(t, func(t *testing.T, w *town) {
@@ -31,6 +33,9 @@ func TestTheDrainEndsWhenCircuitsAreSilent(t *testing.T) {
 				w.relay.mu.Unlock()
 				pass(10 * sweepEvery)
 				began := time.Now()
+				if c.within > 0 {
+					w.relay.DrainWithin(c.within)
+				}
 				w.stop()
 				var err error
 				for ended := false; !ended; {

@@ -93,3 +93,30 @@ func (d *replica) settleLoss(now time.Time) {
 	d.memory.confirmed(d.r.genesis, now)
 	d.answer(d.memory.settle(now))
 }
+
+// otherSeen notes until when the relay takes no seat since another process has its keys:
+// a restart of both must not set both going.
+func (m *memory) otherSeen(now time.Time, till uint64) {
+	if till == m.other {
+		return
+	}
+	m.other = till
+	m.put(now, Write{
+		Bucket: bucketNames[directory.BucketSelf], Key: otherKey, Value: binary.BigEndian.AppendUint64(nil, till),
+	}, 0, true)
+}
+
+// otherTill reads what otherSeen has noted. The machine lowers what a clock that was
+// ahead has made too high.
+func (m *memory) otherTill() (uint64, error) {
+	noted, err := get(m.store, bucketNames[directory.BucketSelf], otherKey)
+	switch {
+	case err != nil || noted == nil:
+		return 0, err
+	case len(noted) == 8:
+		m.other = binary.BigEndian.Uint64(noted)
+	default: // nobody writes that
+		m.other = math.MaxUint64
+	}
+	return m.other, nil
+}

@@ -31,6 +31,7 @@ const viewBucket = "view"
 // machine passes it over.
 var (
 	lostKey   = []byte("lost")
+	otherKey  = []byte("other")  // see otherTill
 	clientKey = []byte("client") // what the relay has as a client
 	pastKey   = []byte("past")   // what the directory server knows of former epochs
 )
@@ -64,6 +65,7 @@ type memory struct {
 	failed  redact.Reason  // why it does not
 	dropped uint64
 	loss    loss
+	other   uint64 // see otherSeen
 }
 
 func newMemory(s Store, own record.RID) *memory {

@@ -197,7 +197,9 @@ func (k *keeper) describe() error {
 			continue
 		}
 		k.given[term] = true
-		k.d.send(input{event: directory.Key{Term: term, Key: key}})
+		if !k.d.send(input{event: directory.Key{Term: term, Key: key}}) {
+			clear(key)
+		}
 	}
 	d := k.d.r.cfg.About.describe(k.d.r.identityKey(), *p, &k.onion, keys.VRF().Public(), named)
 	// An About that was checked and keys that hold make a descriptor.

@@ -120,6 +120,7 @@ type Relay struct {
 	tasks   sync.WaitGroup
 
 	drainOnce sync.Once
+	drainMost time.Duration // for open circuits, set before drain is closed; 0: cfg.DrainTimeout
 
 	// Lines about what fails for long, once a minute at most.
 	idleLine, keyLine rate.Sometimes

@@ -75,7 +75,7 @@ type replica struct {
 }
 
 // newReplica makes a machine of what was stored. Errors: ErrStore, ErrKeys.
-func (r *Relay) newReplica() (*replica, error) {
+func (r *Relay) newReplica() (_ *replica, err error) {
 	now := r.wall().Round(0)
 	d := &replica{
 		r: r, in: make(chan input, maxInputs), opening: make(chan struct{}, maxGossipOpening),
@@ -88,10 +88,19 @@ func (r *Relay) newReplica() (*replica, error) {
 	if err != nil {
 		return nil, errors.Join(ErrStore, redact.Classify(err))
 	}
+	other, err := d.memory.otherTill()
+	if err != nil {
+		return nil, errors.Join(ErrStore, redact.Classify(err))
+	}
 	keys, err := r.cfg.Keys.Committee()
 	if err != nil {
 		return nil, errors.Join(ErrKeys, err)
 	}
+	defer func() {
+		if err != nil {
+			wipeKeys(keys)
+		}
+	}()
 	if d.keeper, err = newKeeper(d, keys, now); err != nil {
 		return nil, errors.Join(ErrKeys, err)
 	}
@@ -102,7 +111,7 @@ func (r *Relay) newReplica() (*replica, error) {
 	var unread error
 	d.machine, err = directory.New(directory.Config{
 		Document: r.genesis, RID: r.rid, VRF: r.cfg.Keys.VRF(), Keys: keys, Rand: rand.NewChaCha8(seed),
-		Verifier: r.cfg.Verifier, Saved: saved(r.store, &unread), MemoryLost: lost,
+		Verifier: r.cfg.Verifier, Saved: saved(r.store, &unread), MemoryLost: lost, OtherTill: other,
 	})
 	if err != nil {
 		return nil, err
@@ -135,9 +144,11 @@ func (r *Relay) newReplica() (*replica, error) {
 
 // replicate runs one machine after another until ctx ends.
 func (r *Relay) replicate(ctx context.Context, d *replica) {
+	defer func() { d.wipe() }()
 	for ctx.Err() == nil {
 		if d != nil {
 			d.run(ctx)
+			d.wipe()
 		}
 		if ctx.Err() != nil {
 			return
@@ -156,6 +167,31 @@ func (r *Relay) replicate(ctx context.Context, d *replica) {
 				t.Stop()
 			}
 		}
+	}
+}
+
+// wipe destroys what the replica holds of private keys, once it has ended. d may be nil.
+func (d *replica) wipe() {
+	if d == nil {
+		return
+	}
+	d.machine.Wipe()
+	for {
+		select {
+		case in := <-d.in:
+			if k, is := in.event.(directory.Key); is { // of which the machine never heard
+				clear(k.Key)
+			}
+		default:
+			return
+		}
+	}
+}
+
+// wipeKeys destroys committee keys.
+func wipeKeys(keys map[uint64]ed25519.PrivateKey) {
+	for _, key := range keys {
+		clear(key)
 	}
 }
 

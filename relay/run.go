@@ -3,6 +3,7 @@
 package relay
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/netip"
@@ -38,6 +39,7 @@ func (r *Relay) Run(ctx context.Context) error {
 	}
 	ln, err := r.cfg.Transport.Listen(r.cfg.Listen)
 	if err != nil {
+		replica.wipe()
 		return errors.Join(ErrListen, redact.Classify(err))
 	}
 	r.mu.Lock()
@@ -118,7 +120,16 @@ func (r *Relay) RID() record.RID { return r.rid }
 
 // Drain stops the admission of circuits and lets Run end once those that are open
 // have gone or the drain time is over. It does not wait.
-func (r *Relay) Drain() { r.drainOnce.Do(func() { close(r.drain) }) }
+func (r *Relay) Drain() { r.DrainWithin(0) }
+
+// DrainWithin is Drain with another time for open circuits than the one that was
+// configured; zero is that one. Once a drain has begun its time does not change.
+func (r *Relay) DrainWithin(most time.Duration) {
+	r.drainOnce.Do(func() {
+		r.drainMost = max(most, 0)
+		close(r.drain)
+	})
+}
 
 func (r *Relay) draining() bool {
 	select {
@@ -135,7 +146,8 @@ const drainQuiet = 5 * time.Second
 
 // awaitCircuits waits for open circuits to end or to fall silent, up to the drain time.
 func (r *Relay) awaitCircuits() {
-	if r.cfg.DrainTimeout < 0 {
+	most := cmp.Or(r.drainMost, r.cfg.DrainTimeout)
+	if most < 0 {
 		return
 	}
 	r.mu.Lock()
@@ -146,7 +158,7 @@ func (r *Relay) awaitCircuits() {
 	empty := make(chan struct{})
 	r.empty = empty
 	r.mu.Unlock()
-	t := time.NewTimer(r.cfg.DrainTimeout)
+	t := time.NewTimer(most)
 	defer t.Stop()
 	look := time.NewTicker(sweepEvery / 2)
 	defer look.Stop()

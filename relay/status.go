@@ -128,6 +128,9 @@ func (d *replica) tell(now time.Time) {
 	if v.Reason == vote.Done && s.Clock != "" {
 		s.Committee.Reason = reasonWords[vote.ClockOff] // others did it
 	}
+	if v.Other { // also of a relay that has no seat now
+		s.Committee.Reason = reasonWords[vote.OtherSelf]
+	}
 	if s.Committee.Reason == "" && s.Store != "" {
 		s.Committee.Reason = "it cannot keep what it promises, so it promises nothing"
 	}
@@ -159,7 +162,8 @@ func (d *replica) nextSeats(epoch uint64) (seats int, ours bool) {
 // reasonWords say why a member takes no part.
 var reasonWords = map[vote.Reason]string{
 	vote.NoSeat:      "it has no seat in this epoch's committee",
-	vote.MemoryLost:  "it has lost what it promised, and waits until the committee's term is over",
+	vote.MemoryLost:  "what it promised is lost, or is an old copy: it waits until the committee's term is over",
+	vote.OtherSelf:   "another process runs with this relay's keys: stop one of the two. It waits until nothing was seen of the other for a term",
 	vote.ClockOff:    "its clock is off",
 	vote.NoNeighbour: "it has no neighbours",
 	vote.Behind:      "its list is behind the network's",
@@ -223,9 +227,10 @@ var reportWords = map[directory.Matter]string{
 	directory.ReportEvidence:      "there is proof that a relay has signed two things that exclude each other",
 	directory.ReportClosed:        "a relay has broken the protocol and is shut out for an hour",
 	directory.ReportBadState:      "a relay has sent a state that does not hold",
-	directory.ReportOtherSelf:     "somebody else publishes descriptors under this relay's identity: its key has two users",
+	directory.ReportOtherSelf:     "another process publishes or signs with this relay's keys, or did a short while ago: stop one of the two; neither takes part in the committee",
 	directory.ReportBadDescriptor: "this relay's own descriptor is refused",
 	directory.ReportRefused:       "a relay refuses to introduce this one: its request does not hold",
+	directory.ReportOldMemory:     "this relay has published or signed what its memory does not know: directory.db is lost or an old copy; it waits until the committee's term is over",
 }
 
 // report keeps what an operator should know, one line of each kind: however much is
@@ -252,9 +257,17 @@ func (d *replica) report(e directory.Report) {
 	case directory.ReportIllegal:
 		log.EmbedObject(redact.Event("illegal")).Msg("a committee has signed a relay list that breaks the rules; see the relay's status")
 	case directory.ReportOtherSelf:
+		d.memory.otherSeen(now, d.machine.Doubts().OtherTill)
 		d.r.selfLine.Do(func() {
-			log.EmbedObject(redact.Event("other_self")).Msg("another process publishes under this relay's identity; stop one of the two")
+			log.EmbedObject(redact.Event("other_self")).
+				Msg("another process runs with this relay's keys; stop one of the two. The relay takes no part in the committee until it was quiet for a term")
 		})
+	case directory.ReportOldMemory:
+		if d.memory.loss == nothingLost {
+			d.memory.remember(now, lostNow)
+		}
+		log.EmbedObject(redact.Event("old_memory")).
+			Msg("the directory's memory is lost or an old copy; the relay takes no part in the committee until the term is over. Never put a copy of directory.db back")
 	case directory.ReportBadDescriptor:
 		log.EmbedObject(redact.Event("bad_descriptor")).Msg("the relay's own descriptor is refused; check its configuration")
 	}

@@ -68,7 +68,13 @@ const (
 func (d *replica) viewed(v directory.View) {
 	final := dirsync.Final{State: v.State, Certificate: v.Certificate, Steps: v.Steps}
 	d.joiner.own.Store(&final)
-	server := d.r.serve.Load().With(final)
+	server := d.r.serve.Load()
+	if d.past != nil { // after a restart: with its parent, what clients are to be given is known
+		if p, held := d.machine.Parent(); held {
+			server = server.With(dirsync.Final{State: p.State, Certificate: p.Certificate, Steps: p.Steps})
+		}
+	}
+	server = server.With(final)
 	if d.past != nil {
 		server, d.past = server.WithPast(d.past.data, d.past.certificates), nil
 	}

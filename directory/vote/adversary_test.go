@@ -33,6 +33,9 @@ func (s *sim) betray(b behaviour, nodes ...int) {
 			s.traitors++
 		}
 		s.nodes[id].bad |= b
+		if m := s.nodes[id].m; m != nil {
+			m.UnsafeUnaware = true
+		}
 	}
 }
 

@@ -317,10 +317,17 @@ func TestFetchesRecomputesAndSigns(t *testing.T) {
 	}
 }
 
+// voted makes a member that remembers its empty vote of epoch 1.
+func voted(c *Config) {
+	b := &bench{w: c.State.(*fakeState).w, m: &Member{Config: *c, nid: c.Document.NetworkID(), head: c.State}}
+	v := b.ballotOf(b.ownSeat(), nil)
+	c.Memory = (&Memory{KindVote: {Epoch: 1, Digest: v.digest}}).Encode(c.Document.NetworkID(), c.RID)
+}
+
 // A certificate that comes when votes and proposal are long gone is followed by
 // whoever signed for it. Spec: EPOCH-9.
 func TestSignedSnapshotIsKept(t *testing.T) {
-	b := newBench(t, 4, nil)
+	b := newBench(t, 4, voted)
 	votes := []*Vote{b.ballotOf(0, nil), b.ballotOf(1, nil), b.ballotOf(2, nil), b.ballotOf(3, nil)}
 	for _, v := range votes {
 		b.give(b.at(1, 1050*time.Millisecond), record.ClassVote, v.Encode())
@@ -351,7 +358,7 @@ func TestNothingIsSignedAfterTheEnd(t *testing.T) {
 	if out := b.give(b.at(1, 8*time.Second), record.ClassVote, votes[3].Encode()); count[Store](out) > 0 {
 		t.Error("signs after the end")
 	}
-	slow := newBench(t, 4, nil)
+	slow := newBench(t, 4, voted)
 	for _, v := range votes {
 		slow.give(slow.at(1, 1050*time.Millisecond), record.ClassVote, v.Encode())
 	}

@@ -58,6 +58,11 @@ type NewKey struct {
 	Key  ed25519.PrivateKey
 }
 
+// Estranged says that the driver has seen another process with this relay's identity,
+// or that the memory is older than what the relay has done. The member stops at once.
+type Estranged struct{ Other bool }
+
+func (Estranged) event()  {}
 func (Tick) event()       {}
 func (Received) event()   {}
 func (Observed) event()   {}
@@ -147,6 +152,11 @@ type Rejoin struct{ Certificate *Certificate }
 // force any more.
 type Erase struct{ Term uint64 }
 
+// Strange says that the member has stopped: another process signs with its key, or its
+// memory is older than what it has signed. It comes each time that this is seen of
+// another process, and once of an old memory.
+type Strange struct{ Other bool }
+
 // Wake says when the member wants a Tick at the latest. It is the last effect of
 // each step and replaces the one before.
 type Wake struct{ At time.Time }
@@ -165,4 +175,5 @@ func (Forked) effect()           {}
 func (Illegal) effect()          {}
 func (Rejoin) effect()           {}
 func (Erase) effect()            {}
+func (Strange) effect()          {}
 func (Wake) effect()             {}

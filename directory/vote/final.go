@@ -72,6 +72,7 @@ func (m *Member) admit(c *Certificate) bool {
 		m.refuse(record.ClassCertificate, err)
 		return false
 	}
+	m.certificateSeen(c, roster)
 	m.links = append(m.links, &link{Certificate: c, roster: roster, at: m.now})
 	slices.SortFunc(m.links, func(a, b *link) int {
 		return cmp.Or(cmp.Compare(a.Header.Epoch, b.Header.Epoch), bytes.Compare(a.digest[:], b.digest[:]))

@@ -34,8 +34,14 @@ type Config struct {
 	Certificate *Certificate // its certificate; nil: snapshot 0
 	Parent      State        // as in the Final that brought it, if kept
 
-	Memory     []byte // as last stored; empty: nothing was ever promised
-	MemoryLost bool   // there was a memory, and it cannot be read
+	Memory []byte // as last stored; empty: nothing was ever promised
+	Doubts Doubts // why it is to abstain; the zero value: nothing is known
+	// Since is when this process began to use the memory, which it may have done
+	// with a member before this one. Zero: the first step.
+	Since time.Time
+	// UnsafeUnaware has the member go on when it meets itself: for simulated traitors,
+	// who sign twice and know it.
+	UnsafeUnaware bool
 }
 
 // Member is one relay's machine: it votes, proposes and signs when the relay has a
@@ -57,22 +63,24 @@ type Member struct {
 	below     State
 	belowCert *Certificate
 
-	rounds   []*round // the two latest epochs at most, rising
-	links    []*link  // certificates that lead on from head or its parent, or beside head
-	load     load
-	made     []State // the latest that one's own signature was for
-	memory   Memory
-	lost     bool
-	lostTill map[committee.Name]uint64 // abstains before this epoch
-	tokens   uint64
-	pending  []promise
-	views    []Observed // the two latest epochs at most
-	observed uint64     // epoch that was asked for
-	around   *Neighbours
-	illegal  [][32]byte // headers refused for good, the latest few
-	forked   [][32]byte // tips reported, the latest few
-	old      [][32]byte // second certificates of the epoch before, the latest few
-	counts   Counts
+	rounds    []*round // the two latest epochs at most, rising
+	links     []*link  // certificates that lead on from head or its parent, or beside head
+	load      load
+	made      []State // the latest that one's own signature was for
+	memory    Memory
+	lost      bool
+	lostTill  map[committee.Name]uint64 // abstains before this epoch
+	otherTill uint64                    // same, of both
+	stepped   bool
+	tokens    uint64
+	pending   []promise
+	views     []Observed // the two latest epochs at most
+	observed  uint64     // epoch that was asked for
+	around    *Neighbours
+	illegal   [][32]byte // headers refused for good, the latest few
+	forked    [][32]byte // tips reported, the latest few
+	old       [][32]byte // second certificates of the epoch before, the latest few
+	counts    Counts
 }
 
 // Counts are running totals since the member was made.
@@ -97,12 +105,15 @@ func New(c Config) (*Member, error) {
 	}
 	m := &Member{
 		Config: c, p: c.Document.Params, nid: c.Document.NetworkID(),
-		head: c.State, cert: c.Certificate, below: c.Parent, lost: c.MemoryLost,
+		head: c.State, cert: c.Certificate, below: c.Parent,
+		lost: c.Doubts.Lost, lostTill: c.Doubts.LostTill, otherTill: c.Doubts.OtherTill,
 	}
-	if len(c.Memory) > 0 && !m.lost {
+	if len(c.Memory) > 0 {
+		// One that is old, or of a time that was lost, still binds.
 		var err error
-		m.memory, err = DecodeMemory(c.Memory, m.nid, c.RID)
-		m.lost = err != nil
+		if m.memory, err = DecodeMemory(c.Memory, m.nid, c.RID); err != nil {
+			m.lost = true
+		}
 	}
 	keys := make(map[uint64]ed25519.PrivateKey, len(c.Keys))
 	for term, k := range c.Keys {
@@ -120,6 +131,11 @@ func (m *Member) Step(now time.Time, ev Event) []Effect {
 	if m.lost && m.lostTill == nil {
 		m.forget()
 	}
+	if !m.stepped {
+		m.stepped, m.Since = true, since(&m.Config, now)
+		m.otherTill = min(m.otherTill, m.quietTill()) // a clock that was ahead may have said more
+		m.checkHead()
+	}
 	m.openRounds()
 	switch ev := ev.(type) {
 	case Received:
@@ -132,6 +148,8 @@ func (m *Member) Step(now time.Time, ev Event) []Effect {
 		m.loaded(ev.State)
 	case Neighbours:
 		m.around = &ev
+	case Estranged:
+		m.estrange(ev.Other)
 	case NewKey:
 		m.Keys[ev.Term] = ev.Key
 		for _, r := range m.rounds {
@@ -141,6 +159,14 @@ func (m *Member) Step(now time.Time, ev Event) []Effect {
 	m.act()
 	m.out = append(m.out, Wake{At: m.next()})
 	return m.out
+}
+
+// Wipe destroys the member's committee keys, which the maps that it was made of share. It
+// ends the member.
+func (m *Member) Wipe() {
+	for _, key := range m.Keys {
+		clear(key)
+	}
 }
 
 // Head returns the newest final snapshot and its certificate, nil for snapshot 0.

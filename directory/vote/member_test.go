@@ -326,7 +326,7 @@ func TestAbstains(t *testing.T) {
 		"penalty":               {func(c *Config) { c.State.(*fakeState).ignored = map[record.RID]bool{c.RID: true} }, nil, false},
 		"unreadable memory":     {func(c *Config) { c.Memory = []byte{1} }, nil, false},
 		"another's memory":      {func(c *Config) { c.Memory = (&Memory{}).Encode(c.Document.NetworkID(), record.RID{1}) }, nil, false},
-		"lost memory":           {func(c *Config) { c.MemoryLost = true }, nil, false},
+		"lost memory":           {func(c *Config) { c.Doubts.Lost = true }, nil, false},
 		"voted otherwise":       {remembering(Mark{Epoch: 1, Digest: [32]byte{1}}), nil, false},
 		"voted in a later one":  {remembering(Mark{Epoch: 2}), nil, false},
 		"voted in an older one": {remembering(Mark{Epoch: 0}), nil, true},

@@ -91,6 +91,9 @@ func (m *Member) takeVote(v *Vote) {
 		m.refuse(record.ClassVote, record.ErrSignature)
 		return
 	}
+	if v.Seat == r.seat {
+		m.ownSeen(KindVote, v.Epoch, v.digest)
+	}
 	if first == nil {
 		r.votes[v.Seat] = v
 		m.emit(Accept{Class: record.ClassVote, Digest: v.digest})
@@ -121,6 +124,9 @@ func (m *Member) takeProposal(p *Proposal) {
 	if !m.Verifier.Signatures([]Check{p.Check(m.nid, seat.Key)}) {
 		m.refuse(record.ClassProposal, record.ErrSignature)
 		return
+	}
+	if p.Seat() == r.seat {
+		m.ownSeen(KindProposal, p.Header.Epoch, p.digest)
 	}
 	if first != nil {
 		m.accuse(r, record.ClassProposal, p.Seat(), first.signed.raw, p.signed.raw)
@@ -155,6 +161,9 @@ func (m *Member) takeSignature(s *Signature) {
 	if !m.Verifier.Signatures([]Check{s.Check(m.nid, seat.Key)}) {
 		m.refuse(record.ClassSignature, record.ErrSignature)
 		return
+	}
+	if s.Seat == r.seat {
+		m.ownSeen(KindSignature, s.Epoch, s.Header)
 	}
 	if first == nil {
 		r.signed[s.Seat] = s

@@ -167,7 +167,8 @@ func (s *sim) boot(n *simNode) {
 	n.life++
 	c := Config{
 		Document: s.w.doc, RID: ridOf(s.w.doc, n.id), Rules: s.w, Verifier: s.v, Rand: source{n.rng},
-		State: n.head, Certificate: n.cert, Parent: n.parent, Memory: n.memory, MemoryLost: n.lose,
+		State: n.head, Certificate: n.cert, Parent: n.parent, Memory: n.memory, Doubts: Doubts{Lost: n.lose},
+		UnsafeUnaware: n.bad != 0,
 	}
 	if n.keys != nil {
 		c.VRF, c.Keys = vrfKey(n.id), map[uint64]ed25519.PrivateKey{}

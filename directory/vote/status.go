@@ -14,6 +14,7 @@ const (
 	NoNeighbour               // nobody is there
 	Behind                    // its newest snapshot is too old, or it knows of a newer one
 	Done                      // the epoch has a final snapshot
+	OtherSelf                 // another process has its key, or had a short while ago
 )
 
 // reason says whether the member takes part in a round now. Spec: directory §6, §10,
@@ -22,6 +23,8 @@ func (m *Member) reason(r *round) Reason {
 	switch {
 	case r.seat < 0:
 		return NoSeat
+	case r.epoch < m.otherTill:
+		return OtherSelf
 	case m.lost && r.epoch < m.lostTill[r.roster.List.Committee]:
 		return MemoryLost
 	case m.epoch() >= r.epoch:
@@ -47,6 +50,8 @@ type Status struct {
 	Seat    bool   // this relay has one of them
 	Reason  Reason // for the current epoch
 	Stalled bool   // no final snapshot for 4 epochs
+	Other   bool   // another process has its key, or had a short while ago: see Doubts
+	Old     bool   // what it promised in a term that still runs cannot be read, or is an old copy
 	Forked  bool   // another history with certificates was seen since the start
 }
 
@@ -55,6 +60,10 @@ func (m *Member) Status() Status {
 	current := m.Document.EpochAt(m.now)
 	s := Status{
 		Epoch: m.epoch(), Reason: NoSeat, Stalled: current > m.epoch()+stalledAfter, Forked: m.counts.Forks > 0,
+	}
+	s.Other = current < m.otherTill
+	for _, till := range m.lostTill {
+		s.Old = s.Old || m.lost && current < till
 	}
 	if r := m.round(current); r != nil {
 		s.Seats, s.Seat, s.Reason = len(r.roster.Seats), r.seat >= 0, m.reason(r)

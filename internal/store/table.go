@@ -56,6 +56,8 @@ type Table struct {
 	db      *bolt.DB
 	movedTo string
 	damaged atomic.Bool
+	old     bool // it was when it was opened
+	counter counter
 	// update runs a transaction; tests make it fail.
 	update func(func(*bolt.Tx) error) error
 }
@@ -69,7 +71,8 @@ var (
 // OpenTable opens the table at a path, which it makes, with its folder, if it is not
 // there: folder 0700, file 0600. The whole file is read and checked, about a second
 // for 100 MB. One that is damaged is moved aside to PATH.damaged-N and a fresh one put
-// in its place: see Damaged and MovedTo.
+// in its place: see Damaged and MovedTo. One that is older than its counter (CountSuffix)
+// says is opened as it is: see Old.
 // Errors: ErrFolder, ErrTableHeld, ErrTable.
 func OpenTable(path string) (*Table, error) {
 	if err := MakeFolder(filepath.Dir(path)); err != nil {
@@ -91,10 +94,13 @@ func OpenTable(path string) (*Table, error) {
 	if err != nil {
 		return nil, &hiddenError{ErrTable, err}
 	}
-	t := &Table{db: db, movedTo: movedTo, update: db.Update}
+	t := &Table{db: db, movedTo: movedTo, update: db.Update, counter: openCounter(path)}
 	_ = db.View(func(tx *bolt.Tx) error {
 		b := tx.Bucket(ownBucket)
-		t.damaged.Store(b != nil && b.Get(damagedKey) != nil)
+		damaged := b != nil && b.Get(damagedKey) != nil
+		count, filled := countOf(tx)
+		t.old = !damaged && filled && count < t.counter.from
+		t.damaged.Store(damaged || t.old)
 		return nil
 	})
 	return t, nil
@@ -251,9 +257,13 @@ func replaceDamaged(path string) (movedTo string, err error) {
 }
 
 // Damaged reports that what the table held was lost: it was found damaged and moved
-// aside, now or before a restart, and no Put has succeeded since. So the first Put is
-// where to note what must not be forgotten about it.
+// aside, or is an old copy, now or before a restart, and no Put has succeeded since. So
+// the first Put is where to note what must not be forgotten about it.
 func (t *Table) Damaged() bool { return t.damaged.Load() }
+
+// Old reports that OpenTable has found an old copy of the table: what was put since the
+// copy was made is lost, what it holds is there.
+func (t *Table) Old() bool { return t.old }
 
 // MovedTo returns where OpenTable has moved a damaged file, to be shown to the
 // operator; empty: nowhere.
@@ -287,11 +297,17 @@ func (t *Table) Each(bucket string, f func(key, value []byte) error) error {
 // Put makes all writes durable, or none. It must not be called within Each.
 // Error: ErrTable.
 func (t *Table) Put(writes []Write) error {
+	var next uint64
 	err := t.update(func(tx *bolt.Tx) error {
-		if t.damaged.Load() {
+		count, _ := countOf(tx)
+		next = max(count, t.counter.from) + 1
+		if t.damaged.Load() && tx.Bucket(ownBucket) != nil {
 			if err := tx.DeleteBucket(ownBucket); err != nil {
 				return err
 			}
+		}
+		if err := put(tx, ownBucket, countKey, binary.BigEndian.AppendUint64(nil, next)); err != nil {
+			return err
 		}
 		for i := range writes {
 			w := &writes[i]
@@ -305,6 +321,7 @@ func (t *Table) Put(writes []Write) error {
 		return &hiddenError{ErrTable, err}
 	}
 	t.damaged.Store(false)
+	t.counter.set(next)
 	return nil
 }
 
@@ -321,6 +338,7 @@ func put(tx *bolt.Tx, bucket, key, value []byte) error {
 
 // Close closes the file. Error: ErrTable.
 func (t *Table) Close() error {
+	t.counter.close()
 	if err := t.db.Close(); err != nil {
 		return &hiddenError{ErrTable, err}
 	}

@@ -87,7 +87,7 @@ func TestATableKeepsWhatWasPut(t *testing.T) {
 		t.Error("a good table counts as damaged")
 	}
 	left, err := os.ReadDir(filepath.Dir(path))
-	if err != nil || len(left) != 1 {
+	if err != nil || len(left) != 2 {
 		t.Errorf("%d files are in the folder, %v", len(left), err)
 	}
 }

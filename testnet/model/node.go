@@ -64,6 +64,7 @@ func (n *node) start() {
 	m, err := directory.New(directory.Config{
 		Document: n.w.doc, RID: n.rid, VRF: n.vrf, Keys: keys, Verifier: n.w.verify, Catalog: n.w.catalog,
 		Rand: bytesOf{stream(n.w.seed, n.n, "machine "+string(rune('0'+n.life)))}, Saved: n.store.saved,
+		UnsafeUnaware: n.treats != 0,
 	})
 	must(err)
 	n.m, n.up, n.links, n.wakeAt, n.tickAt = m, true, nil, 0, 0

@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"time"
 
+	"chive/directory"
 	"chive/directory/committee"
 	"chive/directory/genesis"
 	"chive/directory/record"
@@ -110,6 +111,14 @@ func (p *past) stored() (out *base, size int) {
 	return out, size
 }
 
+// memory is what a relay has stored of its promises: whoever has signed the newest
+// certificate and does not know of it takes no part.
+func (p *past) memory(nid [32]byte, rid record.RID) directory.Store {
+	newest := p.states[p.epoch()]
+	m := vote.Memory{vote.KindSignature: {Epoch: newest.Epoch(), Digest: newest.Digest()}}
+	return directory.Store{Bucket: directory.BucketSelf, Key: []byte("memory"), Value: m.Encode(nid, rid)}
+}
+
 // opened reads a descriptor of our own making.
 func opened(data []byte) *record.Descriptor {
 	s, err := record.DecodeSigned(data, record.MaxDescriptorSize)
@@ -148,6 +157,7 @@ func (w *world) warmUp() {
 		for _, k := range states.keys {
 			n.store.put(directoryStore(k, states.values[k]))
 		}
+		n.store.put(past.memory(w.nid, n.rid))
 	}
 	w.past = time.Duration(past.epoch()) * p.EpochLen
 	for _, s := range past.states {
