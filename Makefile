@@ -35,7 +35,9 @@ release: ## binaries, packages, SBOM and SHA256SUMS of every system, in dist/
 	bash deploy/release.sh
 
 image-context: ## what docker build wants, in dist/image
-	mkdir -p dist/image/data
+	rm -rf dist/image
+	install -d -m 0755 dist/image/root
+	install -d -m 0700 dist/image/root/data
 	CGO_ENABLED=0 GOOS=linux go build -trimpath -buildvcs=false -ldflags "-s -w -buildid=" -o dist/image/chive ./cmd/chive
 	cp deploy/image/Dockerfile dist/image/
 

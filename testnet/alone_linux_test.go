@@ -37,6 +37,9 @@ func TestMain(m *testing.M) {
 	if spec := os.Getenv(relayKey); spec != "" {
 		os.Exit(runAsRelay(spec))
 	}
+	if cable := os.Getenv(recorderKey); cable != "" {
+		os.Exit(runAsRecorder(cable))
+	}
 	if os.Getenv(aloneKey) == "" {
 		if code := runAlone(); code != exitNotAlone {
 			os.Exit(code)
@@ -57,13 +60,14 @@ func runAlone() int {
 	cmd.Env = append(os.Environ(), aloneKey+"=1")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET, Pdeathsig: syscall.SIGKILL}
 	if uid, gid := os.Getuid(), os.Getgid(); uid != 0 {
-		// Capabilities of the new user namespace: to raise loopback and to
-		// listen for DNS, nothing outside of it.
-		const bindService, netAdmin = 10, 12
+		// Capabilities of the new user namespace: to raise loopback, to listen
+		// for DNS, and for a second namespace whose packets are recorded; nothing
+		// outside of it.
+		const bindService, netAdmin, netRaw, sysAdmin = 10, 12, 13, 21
 		cmd.SysProcAttr.Cloneflags |= syscall.CLONE_NEWUSER
 		cmd.SysProcAttr.UidMappings = []syscall.SysProcIDMap{{ContainerID: uid, HostID: uid, Size: 1}}
 		cmd.SysProcAttr.GidMappings = []syscall.SysProcIDMap{{ContainerID: gid, HostID: gid, Size: 1}}
-		cmd.SysProcAttr.AmbientCaps = []uintptr{bindService, netAdmin}
+		cmd.SysProcAttr.AmbientCaps = []uintptr{bindService, netAdmin, netRaw, sysAdmin}
 	}
 	err := cmd.Run()
 	var exit *exec.ExitError

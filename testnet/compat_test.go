@@ -50,6 +50,24 @@ func TestCompat(t *testing.T) {
 			t.Logf("goroutines:\n%s", stacks[:runtime.Stack(stacks, true)])
 		}
 	})
+	c := newCompat(t)
+	t.Run("leaks", c.testLookout)
+	t.Run("curl", c.testCurl)
+	t.Run("go", c.testGo)
+	t.Run("resolve", c.testResolve)
+	t.Run("udp", c.testUDP)
+	t.Run("wrappers", c.testWrappers)
+	t.Run("fetchers", c.testFetchers)
+	t.Run("git", c.testGit)
+	t.Run("ssh", c.testSSH)
+	t.Run("chromium", c.testChromium)
+	t.Run("bulk", c.testBulk)
+	t.Run("load", c.testLoad)
+}
+
+// newCompat starts the testnet and its town; they end with the test.
+func newCompat(t *testing.T) *compat {
+	t.Helper()
 	c := &compat{town: newTown(t), dir: t.TempDir(), lookout: newLookout(t)}
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
@@ -64,19 +82,7 @@ func TestCompat(t *testing.T) {
 		t.Fatal(err)
 	}
 	c.socks = socks[0]
-
-	t.Run("leaks", c.testLookout)
-	t.Run("curl", c.testCurl)
-	t.Run("go", c.testGo)
-	t.Run("resolve", c.testResolve)
-	t.Run("udp", c.testUDP)
-	t.Run("wrappers", c.testWrappers)
-	t.Run("fetchers", c.testFetchers)
-	t.Run("git", c.testGit)
-	t.Run("ssh", c.testSSH)
-	t.Run("chromium", c.testChromium)
-	t.Run("bulk", c.testBulk)
-	t.Run("load", c.testLoad)
+	return c
 }
 
 // row runs f as a subtest and checks that nothing tried to leave the host.

@@ -59,6 +59,12 @@ func (w *town) listen(t *testing.T, name string, port uint16) net.Listener {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { ln.Close() })
+	w.lead(name, port, ln.Addr().String())
+	return ln
+}
+
+// lead makes a listener of this machine the town's name:port.
+func (w *town) lead(name string, port uint16, real string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	addr, known := w.names[name]
@@ -69,8 +75,7 @@ func (w *town) listen(t *testing.T, name string, port uint16) net.Listener {
 		addr = netip.AddrFrom4(b)
 		w.names[name] = addr
 	}
-	w.ports[netip.AddrPortFrom(addr, port)] = ln.Addr().String()
-	return ln
+	w.ports[netip.AddrPortFrom(addr, port)] = real
 }
 
 // addr returns the address of name.

@@ -55,6 +55,8 @@ mkdir "$SCRATCH/repack"
 dpkg-deb -R "$file" "$SCRATCH/repack"
 rm -f "$SCRATCH/repack"/DEBIAN/{postinst,prerm,postrm}
 dpkg-deb -b "$SCRATCH/repack" "$SCRATCH/plain.deb" >/dev/null
+everything() { (cd "$root" && find . -path ./var/lib/dpkg -prune -o -print | sort); }
+everything >"$SCRATCH/before"
 install_it -i "$SCRATCH/plain.deb"
 for path in usr/bin/chive usr/lib/systemd/system/chive.service usr/lib/systemd/system/chive@.service usr/lib/sysusers.d/chive.conf \
     etc/chive/chive.toml etc/apparmor.d/usr.bin.chive usr/share/bash-completion/completions/chive usr/share/zsh/vendor-completions/_chive \
@@ -64,6 +66,48 @@ done
 grep -qx /etc/chive/chive.toml "$root/var/lib/dpkg/info/chive.conffiles" || die "chive.toml is no conffile"
 "$root/usr/bin/chive" version
 "$root/usr/bin/chive" -c "$root/etc/chive/chive.toml" config check >/dev/null || die "the configuration in the package is refused"
+# Manual pages: one for each command that there is, each of them readable.
+chive() { env -i PATH="$PATH" HOME=/nonexistent "$root/usr/bin/chive" "$@"; }
+commands() { # of a group, with what it groups
+    local name
+    while read -r name; do
+        [ -n "$name" ] || continue
+        echo "$* $name"
+        commands "$@" "$name"
+    done < <(chive __complete "${@:2}" "" 2>/dev/null | awk -F '\t' 'NF > 1 && $1 ~ /^[a-z]+$/ { print $1 }')
+}
+all=$(commands chive | grep -v -e ' help$')
+pages=0
+while read -r words; do
+    page=$root/usr/share/man/man1/${words// /-}.1.gz
+    [ -s "$page" ] || die "$words has no manual page"
+    zcat "$page" | head -n 5 | grep -q '^\.TH "CHIVE' || die "the manual page of $words is none"
+    pages=$((pages + 1))
+done <<<"$all"
+for words in "chive relay init" "chive keys backup" "chive keys restore" "chive testnet up"; do
+    grep -qx "$words" <<<"$all" || die "the completion does not know $words"
+done
+if have man; then
+    for words in chive chive-relay-init chive-keys-restore; do
+        complaints=$(man --warnings -E UTF-8 -l -Tutf8 -Z "$root/usr/share/man/man1/$words.1.gz" 2>&1 >/dev/null)
+        [ -z "$complaints" ] || die "$words.1: $complaints"
+    done
+fi
+say "$pages commands have a manual page"
+
+# Completions: each shell that is here reads its own; bash completes with it.
+bash -n "$root/usr/share/bash-completion/completions/chive"
+completed=$(PATH=$root/usr/bin:$PATH bash --norc -c '
+    . "$1"
+    COMP_WORDS=(chive keys rest) COMP_CWORD=2 COMP_LINE="chive keys rest" COMP_POINT=15
+    declare -F _get_comp_words_by_ref >/dev/null || _get_comp_words_by_ref() { cur=rest prev=keys words=("${COMP_WORDS[@]}") cword=2; }
+    compopt() { :; }
+    __start_chive >&2 && echo "${COMPREPLY[0]%% *}"' _ "$root/usr/share/bash-completion/completions/chive" 2>/dev/null || true)
+[ "$completed" = restore ] || die "bash completes chive keys rest to: $completed"
+for shell in "zsh zsh/vendor-completions/_chive" "fish fish/vendor_completions.d/chive.fish"; do
+    read -r program path <<<"$shell"
+    if have "$program"; then "$program" -n "$root/usr/share/$path"; fi
+done
 ! zgrep -l -e "$PWD" -e "${HOME:?}/" "$root"/usr/share/man/man1/* || die "a manual page names a folder of the builder's"
 
 if have systemd-analyze; then
@@ -94,9 +138,29 @@ install_it -r chive
 install_it -P chive
 left=$(find "$root" -name '*chive*')
 [ -z "$left" ] || die "the purge left $left"
+left=$(everything | grep -vE '^\./(etc/systemd|bin/kill)' | comm -13 "$SCRATCH/before" -)
+[ -z "$left" ] || die "the purge leaves what was not there before: $left"
 
-# The image: a daemon to build it is seldom here, so its recipe is read.
+# The image: a daemon to build it is seldom here, so its recipe is read, and what it copies
+# is tried as the user that it names.
 recipe=deploy/image/Dockerfile
+make image-context >/dev/null
+cmp "$recipe" dist/image/Dockerfile
+while read -r copy source _; do
+    [ "$copy" = COPY ] || die "what is $copy $source in $recipe"
+    [ -e "dist/image/$source" ] || die "$recipe copies $source, which make image-context does not make"
+done < <(sed -n 's/ --[a-z]*=[^ ]*//g; /^\(COPY\|ADD\)/p' "$recipe")
+[ "$(stat -c %a dist/image/root/data)" = 700 ] || die "others can look into the image's /data"
+image=$SCRATCH/image
+mkdir "$image"
+cp -a dist/image/root/. "$image"
+chown -R 65532:65532 "$image/data"
+cp dist/image/chive "$image/chive"
+in_image() { env -i PATH="$PATH:/usr/sbin" STATE_DIRECTORY=/data RUNTIME_DIRECTORY=/data HOME=/data chroot --userspec=65532:65532 "$image" /chive "$@"; }
+in_image relay init -q --yes --address 203.0.113.5:9240 >/dev/null || die "the image's program cannot use /data"
+code=0
+in_image health 2>/dev/null || code=$?
+[ "$code" = 3 ] || die "chive health of the image ends with $code where nothing runs"
 for line in '^FROM scratch$' '^USER 65532:65532$' '^VOLUME /data$' '^HEALTHCHECK .*"/chive", "health"'; do
     grep -qE "$line" "$recipe" || die "$recipe lacks $line"
 done

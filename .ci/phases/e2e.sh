@@ -124,7 +124,20 @@ say "a testnet was started, used and stopped twice; nothing is left"
 # --- as the programs do that people have
 
 # Here a missing program fails its row; CHIVE_REQUIRE_TOOLS=0 skips it.
-CHIVE_REQUIRE_TOOLS=${CHIVE_REQUIRE_TOOLS:-1} go test -count=1 -timeout=2m -run '^TestCompat$' ./testnet
+CHIVE_REQUIRE_TOOLS=${CHIVE_REQUIRE_TOOLS:-1} go test -count=1 -timeout=2m -run '^(TestCompat|TestNothingLeaves)$' ./testnet
+
+# --- as Bitcoin does, whose modules are none of the network's
+
+# build NAME PACKAGE builds a program from its own module in testnet/compat/NAME.
+build() {
+    CGO_ENABLED=0 go build -C "testnet/compat/$1" -o "$SCRATCH/$1" "$2" && return
+    warn "NOT TESTED: $1 cannot be built; its modules may be out of reach"
+    return 1
+}
+if build btcd github.com/btcsuite/btcd; then
+    export CHIVE_BTCD=$SCRATCH/btcd
+fi
+go test -count=1 -timeout=2m -run '^TestBitcoin$' -v ./testnet | grep -E '^(---|===|ok|FAIL|PASS| )'
 
 # --- as relays that are killed: seven processes, ended without warning and started again
 

@@ -63,6 +63,9 @@ of failed streams, are forgotten. Open streams go on where they are; cookies and
 your programs are theirs to forget.`,
 		Example: "  chive newnym",
 		RunE: func(c *cobra.Command, _ []string) error {
+			if err := a.locate(c); err != nil {
+				return err
+			}
 			return asked(a, c.Context(), control.PostNewIdentity, func(w io.Writer, _ *control.NewIdentityDone) {
 				fmt.Fprintln(w, "New streams use new circuits.")
 			})
@@ -76,6 +79,9 @@ func (a *app) healthCommand() *cobra.Command {
 		Long:    "Exits with 0 if the daemon of this state folder is ready, and with 3 if it is not, or if there is none. Containers and scripts ask so.",
 		Example: "  chive health --control unix:/data/control.sock",
 		RunE: func(c *cobra.Command, _ []string) error {
+			if err := a.locate(c); err != nil {
+				return err
+			}
 			return asked(a, c.Context(), control.FetchReady, func(w io.Writer, _ *control.Health) { fmt.Fprintln(w, "ready") })
 		},
 	}
@@ -89,6 +95,9 @@ its age and weight and why, what it carries, what limits it, and what is wrong. 
 totals only: a relay does not tell of circuits or peers.`,
 		Example: "  chive relay status --state relay1",
 		RunE: func(c *cobra.Command, _ []string) error {
+			if err := a.locate(c); err != nil {
+				return err
+			}
 			if a.global.json {
 				return asked(a, c.Context(), control.FetchRelay, nil)
 			}
@@ -106,22 +115,36 @@ totals only: a relay does not tell of circuits or peers.`,
 	}
 }
 
+// maxDrainTime bounds what --after takes, as the local API does.
+const maxDrainTime = 24 * time.Hour
+
 func (a *app) relayDrain() *cobra.Command {
-	return &cobra.Command{
+	var after time.Duration
+	c := &cobra.Command{
 		Use: "drain", Short: "let a running relay end its work", Args: exactly(),
-		Long: `Has the running relay take no new circuits, and end once those that are open have ended or
-are idle, or when the time for that is over, which relay.drain in the configuration says.
-An interrupt does the same.`,
-		Example: "  chive relay drain --state relay1",
+		Long: `Has the running relay take no new circuits, and end once those that are open have ended,
+or have been idle for 5 s, or when the time for that is over: what relay.drain in the
+configuration says, 30 s unless it is said, or --after, at most 24h. What is open then is
+cut. An interrupt does the same with the time of the configuration. Of "chive up" the
+whole process ends: its client at once, its relay so.`,
+		Example: "  chive relay drain --state relay1\n  chive relay drain --state relay1 --after 10m",
 		RunE: func(c *cobra.Command, _ []string) error {
+			if c.Flags().Changed("after") && (after < time.Second || after > maxDrainTime) {
+				return usage(c, "--after takes a duration from 1s to 24h")
+			}
+			if err := a.locate(c); err != nil {
+				return err
+			}
 			ask := func(ctx context.Context, path string) (*control.DrainBegun, []byte, error) {
-				return control.PostDrain(ctx, path, 0)
+				return control.PostDrain(ctx, path, after)
 			}
 			return asked(a, c.Context(), ask, func(w io.Writer, _ *control.DrainBegun) {
 				fmt.Fprintln(w, "It takes no new circuits, and ends when those that are open are done.")
 			})
 		},
 	}
+	c.Flags().DurationVar(&after, "after", 0, "end after `D` at the latest, such as 10m; 1s to 24h; without it the configuration says")
+	return c
 }
 
 // explain prints the story of one stream. Spec: product §4.6.

@@ -15,7 +15,6 @@ import (
 
 	"chive/client"
 	"chive/internal/config"
-	"chive/internal/control"
 	"chive/internal/node"
 )
 
@@ -64,6 +63,9 @@ func (a *app) clientCommand() *cobra.Command {
 			ctx, stop := untilSignal(c.Context(), func() { a.note("Stopping.") })
 			defer stop()
 			o.Ready = a.whenClientReady(ctx, "off")
+			heed, deaf := a.heed(o.Effect)
+			defer deaf()
+			o.Serving = heed
 			return node.RunClient(ctx, o)
 		},
 	}
@@ -92,7 +94,7 @@ func (a *app) clientOptions(c *cobra.Command, cfg *config.Config, wait time.Dura
 	o := node.ClientOptions{
 		State: a.global.state, Genesis: cfg.Network.Genesis, Peers: cfg.Network.Peers, Hops: cfg.Client.Hops,
 		Dirtiness: cfg.Client.CircuitDirtiness, Wait: wait, Log: a.log("info"), Version: version,
-		Effect: settings(cfg), Tell: a.tell, Progress: a.newProgress().step, Check: checkNetwork(cfg),
+		Effect: a.effect(c, cfg), Tell: a.tell, Progress: a.newProgress().step, Check: checkNetwork(cfg),
 	}
 	for _, p := range cfg.Client.Ports {
 		o.Ports = append(o.Ports, uint16(p))
@@ -119,15 +121,6 @@ func (a *app) clientOptions(c *cobra.Command, cfg *config.Config, wait time.Dura
 // checkNetwork refuses what the configuration may say in a testnet only.
 func checkNetwork(cfg *config.Config) func(testnet bool) error {
 	return func(testnet bool) error { return configFault(cfg.ForNetwork(testnet)) }
-}
-
-// settings are the configuration in force as the local API shows it.
-func settings(cfg *config.Config) []control.Setting {
-	var out []control.Setting
-	for _, s := range cfg.Settings() {
-		out = append(out, control.Setting{Key: s.Key, Value: s.Text, Origin: s.Origin.String()})
-	}
-	return out
 }
 
 // prepareProcess sets up what a daemon's process needs.

@@ -176,12 +176,7 @@ func (a *app) configuration(c *cobra.Command) (*config.Config, error) {
 	if err != nil {
 		return nil, configFault(err)
 	}
-	if cfg.State != "" {
-		a.global.state = cfg.State
-	}
-	if cfg.Control != config.Auto {
-		a.global.control = string(cfg.Control)
-	}
+	a.placed(cfg)
 	if cfg.Given("log.level") {
 		a.global.logLevel = cfg.Log.Level
 	}
@@ -190,6 +185,39 @@ func (a *app) configuration(c *cobra.Command) (*config.Config, error) {
 		a.tell(n.String())
 	}
 	return cfg, nil
+}
+
+// locate finds where the daemon is that a command asks: the configuration with which it
+// runs says its state folder and its socket, so the same files, variables and options say
+// them here. Mistakes in files that this command line does not name do not matter: a
+// daemon that runs can be asked all the same.
+func (a *app) locate(c *cobra.Command) error {
+	s := a.sources(c, config.Named{})
+	s.Flags = nil
+	for _, f := range configFlags() {
+		if f.key == "state" || f.key == "control" {
+			s.Flags = append(s.Flags, f.given(c)...)
+		}
+	}
+	cfg, err := config.Load(s)
+	switch {
+	case err != nil && len(a.global.configs)+len(a.global.options) == 0:
+		return nil
+	case err != nil:
+		return configFault(err)
+	}
+	a.placed(cfg)
+	return nil
+}
+
+// placed has the global flags say what the configuration says of state and socket.
+func (a *app) placed(cfg *config.Config) {
+	if cfg.State != "" {
+		a.global.state = cfg.State
+	}
+	if cfg.Control != config.Auto {
+		a.global.control = string(cfg.Control)
+	}
 }
 
 // sources are the layers as this command line has them.

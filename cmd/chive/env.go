@@ -4,7 +4,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"runtime"
@@ -134,7 +133,6 @@ type proxyPlace struct {
 	network string // tcp or unix
 	address string // as net.Dial takes it
 	name    string // host:port or unix:/path
-	dns     string // the daemon's DNS listener; empty: none, or unknown
 	asked   bool   // a running client said so
 	note    string // why nobody was asked
 }
@@ -145,14 +143,6 @@ func at(name string) proxyPlace {
 		return proxyPlace{network: "unix", address: path, name: name}
 	}
 	return proxyPlace{network: "tcp", address: name, name: name}
-}
-
-// listenersOf is the part of a status that names listeners.
-type listenersOf struct {
-	Client *struct {
-		Socks []string `json:"socks"`
-		DNS   []string `json:"dns"`
-	} `json:"client"`
 }
 
 // findProxy says where the proxy is: where the flag says, else where the running client
@@ -178,7 +168,7 @@ func (a *app) findProxy(ctx context.Context, flag string) (proxyPlace, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, statusTime)
 	defer cancel()
-	s, raw, err := control.Fetch(ctx, socket.Path)
+	s, _, err := control.Fetch(ctx, socket.Path)
 	switch {
 	case err != nil && a.global.control != "":
 		return proxyPlace{}, a.statusFault(socket, err)
@@ -189,13 +179,13 @@ func (a *app) findProxy(ctx context.Context, flag string) (proxyPlace, error) {
 		usual.note = "What answers at " + socket.Name() + " is no client: this is the usual address."
 		return usual, nil
 	}
-	var l listenersOf
-	if json.Unmarshal(raw, &l) != nil || l.Client == nil || len(l.Client.Socks) == 0 {
+	places := listenersOf(s, "socks")
+	if len(places) == 0 {
 		usual.asked = true
 		return usual, nil
 	}
-	chosen := l.Client.Socks[0]
-	for _, name := range l.Client.Socks { // programs know ports better than paths
+	chosen := places[0]
+	for _, name := range places { // programs know ports better than paths
 		if !strings.HasPrefix(name, "unix:") {
 			chosen = name
 			break
@@ -203,8 +193,15 @@ func (a *app) findProxy(ctx context.Context, flag string) (proxyPlace, error) {
 	}
 	p := at(chosen)
 	p.asked = true
-	if len(l.Client.DNS) > 0 {
-		p.dns = l.Client.DNS[0]
-	}
 	return p, nil
+}
+
+// listenersOf are the places of that kind where a daemon serves programs.
+func listenersOf(s *control.Status, kind string) (out []string) {
+	for _, l := range s.Listeners {
+		if l.Kind == kind {
+			out = append(out, l.Address)
+		}
+	}
+	return out
 }

@@ -37,7 +37,7 @@ said stays as it was said before. The network begins with what the file declares
 changes travel with the relay's descriptor.`
 
 func (a *app) keysCommand() *cobra.Command {
-	return parent("keys", "a relay's keys", "Makes and lists the keys of the relay in the state folder.", a.keysFounder(), a.keysList())
+	return parent("keys", "a relay's keys", "Makes, lists, backs up and restores the keys of the relay in the state folder.", a.keysFounder(), a.keysList(), a.keysBackup(), a.keysRestore())
 }
 
 func (a *app) keysFounder() *cobra.Command {
@@ -86,7 +86,7 @@ func declareFlags(c *cobra.Command, d *node.Declaring) {
 // noteMade says what was made for a relay.
 func (a *app) noteMade(m node.Made, dir, family string) {
 	if m.KeysMade {
-		a.note("Made this relay's keys in %s. Keep a copy in a safe place: whoever has them is this relay.", dir)
+		a.note("Made this relay's keys in %s. Keep a copy in a safe place, with chive keys backup: whoever has them is this relay.", dir)
 	}
 	if m.NewFamily {
 		a.note("Made a new family key in %s. Copy it to the family's other relays.", family)

@@ -5,6 +5,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -190,13 +191,21 @@ func (a *app) printNetwork(schema string, n *node.NetworkInfo) {
 		}
 		fmt.Fprintf(w, "network %s\nid %s\nkind %s\nbegins %s\nsigned %d of %d\n\n", n.Name, n.NetworkID, kind, out.Time, len(n.Founders)-n.Missing, len(n.Founders))
 		t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-		fmt.Fprintln(t, "FOUNDER\tRID\tADDRESSES\tRATE\tEXIT\tSIGNED")
+		fmt.Fprintln(t, "FOUNDER\tRID\tADDRESSES\tRATE\tEXIT\tFAMILY\tSIGNED")
+		families := map[string]int{} // numbered as they come
 		for _, f := range n.Founders {
 			signed := "no"
 			if f.Signed {
 				signed = "yes"
 			}
-			fmt.Fprintf(t, "%s\t%s\t%s\t%d kbit/s\t%s\t%s\n", f.Identity[:16], f.RID, strings.Join(texts(f.Addresses), ","), f.RateKbit, f.Exit, signed)
+			family := "-"
+			if f.Family != "" {
+				if families[f.Family] == 0 {
+					families[f.Family] = len(families) + 1
+				}
+				family = strconv.Itoa(families[f.Family])
+			}
+			fmt.Fprintf(t, "%s\t%s\t%s\t%d kbit/s\t%s\t%s\t%s\n", f.Identity[:16], f.RID, strings.Join(texts(f.Addresses), ","), f.RateKbit, f.Exit, family, signed)
 		}
 		_ = t.Flush()
 	})

@@ -3,81 +3,16 @@
 package main
 
 import (
-	"crypto/rand"
 	"fmt"
 	"io"
 	"net/netip"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
 	"chive/internal/config"
 	"chive/internal/node"
 )
-
-type initObject struct {
-	Schema    string   `json:"schema"`
-	State     string   `json:"state"`
-	Identity  string   `json:"identity"`
-	Network   string   `json:"network,omitempty"`
-	RID       string   `json:"rid,omitempty"`
-	Founder   bool     `json:"founder"`
-	Addresses []string `json:"addresses"`
-	Exit      string   `json:"exit"`
-	Rate      uint64   `json:"rate_bytes_per_second"`
-	Family    string   `json:"family,omitempty"`
-	KeysMade  bool     `json:"keys_made"`
-	NewFamily bool     `json:"family_made"`
-	Hidden    []string `json:"hidden_rules,omitempty"` // what clients will not see of the exit policy
-	Notes     []string `json:"notes,omitempty"`
-}
-
-const relayInitHelp = `Makes a relay: its keys, if the state folder holds none, and what it declares about itself,
-which "chive relay run" publishes. Called again it changes what is said anew; the rest and
-the keys stay. Stop the relay first.
-
-The exit is off unless --exit turns it on. What an exit's users do looks as if this host
-did it: expect complaints, tell your provider and whoever shares the address beforehand,
-and name a --contact that you read.`
-
-func (a *app) relayInit() *cobra.Command {
-	var o node.InitOptions
-	c := &cobra.Command{
-		Use: "init", Short: "make a relay's keys and say what it offers", Long: relayInitHelp, Args: exactly(),
-		Example: "  chive relay init --nickname maple --contact ops@example.net --address 203.0.113.5:9240 --rate 2MiB/s\n" +
-			"  chive relay init --state relay2 --address 198.51.100.7:9240 --exit web --contact ops@example.net --genesis genesis.chive",
-		RunE: func(*cobra.Command, []string) error {
-			state, err := node.OpenState(a.global.state)
-			if err != nil {
-				return err
-			}
-			defer state.Close()
-			r, err := state.Init(o, rand.Reader, time.Now())
-			if err != nil {
-				return err
-			}
-			a.noteMade(r.Made, state.Dir(), o.Family)
-			for _, n := range r.Notes {
-				a.note("Note: %s", n)
-			}
-			a.answer(initObject{
-				"chive.relay.init/1", state.Dir(), r.Identity, r.Network, r.RID, r.Founder, texts(r.Addresses), r.Exit,
-				uint64(r.RateKbit) * 125, r.Family, r.KeysMade, r.NewFamily, r.Hidden, r.Notes,
-			}, func(w io.Writer) {
-				fmt.Fprintf(w, "relay %s\nidentity %s\n", state.Dir(), r.Identity)
-				if r.RID != "" {
-					fmt.Fprintf(w, "rid %s in network %s\n", r.RID, r.Network)
-				}
-				fmt.Fprintf(w, "addresses %s\nrate %d kbit/s\nexit %s\n", strings.Join(texts(r.Addresses), ","), r.RateKbit, r.Exit)
-			})
-			return nil
-		},
-	}
-	declareFlags(c, &o.Declaring)
-	c.Flags().StringVar(&o.Genesis, "genesis", "", "the relay is for the network whose genesis document is in `FILE`: check what it declares, and bind the state folder to it")
-	return c
-}
 
 type relayObject struct {
 	Schema      string   `json:"schema"`
@@ -97,7 +32,7 @@ type relayObject struct {
 }
 
 const relayRunHelp = `Runs a relay until it is interrupted; then it takes no new circuits, gives those that are
-in use 30 s at most, and ends. A second interrupt ends it at once.
+in use 30 s at most (relay.drain in the configuration), and ends. A second interrupt ends it at once.
 
 Make the relay first with "chive relay init", or with "chive keys founder" if it helps to
 found the network. A relay that is not on the network's list asks three relays to
@@ -126,11 +61,15 @@ func (a *app) relayRun() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			o.Effect = a.effect(c, cfg)
 			prepareProcess()
 			ctx, stop := untilSignal(c.Context(), func() {
-				a.note("Draining: no new circuits, and 30 s at most for those that are in use. Interrupt again to stop at once.")
+				a.note("Draining: no new circuits, and %v at most for those that are in use. Interrupt again to stop at once.", cfg.Relay.Drain)
 			})
 			defer stop()
+			heed, deaf := a.heed(o.Effect)
+			defer deaf()
+			o.Serving = heed
 			o.Ready = func(r node.RelayReady) {
 				node.TuneProcessors(ctx)
 				node.Notifier{}.Ready("accepts links")
@@ -167,13 +106,15 @@ func (a *app) relayOptions(cfg *config.Config) (node.RelayOptions, error) {
 	o.Addresses, o.Family = r.Addresses, r.Family
 	if cfg.Given("relay.rate") {
 		o.Rate = r.Rate.String()
-		o.Limits.Rate, o.Limits.Burst = int64(r.Rate), int64(r.BurstSize())
+	}
+	if r.Drain == 0 {
+		o.Drain = -1 // none, where 0 is the usual time
 	}
 	if cfg.Given("relay.exit.policy") {
 		o.Exit = r.Exit.Policy
 	}
 	var err error
-	if err = o.Limits.SetQuota(int64(r.Accounting.Max), r.Accounting.Period, r.Accounting.StartText(), r.Accounting.Count); err != nil {
+	if o.Limits, err = node.LimitsOf(cfg); err != nil {
 		return o, err
 	}
 	o.Control, err = a.controlSocket()

@@ -79,7 +79,7 @@ func (a *app) root() *cobra.Command {
 	f.StringVar(&a.global.logLevel, "log-level", "", "log from `LEVEL` on: error, warn, info, or in testnets debug")
 	f.StringVar(&a.global.logFormat, "log-format", "auto", "log as `FORMAT`: auto, console or json; auto is console on a terminal")
 	c.AddCommand(a.testnetCommand(), a.upCommand(), a.clientCommand(), a.relayCommand(), a.statusCommand(), a.networkCommand(), a.keysCommand(), a.newnymCommand(), a.healthCommand(), a.versionCommand(), a.configCommand())
-	c.AddCommand(a.envCommand(), a.ncCommand(), a.resolveCommand(), a.runCommand(), a.runInsideCommand())
+	c.AddCommand(a.envCommand(), a.ncCommand(), a.resolveCommand(), a.runCommand(), a.doctorCommand(), a.runInsideCommand())
 	c.AddCommand(a.generators()...)
 	return c
 }
@@ -133,7 +133,7 @@ func (a *app) log(level string) node.Log {
 	f, isFile := a.err.(*os.File)
 	terminal := isFile && term.IsTerminal(int(f.Fd()))
 	console := a.global.logFormat == "console" || a.global.logFormat == "auto" && terminal
-	return node.Log{Writer: a.err, Level: level, Console: console, Color: terminal && !a.global.noColor}
+	return node.Log{Writer: a.err, Level: level, Console: console, Color: terminal && !a.global.noColor, Terminal: terminal}
 }
 
 // parent makes a command that only groups others.

@@ -35,6 +35,8 @@ func TestMain(m *testing.M) {
 //	await NAME REGEXP        waits until a line of its standard output matches
 //	end NAME [SIGNAL]        INT unless named; it must end with 0 in time ("stop" is
 //	                         testscript's own, and ends the script)
+//	hears NAME REGEXP        as await, of its standard error
+//	signal NAME SIGNAL       sends HUP, USR1 or another
 //	outputs NAME             makes its output so far stdout and stderr
 //	port VAR                 a port of 127.0.0.1 that is free
 //	serve VAR TEXT           a web server that answers TEXT; its port
@@ -55,7 +57,8 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
-			"exits": scriptExits, "start": scriptStart, "await": scriptAwait, "end": scriptEnd,
+			"exits": scriptExits, "start": scriptStart, "end": scriptEnd, "signal": scriptSignal,
+			"await": awaits("await", func(p *daemon) *watched { return &p.out }), "hears": awaits("hears", func(p *daemon) *watched { return &p.err }),
 			"outputs": scriptOutputs, "port": scriptPort, "serve": scriptServe, "fetch": scriptFetch,
 		},
 		Condition: func(cond string) (bool, error) {
@@ -177,28 +180,38 @@ func binFolder(ts *testscript.TestScript) string {
 	return filepath.SplitList(ts.Getenv("PATH"))[0]
 }
 
-func scriptAwait(ts *testscript.TestScript, neg bool, args []string) {
-	need(ts, !neg && len(args) == 2, "await NAME REGEXP")
-	p := named(ts, args[0])
-	want, err := regexp.Compile("(?m)" + args[1])
-	ts.Check(err)
-	patience := time.NewTimer(awaitTime)
-	defer patience.Stop()
-	for {
-		text, more := p.out.read()
-		if want.MatchString(text) {
-			return
-		}
-		select {
-		case <-more:
-		case <-p.ended:
-			if !want.MatchString(p.out.text()) {
-				ts.Fatalf("%s ended (%v) without %q\nstdout:\n%sstderr:\n%s", args[0], p.fault, args[1], p.out.text(), p.err.text())
+// awaits waits for a line of what a daemon writes.
+func awaits(name string, of func(*daemon) *watched) func(ts *testscript.TestScript, neg bool, args []string) {
+	return func(ts *testscript.TestScript, neg bool, args []string) {
+		need(ts, !neg && len(args) == 2, name+" NAME REGEXP")
+		p := named(ts, args[0])
+		want, err := regexp.Compile("(?m)" + args[1])
+		ts.Check(err)
+		patience := time.NewTimer(awaitTime)
+		defer patience.Stop()
+		for {
+			text, more := of(p).read()
+			if want.MatchString(text) {
+				return
 			}
-		case <-patience.C:
-			ts.Fatalf("%s did not say %q\nstdout:\n%sstderr:\n%s", args[0], args[1], p.out.text(), p.err.text())
+			select {
+			case <-more:
+			case <-p.ended:
+				if !want.MatchString(of(p).text()) {
+					ts.Fatalf("%s ended (%v) without %q\nstdout:\n%sstderr:\n%s", args[0], p.fault, args[1], p.out.text(), p.err.text())
+				}
+			case <-patience.C:
+				ts.Fatalf("%s did not say %q\nstdout:\n%sstderr:\n%s", args[0], args[1], p.out.text(), p.err.text())
+			}
 		}
 	}
+}
+
+func scriptSignal(ts *testscript.TestScript, neg bool, args []string) {
+	need(ts, !neg && len(args) == 2, "signal NAME SIGNAL")
+	sig, ok := signals[args[1]]
+	need(ts, ok, "signal NAME INT|TERM|KILL, or on Unix HUP|USR1")
+	ts.Check(named(ts, args[0]).cmd.Process.Signal(sig))
 }
 
 func scriptEnd(ts *testscript.TestScript, neg bool, args []string) {

@@ -42,6 +42,9 @@ func (a *app) statusCommand() *cobra.Command {
 		Use: "status", Short: "ask a running client or relay how it stands", Long: statusHelp, Args: exactly(),
 		Example: "  chive status\n  chive status --state relay1 --watch\n  chive status --relays\n  chive status --explain last\n  chive status --json --control unix:/run/user/1000/chive/control.sock",
 		RunE: func(c *cobra.Command, _ []string) error {
+			if err := a.locate(c); err != nil {
+				return err
+			}
 			socket, err := a.controlSocket()
 			if err == nil {
 				err = socket.Check()

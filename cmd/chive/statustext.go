@@ -80,6 +80,13 @@ func printRelays(w io.Writer, s *control.Status) {
 }
 
 func printClient(w io.Writer, s *control.Status, c *control.Client, said map[string]bool) {
+	printClientState(w, s, c, said)
+	printPaths(w, s, c)
+}
+
+// printClientState writes what may stand in a log, too: how a client stands, and not by
+// what relays.
+func printClientState(w io.Writer, s *control.Status, c *control.Client, said map[string]bool) {
 	fmt.Fprintf(w, "\nclient: %s", clientWords[c.State])
 	if clientWords[c.State] == "" {
 		fmt.Fprint(w, c.State)
@@ -91,6 +98,10 @@ func printClient(w io.Writer, s *control.Status, c *control.Client, said map[str
 	wrap(w, "  ! ", c.Text)
 	wrap(w, "  ! ", c.Clock)
 	printDirectory(w, s, &c.Directory, said)
+}
+
+// printPaths writes a client's guards and circuits.
+func printPaths(w io.Writer, s *control.Status, c *control.Client) {
 	fmt.Fprintf(w, "  guards: %d\n", len(c.Guards))
 	for i, g := range c.Guards {
 		until := ""

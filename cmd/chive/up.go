@@ -73,6 +73,7 @@ func (a *app) up(c *cobra.Command, wait time.Duration) error {
 		if err != nil {
 			return err
 		}
+		r.Effect = o.Client.Effect
 		r.Make = true
 		r.Ready = a.relayReady
 		o.Relay, relaying = &r, r.Listen
@@ -80,6 +81,9 @@ func (a *app) up(c *cobra.Command, wait time.Duration) error {
 		a.note("This node carries nobody else's traffic. The network lives from those that do: chive up --relay.")
 	}
 	o.Client.Ready = a.whenClientReady(ctx, relaying)
+	heed, deaf := a.heed(o.Client.Effect)
+	defer deaf()
+	o.Client.Serving = heed
 	return node.RunUp(ctx, o)
 }
 

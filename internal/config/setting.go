@@ -103,12 +103,31 @@ func Diff(old, new *Config) (applied, restart []string) {
 		}
 	}
 	for _, name := range names {
-		if old.runs(name) != new.runs(name) {
+		switch {
+		case old.runs(name) == new.runs(name):
+		case listenersReload:
 			applied = append(applied, listenerSection+"."+name)
+		default:
+			restart = append(restart, listenerSection+"."+name)
 		}
 	}
 	return applied, restart
 }
+
+// Reloads returns what says of a key, as Setting.Key, whether its change applies at once.
+// Options of a listener do as [Diff] says it of the listener.
+func Reloads() func(key string) bool {
+	at := make(map[string]bool)
+	for _, k := range keys() {
+		at[k.name] = k.reload
+	}
+	return func(key string) bool {
+		return at[key] || listenersReload && strings.HasPrefix(key, listenerSection+".")
+	}
+}
+
+// listenersReload says whether a listener with options changes at once.
+const listenersReload = false
 
 // runs returns the listener of that name; the zero value: there is none, or it is off.
 func (c *Config) runs(name string) Listener {

@@ -51,7 +51,7 @@ func keys() []key {
 		},
 
 		{
-			name: "client.socks", takes: "a list of addresses, or off", reload: true,
+			name: "client.socks", takes: "a list of addresses, or off",
 			help: "Where programs find the proxy, which speaks SOCKS5, SOCKS4a and HTTP on one port. auto: " + DefaultSocks + ". Loopback or unix:/PATH only.",
 			at: func(c *Config) field {
 				return addressesField{&c.Client.Socks, accepts{usual: DefaultSocks, noOff: true, fixRemote: fixSocks}}
@@ -80,7 +80,7 @@ func keys() []key {
 			at:   func(c *Config) field { return portsField{&c.Client.Ports} },
 		},
 		{
-			name: "client.dns.listen", takes: anAddress + "auto, off or IP:PORT", reload: true,
+			name: "client.dns.listen", takes: anAddress + "auto, off or IP:PORT",
 			help: "Answers DNS questions, over UDP and TCP, through the network. auto: " + DefaultDNS + ". Loopback only.",
 			at: func(c *Config) field {
 				return addressField{&c.Client.DNS.Listen, accepts{usual: DefaultDNS, noUnix: true, fixRemote: fixLocal}}
@@ -88,7 +88,7 @@ func keys() []key {
 		},
 
 		{
-			name: "web.listen", takes: anAddress + "auto, off or IP:PORT", reload: true,
+			name: "web.listen", takes: anAddress + "auto, off or IP:PORT",
 			help: "Where the page of this node is. auto: " + DefaultWeb + " for a node that a user started, off for a system service. Loopback only.",
 			at: func(c *Config) field {
 				return addressField{&c.Web.Listen, accepts{usual: DefaultWeb, noUnix: true, fixRemote: fixLocal}}
@@ -101,7 +101,7 @@ func keys() []key {
 			at:   func(c *Config) field { return boolField{&c.Relay.Enabled} },
 		},
 		{
-			name: "relay.listen", takes: anAddress + "auto or IP:PORT", reload: true,
+			name: "relay.listen", takes: anAddress + "auto or IP:PORT",
 			help: "Where links from others are accepted. auto: " + DefaultListen + "; [::]:9240 is IPv4 and IPv6.",
 			at: func(c *Config) field {
 				return addressField{&c.Relay.Listen, accepts{usual: DefaultListen, noOff: true, noUnix: true, remote: true}}
@@ -120,7 +120,7 @@ func keys() []key {
 			at:   func(c *Config) field { return textField{&c.Relay.Nickname, checkNickname} },
 		},
 		{
-			name: "relay.contact", takes: "text", reload: true,
+			name: "relay.contact", takes: "text",
 			help: "Where its operator can be reached: a mail address or a page. Everybody can read it; exits need one. Empty: what chive relay init was told.",
 			at:   func(c *Config) field { return textField{&c.Relay.Contact, checkContact} },
 		},
@@ -189,14 +189,14 @@ func keys() []key {
 		},
 
 		{
-			name: "relay.exit.policy", takes: "off, web, reduced, or a file of rules", reload: true,
+			name: "relay.exit.policy", takes: "off, web, reduced, or a file of rules",
 			help: "What destinations clients may reach from here. What they do looks as if this host did it. off: none.",
 			at: func(c *Config) field {
 				return pathField{to: &c.Relay.Exit.Policy, words: policies}
 			},
 		},
 		{
-			name: "relay.metrics.listen", takes: anAddress + "auto, off, IP:PORT or unix:/PATH", reload: true,
+			name: "relay.metrics.listen", takes: anAddress + "auto, off, IP:PORT or unix:/PATH",
 			help: "Numbers for Prometheus. auto: " + DefaultMetrics + ". Loopback or unix:/PATH only.",
 			at: func(c *Config) field {
 				return addressField{&c.Relay.Metrics.Listen, accepts{usual: DefaultMetrics, fixRemote: fixLocal}}

@@ -95,6 +95,9 @@ var layers = slices.Concat([]layer{
 	{"internal/puzzle", pure, basics, []string{modCrypto},
 		"client puzzles are shared by services and mailboxes, which may not import each other"},
 
+	{"internal/agefile", inout, nil, []string{modAge},
+		"backups that the tool age opens; only its passphrase recipient"},
+
 	{"circuit/cell", pure, nil, nil,
 		"bytes of cells; the link below and the circuit above both need them and nothing else of each other"},
 	{"circuit/cgo", pure, nil, nil,
@@ -180,7 +183,7 @@ var layers = slices.Concat([]layer{
 		"relay", "relay/exit", "client", "client/proxy", "client/dns", "client/messenger", "service",
 		"directory", "directory/genesis", "directory/record", "directory/snapshot", "directory/transition", "directory/vrf", "link",
 		"circuit/handshake",
-		"internal/config", "internal/control", "internal/web", "internal/nat", "internal/strictcbor",
+		"internal/agefile", "internal/config", "internal/control", "internal/web", "internal/nat", "internal/strictcbor",
 	}, roleInternals), []string{modZerolog, modSync, modSystemd},
 		"only composition knows that two roles share a process; it makes the onion keys that it keeps on disk"},
 }, testnetLayers(), []layer{

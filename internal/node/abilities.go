@@ -3,6 +3,7 @@
 package node
 
 import (
+	"net/http"
 	"time"
 
 	"chive/client"
@@ -11,11 +12,12 @@ import (
 
 // ClientSources are the Sources of a process with a client: what a control socket or the
 // page can also ask of it, and have it do. It is a control.Source with the abilities of
-// control.Streamer, Renewer, Closer, Eventful, Pager and Configured.
+// control.Streamer, Renewer, Closer, Eventful, Pager, Configured, Reloader and Drainer.
 type ClientSources struct {
 	*Sources
 	Front  *Front
-	Effect []control.Setting // the configuration in force
+	Effect *Effect // the configuration in force; nil: there is none to show
+	drain  func(after time.Duration)
 }
 
 // Streams implements control.Streamer.
@@ -76,20 +78,37 @@ func (s *ClientSources) Events() *control.Hub { return &s.Front.hub }
 func (s *ClientSources) WebAddress() (string, time.Duration, error) { return s.Front.pageAddress() }
 
 // Settings implements control.Configured.
-func (s *ClientSources) Settings() []control.Setting { return s.Effect }
+func (s *ClientSources) Settings() []control.Setting { return s.Effect.Settings() }
 
-// RelaySources are the Sources of a process with a relay and no client: a control.Source
-// with the ability of control.Drainer.
-type RelaySources struct {
-	*Sources
-	end func() // has the relay drain and the process end
-}
+// Reload implements control.Reloader.
+func (s *ClientSources) Reload() (*control.Reloaded, error) { return s.Effect.reloaded() }
 
-// Drain implements control.Drainer. How long the relay drains was said at its start.
-func (s *RelaySources) Drain(after time.Duration) error {
-	if after > 0 {
-		return &control.Failure{Code: "drain_time", Text: "How long a relay drains is said when it is started", Fix: "Ask without a time. At its next start: -o relay.drain=10m."}
+// Drain implements control.Drainer: the relay beside the client drains, and the process
+// ends.
+func (s *ClientSources) Drain(after time.Duration) error {
+	if s.drain == nil {
+		return &control.Failure{Status: http.StatusNotFound, Code: "not_here", Text: "This process has no relay that could drain", Fix: "An interrupt ends a client; it carries nobody else's traffic."}
 	}
-	s.end()
+	s.drain(after)
 	return nil
 }
+
+// RelaySources are the Sources of a process with a relay and no client: a control.Source
+// with the abilities of control.Drainer, Configured and Reloader.
+type RelaySources struct {
+	*Sources
+	Effect *Effect                   // the configuration in force; nil: there is none to show
+	drain  func(after time.Duration) // has the relay drain and the process end
+}
+
+// Drain implements control.Drainer.
+func (s *RelaySources) Drain(after time.Duration) error {
+	s.drain(after)
+	return nil
+}
+
+// Settings implements control.Configured.
+func (s *RelaySources) Settings() []control.Setting { return s.Effect.Settings() }
+
+// Reload implements control.Reloader.
+func (s *RelaySources) Reload() (*control.Reloaded, error) { return s.Effect.reloaded() }

@@ -50,12 +50,12 @@ const (
 // allowance holds a relay to its limits: it bounds what its links move, counts it, and
 // says when the quota is used up.
 type allowance struct {
-	limits RelayLimits
-	path   string
-	meter  limit.Meter
+	path  string
+	meter limit.Meter
 
 	mu      sync.Mutex
-	quota   *limit.Quota // nil: none
+	limits  RelayLimits
+	quota   *limit.Quota // nil: there never was one
 	in, out uint64       // of the meter, as last added
 	fault   error        // of the last attempt to keep it
 }
@@ -82,45 +82,62 @@ func (s *State) openAllowance(l RelayLimits, now time.Time) (a *allowance, note 
 	return a, "", nil
 }
 
-// transport returns what links go through.
-func (a *allowance) transport() link.Transport {
-	if a.limits.Rate == 0 && a.quota == nil {
-		return link.TCP{}
+// set changes the limits of a relay that runs. What has passed in the period stays
+// counted. A quota that was not there at the start begins with what its file says of the
+// period, or with nothing.
+func (a *allowance) set(l RelayLimits, now time.Time) {
+	a.meter.SetRate(l.Rate, l.Burst)
+	l.Quota.Rate, l.Quota.Burst = l.Rate, l.Burst
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.limits = l
+	switch {
+	case a.quota != nil:
+		a.quota.Set(l.Quota, now)
+	case l.Quota.Max > 0:
+		data, _ := store.ReadFile(a.path, maxQuotaSize)
+		a.quota, _ = limit.NewQuota(l.Quota, data, now)
+		a.in, a.out = a.meter.Counted()
 	}
+}
+
+// transport returns what links go through. It counts in any case: limits may come later.
+func (a *allowance) transport() link.Transport {
 	return limit.Transport{Under: link.TCP{}, Meter: &a.meter}
 }
 
 // declared returns the rate that the relay may declare, of kbit, in kbit/s.
 func (a *allowance) declared(kbit uint32, now time.Time) uint32 {
+	a.mu.Lock()
+	defer a.mu.Unlock()
 	if a.limits.Rate > 0 {
 		kbit = min(kbit, uint32(min(a.limits.Rate/125, 1<<31)))
 	}
-	if a.quota == nil {
+	if a.quota == nil || a.limits.Quota.Max == 0 {
 		return kbit
 	}
-	a.mu.Lock()
-	defer a.mu.Unlock()
 	return min(kbit, uint32(min(a.quota.DeclaredRate(now)/125, 1<<31)))
 }
 
 // used reports whether the quota of now is used up, and when the next one begins.
 func (a *allowance) used(now time.Time) (usedUp bool, next time.Time) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
 	if a.quota == nil {
 		return false, time.Time{}
 	}
-	a.mu.Lock()
-	defer a.mu.Unlock()
 	_, next = a.quota.Period(now)
 	return a.quota.Exhausted(now), next
 }
 
 // count adds what has passed, and keeps it when that is due; final: in any case.
 func (a *allowance) count(now time.Time, final bool) error {
+	a.mu.Lock()
 	if a.quota == nil {
+		a.mu.Unlock()
 		return nil
 	}
 	in, out := a.meter.Counted()
-	a.mu.Lock()
 	a.quota.Add(now, in-a.in, out-a.out)
 	a.in, a.out = in, out
 	data, due := a.quota.Due(now)
@@ -141,10 +158,6 @@ func (a *allowance) count(now time.Time, final bool) error {
 // watch counts until ctx ends, or the quota is used up: then it returns true. What
 // cannot be kept is told once in a while.
 func (a *allowance) watch(ctx context.Context, tell func(string)) bool {
-	if a.quota == nil {
-		<-ctx.Done()
-		return false
-	}
 	again := time.NewTicker(countEvery)
 	defer again.Stop()
 	for {
@@ -180,16 +193,17 @@ func (a *allowance) rest(ctx context.Context) {
 
 // part shows the quota.
 func (a *allowance) part(now time.Time) *control.Quota {
-	if a.quota == nil {
+	a.mu.Lock()
+	most, period := a.limits.Quota.Max, a.limits.Period
+	if a.quota == nil || most == 0 {
+		a.mu.Unlock()
 		return nil
 	}
-	a.mu.Lock()
 	used := a.quota.Used(now)
 	_, end := a.quota.Period(now)
 	full := a.quota.Exhausted(now)
 	a.mu.Unlock()
-	most := a.limits.Quota.Max
-	q := &control.Quota{Period: a.limits.Period, Used: uint64(used), Max: uint64(most), Ends: utc(end)}
+	q := &control.Quota{Period: period, Used: uint64(used), Max: uint64(most), Ends: utc(end)}
 	if full {
 		q.Text = fmt.Sprintf("The quota is used up: the relay rests until %s UTC.", end.UTC().Format(time.DateTime))
 	}

@@ -37,8 +37,8 @@ type ClientOptions struct {
 	Hops     int      // client.MinHops to client.MaxHops; 0: the default
 	// Dirtiness is how long a circuit takes new streams; 0: the default.
 	Dirtiness time.Duration
-	Ports     []uint16          // of relays that may be dialled; empty: all
-	Effect    []control.Setting // the configuration in force, to be shown
+	Ports     []uint16 // of relays that may be dialled; empty: all
+	Effect    *Effect  // the configuration in force; nil: it is not shown
 	// Check refuses what cannot be in such a network; nil: nothing.
 	Check   func(testnet bool) error
 	Wait    time.Duration // the client must be ready by then; 0: no bound
@@ -52,6 +52,8 @@ type ClientOptions struct {
 	// Tell is called with a sentence when something has happened that the user should
 	// know: seldom, and by another goroutine. Nil is allowed.
 	Tell func(text string)
+	// Serving is called once, with what the control socket tells. Nil is allowed.
+	Serving func(control.Source)
 }
 
 // ClientReady is what a client says when it can be used. Spec: product CLI-8.
@@ -78,6 +80,7 @@ type clientRun struct {
 	front   *Front
 	socket  net.Listener                    // nil: no control socket
 	trouble atomic.Pointer[client.Progress] // what last held the bootstrap up
+	drain   func(after time.Duration)       // of the relay beside it; nil: there is none
 }
 
 // RunClient runs a client and its proxy until ctx ends; then it returns nil. The
@@ -119,7 +122,7 @@ func prepareClient(o ClientOptions) (r *clientRun, err error) {
 			return nil, err
 		}
 	}
-	if r.log, err = o.Log.Logger(r.doc.Testnet); err != nil {
+	if r.log, err = o.Effect.logger(o.Log, r.doc.Testnet); err != nil {
 		return nil, err
 	}
 	if r.state, err = OpenState(o.State); err != nil {
@@ -196,11 +199,14 @@ func (r *clientRun) run(ctx context.Context, relay *relayRun) error {
 	defer end(nil)
 	tell := teller(r.o.Tell)
 	source := &ClientSources{
-		Sources: &Sources{Document: r.doc, Version: r.o.Version, Client: r.role}, Front: r.front, Effect: r.o.Effect,
+		Sources: &Sources{Document: r.doc, Version: r.o.Version, Client: r.role}, Front: r.front, Effect: r.o.Effect, drain: r.drain,
 	}
 	source.Listeners = r.front.Places()
 	if relay != nil {
 		source.Relays = append(source.Relays, relay.source())
+	}
+	if r.o.Serving != nil {
+		r.o.Serving(source)
 	}
 	tasks.Go(func() {
 		end(r.state.clientFault(r.role.Run(ctx), r.doc))

@@ -136,3 +136,29 @@ func joinNote(doc *genesis.Document) string {
 		"In the public network that takes days: few are admitted each day, by lot, and half of the places are for those that a relay of long service vouches for. " +
 		"Leave it running; chive status says how far it is."
 }
+
+// NewRelay reports whether the state folder holds no relay yet.
+func (s *State) NewRelay() (bool, error) {
+	there, err := s.hasKeys()
+	return !there, err
+}
+
+// CheckAbout refuses words that a relay cannot declare.
+func CheckAbout(a About) error { return a.check() }
+
+// CheckAddress refuses what cannot be a relay's address.
+func CheckAddress(text string) error {
+	_, err := parseAddresses([]string{text})
+	return err
+}
+
+// OwnAddress is where others reach a relay that listens at listen, IP:PORT, if this
+// machine has a public address.
+func OwnAddress(listen string) (string, bool) {
+	at, err := netip.ParseAddrPort(listen)
+	if err != nil {
+		return "", false
+	}
+	own, err := ownAddress(at)
+	return own.String(), err == nil
+}

@@ -311,5 +311,28 @@ func TestALostStoreIsNotForgotten(t *testing.T) {
 	if moved := l.MovedTo(); !strings.Contains(l.note, moved) || moved == "" {
 		t.Errorf("note %q does not name %q", l.note, moved)
 	}
+	put(l)
 	shut(l)
+	// An old copy that was put back.
+	held, err := os.ReadFile(s.path(tableFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	l = open(false)
+	put(l)
+	shut(l)
+	if err := os.WriteFile(s.path(tableFile), held, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		l = open(true)
+		if !strings.Contains(l.note, "is an old copy") || !strings.Contains(l.note, s.path(tableFile)+store.CountSuffix) {
+			t.Errorf("note %q", l.note)
+		}
+		shut(l)
+	}
+	l = open(true)
+	put(l)
+	shut(l)
+	shut(open(false))
 }

@@ -13,7 +13,7 @@ import (
 // ledger is the directory's store on disk, of which is known when it, or the one before,
 // was lost: then nobody knows what this relay has signed, and it must not sign again
 // (KEY-8). A damaged one tells itself. One that is not there, though the relay has run
-// before, is told by the relay's mark.
+// before, is told by the relay's mark; and keys that came out of a backup come without one.
 type ledger struct {
 	*store.Table
 	state *State
@@ -36,7 +36,11 @@ func (s *State) openLedger(doc *genesis.Document) (*ledger, error) {
 	if err != nil {
 		return nil, err
 	}
-	if mark == wordRan && !there {
+	restored, err := s.wasRestored() // with an older mark, or none
+	if err != nil {
+		return nil, err
+	}
+	if (mark == wordRan || restored) && !there {
 		mark = wordLost
 		if err := s.markRelay(doc, mark); err != nil { // before there is a file again
 			return nil, err
@@ -50,6 +54,11 @@ func (s *State) openLedger(doc *genesis.Document) (*ledger, error) {
 	case mark == wordLost:
 		l.lost.Store(true)
 		l.note = "The directory's store " + path + " is missing, though this relay has run before" + lostText
+		if restored {
+			l.note = "This relay was restored from a backup" + lostText
+		}
+	case l.Old():
+		l.note = "The directory's store " + path + " is an old copy: " + path + store.CountSuffix + " knows of later changes" + lostText + " Never put a copy of it back."
 	case l.Table.Damaged():
 		where := ""
 		if moved := l.MovedTo(); moved != "" {

@@ -30,9 +30,18 @@ func (o onionKeys) sort() {
 
 func onionName(serial int) string { return onionPrefix + strconv.Itoa(serial) + keySuffix }
 
-func readOnion(folder, name string) (onionKey, error) {
+// onionSerial reads the number in a file's name. Error: errKeyFile.
+func onionSerial(name string) (int, error) {
 	serial, err := strconv.Atoi(strings.TrimSuffix(strings.TrimPrefix(name, onionPrefix), keySuffix))
 	if err != nil || serial < firstSerial || onionName(serial) != name {
+		return 0, errKeyFile
+	}
+	return serial, nil
+}
+
+func readOnion(folder, name string) (onionKey, error) {
+	serial, err := onionSerial(name)
+	if err != nil {
 		return onionKey{}, fault(Usage, "key_folder", "Move it away.", "The file %s is not named as onion keys are", filepath.Join(folder, name))
 	}
 	k, err := readKey(filepath.Join(folder, name), useOnion)

@@ -37,7 +37,8 @@ type RelayOptions struct {
 	Peers   []string // RID@IP:PORT: relays to ask, beside those that the documents name
 	Declaring
 	Limits RelayLimits
-	Drain  time.Duration // for circuits in use when it ends; 0: 30 s
+	Drain  time.Duration // for circuits in use when it ends; 0: 30 s, negative: none
+	Effect *Effect       // the configuration in force; nil: it is not shown
 	// Check refuses what cannot be in such a network; nil: nothing.
 	Check func(testnet bool) error
 	// Make makes keys and a declaration where the state folder has none.
@@ -50,6 +51,9 @@ type RelayOptions struct {
 	// Tell is called with a sentence when something has happened that the operator
 	// should know: seldom, and by another goroutine. Nil is allowed.
 	Tell func(text string)
+	// Serving is called once, with what the control socket tells; not beside a client,
+	// whose options do. Nil is allowed.
+	Serving func(control.Source)
 }
 
 // RelayReady is what a relay says when it serves. Spec: product CLI-8.
@@ -135,7 +139,7 @@ func prepareRelay(o RelayOptions, state *State) (r *relayRun, err error) {
 			return nil, err
 		}
 	}
-	if r.log, err = o.Log.Logger(r.doc.Testnet); err != nil {
+	if r.log, err = o.Effect.logger(o.Log, r.doc.Testnet); err != nil {
 		return nil, err
 	}
 	if o.Make {
@@ -152,6 +156,7 @@ func prepareRelay(o RelayOptions, state *State) (r *relayRun, err error) {
 		if note != "" {
 			r.noted = append(r.noted, note)
 		}
+		o.Effect.limits(r.allowed)
 		err = r.build()
 	}
 	if err != nil {
@@ -312,9 +317,16 @@ func software(version string) string {
 // run runs the role, its control socket and its watch. When the quota is used up the
 // role drains and rests until the next period.
 func (r *relayRun) run(ctx context.Context, socket net.Listener) error {
-	source := &RelaySources{Sources: &Sources{Document: r.doc, Version: r.o.Version, Relays: []RelaySource{r.source()}}}
-	ctx, source.end = context.WithCancel(ctx)
-	defer source.end()
+	source := &RelaySources{Sources: &Sources{Document: r.doc, Version: r.o.Version, Relays: []RelaySource{r.source()}}, Effect: r.o.Effect}
+	ctx, end := context.WithCancel(ctx)
+	defer end()
+	source.drain = func(after time.Duration) {
+		r.live.Load().DrainWithin(after)
+		end()
+	}
+	if r.o.Serving != nil {
+		r.o.Serving(source)
+	}
 	serving, stop := context.WithCancel(context.WithoutCancel(ctx)) // it tells of the drain, too
 	var tasks sync.WaitGroup
 	defer tasks.Wait()

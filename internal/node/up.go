@@ -55,6 +55,10 @@ func RunUp(ctx context.Context, o UpOptions) error {
 	ctx, end := context.WithCancelCause(ctx)
 	defer end(nil)
 	var relaying sync.WaitGroup
+	c.drain = func(after time.Duration) {
+		r.live.Load().DrainWithin(after)
+		end(nil)
+	}
 	relaying.Go(func() { end(r.run(ctx, nil)) })
 	err = c.run(ctx, r)
 	end(err)

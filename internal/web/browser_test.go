@@ -7,9 +7,11 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -17,6 +19,7 @@ import (
 
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
+	cdplog "github.com/chromedp/cdproto/log"
 	"github.com/chromedp/cdproto/network"
 	cdppage "github.com/chromedp/cdproto/page"
 	cdpruntime "github.com/chromedp/cdproto/runtime"
@@ -120,12 +123,16 @@ func open(t *testing.T, b context.Context, f *fake, before ...step) *tab {
 			p.words = append(p.words, e.ExceptionDetails.Text, fmt.Sprintf("%+v", e.ExceptionDetails.Exception))
 		case *cdpruntime.EventConsoleAPICalled:
 			p.words = append(p.words, fmt.Sprint(e.Type))
+		case *cdplog.EventEntryAdded:
+			if strings.Contains(e.Entry.Text, "404") { // what the browser writes to the console by itself
+				p.words = append(p.words, e.Entry.Text+" "+e.Entry.URL)
+			}
 		}
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	p.run(asks(network.Enable, network.EnableParams{}), chromedp.EmulateViewport(1180, 900))
+	p.run(asks(network.Enable, network.EnableParams{}), asks(cdplog.Enable, cdp.Empty{}), chromedp.EmulateViewport(1180, 900))
 	p.run(before...)
 	p.run(chromedp.Navigate("http://" + p.addr + "/#token=" + p.tokens.Mint()))
 	p.sees("main h1", "Status")
@@ -207,6 +214,7 @@ func TestPageInChromium(t *testing.T) {
 	t.Run("hostile text does not run", func(t *testing.T) { hostileTextDoesNotRun(t, b) })
 	t.Run("keyboard alone", func(t *testing.T) { keyboardIsEnough(t, b) })
 	t.Run("narrow", func(t *testing.T) { narrowFits(t, b) })
+	t.Run("an empty client and a newcomer", func(t *testing.T) { newcomersAreNotAlarmed(t, b) })
 	t.Run("contrast", func(t *testing.T) { contrastIsEnough(t, b) })
 	if *shots != "" {
 		t.Run("pictures", func(t *testing.T) { pictures(t, b) })
@@ -259,6 +267,7 @@ func viewsAreLive(t *testing.T, b context.Context) {
 
 	p.visit("streams", "Streams")
 	p.holds("document.querySelectorAll('.stream').length === 4")
+	p.sees("main", "the last 200 that failed or were slow")
 	p.run(click(`[data-do="show"][data-id="bad"]`))
 	p.holds("document.querySelectorAll('.stream').length === 2")
 	p.run(click(".stream summary"))
@@ -295,6 +304,10 @@ func viewsAreLive(t *testing.T, b context.Context) {
 	if p.is("sessionStorage.length > 0") {
 		t.Error("the secret is left")
 	}
+	p.sees(".note.plain", "You have signed out.")
+	if p.is("document.querySelector('main').textContent.includes('Warning')") {
+		t.Error("who signed out is warned")
+	}
 	p.ownRequestsOnly()
 }
 
@@ -323,9 +336,11 @@ func (p *tab) ownRequestsOnly() {
 }
 
 func networkIsLive(t *testing.T, b context.Context) {
-	p := open(t, b, newTestnet())
-	if p.is("!!document.querySelector('nav a[href=\"#/relay\"]')") {
-		t.Error("a testnet has a view of one relay")
+	p := open(t, b, newTestnetWithout())
+	for _, view := range []string{"relay", "settings"} {
+		if p.is("!!document.querySelector('nav a[href=\"#/" + view + "\"]')") {
+			t.Errorf("a testnet without one has the view %s", view)
+		}
 	}
 	p.visit("network", "Network")
 	p.holds("document.querySelectorAll('tbody tr').length === 12 && document.querySelectorAll('.ring .line').length === 3")
@@ -336,6 +351,7 @@ func networkIsLive(t *testing.T, b context.Context) {
 		f.status.Client.Circuits = f.status.Client.Circuits[:1]
 	})
 	p.sees("main", "11 are running")
+	p.sees("td", "< 1 MiB") // relay 0 has forwarded nothing that shows
 	p.holds("document.querySelectorAll('.ring .line').length === 1")
 	p.ownRequestsOnly()
 }
@@ -380,12 +396,29 @@ func wrongTokensGetNothing(t *testing.T, b context.Context) {
 		t.Errorf("another origin did %s", did)
 	}
 
-	// A daemon that is gone is missed, and what it last said stays.
+	// A daemon that is gone is missed, and what it last said stays, but not as if it were
+	// so now.
 	p.sees("[data-name=state]", "Ready")
 	p.stop()
 	p.sees(".note.alarm", "The daemon does not answer")
 	p.sees("#says", "The daemon does not answer")
-	p.sees("[data-name=state]", "Ready")
+	p.sees("[data-name=state]", "Not known")
+	p.sees(".hero", "it was: Ready")
+	if p.is("document.querySelector('.dot.good, nav .count') || document.querySelector('[data-name=down]').textContent !== '–'") {
+		t.Error("what was is shown as what is")
+	}
+	for _, scheme := range []string{"light", "dark"} {
+		p.run(likes(scheme))
+		for view, title := range userViews {
+			p.visit(view, title)
+			p.run(chromedp.Evaluate[chromedp.Void]("document.querySelectorAll('details').forEach((d) => { d.open = true; })"))
+			if bad := value[[]string](p, lowContrast); len(bad) > 0 {
+				t.Errorf("lost, %s, %s: contrast below 4.5: %v", scheme, view, bad)
+			}
+		}
+		p.visit("relay", "Relay")
+		p.sees("[data-name=relay]", "Not known")
+	}
 	p.mu.Lock()
 	p.words = nil
 	p.mu.Unlock()
@@ -404,7 +437,7 @@ func hostileTextDoesNotRun(t *testing.T, b context.Context) {
 	r := &f.status.Relays[0]
 	r.Nickname, r.Exit, r.Reachable.Text, r.Weight.Why, r.Overload = hostile, hostile, hostile, hostile, hostile
 	p := open(t, b, f)
-	for view, title := range map[string]string{"status": "Status", "circuits": "Circuits", "streams": "Streams", "relay": "Relay", "settings": "Settings"} {
+	for view, title := range userViews {
 		p.visit(view, title)
 		if view != "settings" {
 			p.sees("main", hostile) // as text
@@ -481,7 +514,7 @@ func narrowFits(t *testing.T, b context.Context) {
 	for name, f := range map[string]*fake{"user": newFake(), "testnet": newTestnet()} {
 		f.streams[0].Target = strings.Repeat("averylongname", 15) + ".example:443"
 		p := open(t, b, f, chromedp.EmulateViewport(360, 740))
-		views := map[string]string{"status": "Status", "circuits": "Circuits", "streams": "Streams", "relay": "Relay", "settings": "Settings"}
+		views := maps.Clone(userViews)
 		if name == "testnet" {
 			delete(views, "relay")
 			views["network"] = "Network"
@@ -493,36 +526,98 @@ func narrowFits(t *testing.T, b context.Context) {
 			if len(wide) > 0 {
 				t.Errorf("%s, %s: wider than 360 px: %v", name, view, wide)
 			}
+			if cut := value[[]string](p, cutLabels); view == "network" && len(cut) > 0 {
+				t.Errorf("names of the ring are cut, small or missing: %v", cut)
+			}
 		}
 	}
 }
 
+// cutLabels lists the names around the ring that are not all there, or too small.
+const cutLabels = `((r) => {
+	if (!r) return ['no ring'];
+	const box = r.getBoundingClientRect();
+	const all = [...r.querySelectorAll('text')];
+	return (all.length ? [] : ['no names']).concat(all.filter((e) => {
+		const b = e.getBoundingClientRect();
+		return b.left < box.left - 1 || b.right > box.right + 1 || b.top < box.top - 1 || b.bottom > box.bottom + 1 || b.height < 12;
+	}).map((e) => e.textContent));
+})(document.querySelector('svg.ring:not(.keys svg)'))`
+
+// newcomersAreNotAlarmed shows a client without streams, and a relay that began just now.
+func newcomersAreNotAlarmed(t *testing.T, b context.Context) {
+	f := newFake()
+	f.streams = nil
+	c, r := f.status.Client, &f.status.Relays[0]
+	c.Guards[0].Until = noon.Add(5 * time.Minute)
+	r.Listed, r.Running, r.AgeDays, r.Traffic.Forwarded, r.Reachable, r.Weight = false, false, 0, 0, nil, nil
+	r.Joining = "it does the work that newcomers have to do: minutes of a processor"
+	stalled := control.Note{Level: control.LevelWarning, Code: "stalled", Text: "This relay has received no new list for 2 epochs."}
+	r.Directory.Notes = append(slices.Clone(r.Directory.Notes), stalled)
+	p := open(t, b, f)
+	p.sees(".note.info", "This relay is joining, and has not been sent the newest list yet")
+	if p.is("[...document.querySelectorAll('.note.warning')].some((e) => e.textContent.includes('no new list'))") {
+		t.Error("a newcomer is warned")
+	}
+	p.visit("circuits", "Circuits")
+	p.holds("document.querySelector('.firm td:nth-child(3)').textContent.includes(':')") // a time, as it is today
+	if p.is("[...document.querySelectorAll('.firm td:nth-child(-n + 3) span')].some((e) => e.getClientRects().length > 1)") {
+		t.Error("a guard's state wraps")
+	}
+	p.shot("new-circuits")
+	p.visit("streams", "Streams")
+	p.sees("main", "No stream is open, and none failed or was slow. Point a program at socks5h://127.0.0.1:9250.")
+	if p.is("document.querySelector('main code').getBoundingClientRect().height > 30 || document.querySelector('main .card p').getBoundingClientRect().height > 40") {
+		t.Error("the address stands by itself")
+	}
+	p.shot("new-streams")
+	p.run(click(`[data-do="show"][data-id="open"]`))
+	p.sees("main .card", "No stream is open. Point")
+	p.visit("relay", "Relay")
+	p.sees("[data-name=relay]", "Joining: not on the list yet")
+	p.sees("dd", "less than 1 MiB since the start")
+	p.holds("[...document.querySelectorAll('dd')].some((e) => e.textContent === 'new')")
+	p.shot("new-relay")
+	p.fake.change("relay", func(f *fake) { // whom others cannot reach does not get there by itself
+		f.status.Relays[0].Reachable = &control.Reachable{State: "no", Text: "The port is closed."}
+	})
+	p.sees("[data-name=relay]", "Not on the list yet")
+	p.visit("status", "Status")
+	p.sees(".note.warning", "no new list for 2 epochs")
+	p.ownRequestsOnly()
+}
+
+// lowContrast lists the texts that are hard to read.
+const lowContrast = `(() => {
+	const rgb = (c) => { const m = c.match(/[\d.]+/g).map(Number); return { v: m.slice(0, 3), a: m[3] ?? 1 }; };
+	const light = (v) => { const [r, g, b] = v.map((x) => { x /= 255; return x <= 0.04045 ? x / 12.92 : ((x + 0.055) / 1.055) ** 2.4; }); return 0.2126 * r + 0.7152 * g + 0.0722 * b; };
+	const out = [];
+	for (const e of document.querySelectorAll('body *')) {
+		if (e.closest('svg, noscript, .unseen, .skip') || ![...e.childNodes].some((n) => n.nodeType === 3 && n.data.trim())) continue;
+		let at = e, under = null;
+		for (; at && !under; at = at.parentElement) { const c = rgb(getComputedStyle(at).backgroundColor); if (c.a === 1) under = c.v; }
+		const [x, y] = [light(rgb(getComputedStyle(e).color).v), light(under ?? [255, 255, 255])].sort((p, q) => q - p);
+		const ratio = (x + 0.05) / (y + 0.05);
+		if (ratio < 4.5) out.push(e.tagName + '.' + e.className + ' ' + ratio.toFixed(2) + ' ' + e.textContent.slice(0, 30));
+	}
+	return [...new Set(out)];
+})()`
+
+// userViews are those of a user's daemon, with their titles.
+var userViews = map[string]string{"status": "Status", "circuits": "Circuits", "streams": "Streams", "relay": "Relay", "settings": "Settings"}
+
 // contrastIsEnough reads every text of every view, light and dark.
 func contrastIsEnough(t *testing.T, b context.Context) {
-	const low = `(() => {
-		const rgb = (c) => { const m = c.match(/[\d.]+/g).map(Number); return { v: m.slice(0, 3), a: m[3] ?? 1 }; };
-		const light = (v) => { const [r, g, b] = v.map((x) => { x /= 255; return x <= 0.04045 ? x / 12.92 : ((x + 0.055) / 1.055) ** 2.4; }); return 0.2126 * r + 0.7152 * g + 0.0722 * b; };
-		const out = [];
-		for (const e of document.querySelectorAll('body *')) {
-			if (e.closest('svg, noscript, .unseen, .skip') || ![...e.childNodes].some((n) => n.nodeType === 3 && n.data.trim())) continue;
-			let at = e, under = null;
-			for (; at && !under; at = at.parentElement) { const c = rgb(getComputedStyle(at).backgroundColor); if (c.a === 1) under = c.v; }
-			const [x, y] = [light(rgb(getComputedStyle(e).color).v), light(under ?? [255, 255, 255])].sort((p, q) => q - p);
-			const ratio = (x + 0.05) / (y + 0.05);
-			if (ratio < 4.5) out.push(e.tagName + '.' + e.className + ' ' + ratio.toFixed(2) + ' ' + e.textContent.slice(0, 30));
-		}
-		return [...new Set(out)];
-	})()`
 	f := newFake()
 	d := &f.status.Client.Directory
 	d.Alarm = &control.Alarm{Kind: "split_view", Text: "Two lists of one epoch were seen.", Since: noon}
 	p := open(t, b, f)
 	for _, scheme := range []string{"light", "dark"} {
 		p.run(likes(scheme))
-		for view, title := range map[string]string{"status": "Status", "circuits": "Circuits", "streams": "Streams", "relay": "Relay", "settings": "Settings"} {
+		for view, title := range userViews {
 			p.visit(view, title)
 			p.run(chromedp.Evaluate[chromedp.Void]("document.querySelectorAll('details').forEach((d) => { d.open = true; })"))
-			bad := value[[]string](p, low)
+			bad := value[[]string](p, lowContrast)
 			if len(bad) > 0 {
 				t.Errorf("%s, %s: contrast below 4.5: %v", scheme, view, bad)
 			}
@@ -548,7 +643,7 @@ func pictures(t *testing.T, b context.Context) {
 	}{{"light", "light", 1180, 820}, {"dark", "dark", 1180, 820}, {"narrow", "light", 360, 740}, {"narrow-dark", "dark", 360, 740}} {
 		media := likes(look.scheme)
 		p := open(t, b, newFake(), chromedp.EmulateViewport(look.wide, look.high), media, quick)
-		p.holds("document.querySelector('path.down')?.getAttribute('d').split('L').length > 140")
+		p.holds("document.querySelector('path.down')?.getAttribute('d').split('L').length > 60")
 		p.shot(look.name + "-status")
 		p.visit("circuits", "Circuits")
 		p.run(chromedp.Evaluate[chromedp.Void]("document.querySelector('.circuit details').open = true"))
@@ -578,6 +673,12 @@ func pictures(t *testing.T, b context.Context) {
 		n.run(chromedp.Evaluate[chromedp.Void]("sessionStorage.clear()"), chromedp.Reload())
 		n.sees("main h1", "Open this page")
 		n.shot(look.name + "-locked")
+		l := open(t, b, newFake(), chromedp.EmulateViewport(look.wide, look.high), media)
+		l.stop()
+		l.sees("[data-name=state]", "Not known")
+		l.shot(look.name + "-lost")
+		l.visit("circuits", "Circuits")
+		l.shot(look.name + "-lost-circuits")
 	}
 	if _, err := os.Stat(filepath.Join(*shots, "dark-status.png")); errors.Is(err, os.ErrNotExist) {
 		t.Error("there are no pictures")

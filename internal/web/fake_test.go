@@ -26,6 +26,7 @@ type fake struct {
 	streams []control.Stream
 	done    []string
 	asked   int
+	bare    bool // it has no settings to show
 }
 
 // change changes the daemon's state, and says so.
@@ -82,6 +83,9 @@ func (f *fake) CloseCircuit(id string) bool {
 }
 
 func (f *fake) Settings() []control.Setting {
+	if f.bare {
+		return nil
+	}
 	return []control.Setting{
 		{Key: "client.socks", Value: `["127.0.0.1:9250"]`, Origin: "default"},
 		{Key: "client.circuit_dirtiness", Value: `"10m"`, Origin: "default"},
@@ -203,5 +207,12 @@ func newTestnet() *fake {
 	f.status.Client.Circuits = []control.Circuit{
 		fakeCircuit("c1", "TCP port 443", 3, 7*time.Minute, 1, 3, 9), fakeCircuit("c2", "TCP port 443", 1, 2*time.Minute, 1, 8, 10), fakeCircuit("c3", "anything", 0, 40*time.Second, 2, 7, 9),
 	}
+	return f
+}
+
+// newTestnetWithout is one that shows no settings.
+func newTestnetWithout() *fake {
+	f := newTestnet()
+	f.bare = true
 	return f
 }

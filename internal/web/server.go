@@ -203,8 +203,42 @@ func (p *page) api(w http.ResponseWriter, r *http.Request) {
 	defer end()
 	stop := context.AfterFunc(s.ctx, end)
 	defer stop()
+	if r.Method == http.MethodGet && r.Header.Get(absentHeader) == "empty" {
+		w = &orEmpty{ResponseWriter: w}
+	}
 	p.API.ServeHTTP(w, r.WithContext(ctx))
 }
+
+// absentHeader is what the page sends, with the value empty, when it asks for what not
+// every daemon has.
+const absentHeader = "X-Chive-Absent"
+
+// orEmpty answers 204 instead of 404, without a body: a browser writes every 404 into
+// its console as an error, and that a daemon lacks something is none.
+type orEmpty struct {
+	http.ResponseWriter
+	empty bool
+}
+
+// WriteHeader begins the answer.
+func (w *orEmpty) WriteHeader(status int) {
+	if status == http.StatusNotFound {
+		w.empty, status = true, http.StatusNoContent
+		w.Header().Del("Content-Type")
+	}
+	w.ResponseWriter.WriteHeader(status)
+}
+
+// Write writes a part of the body, if there is one.
+func (w *orEmpty) Write(b []byte) (int, error) {
+	if w.empty {
+		return len(b), nil
+	}
+	return w.ResponseWriter.Write(b)
+}
+
+// Unwrap gives http.ResponseController what it needs for events.
+func (w *orEmpty) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
 func (p *page) wrong(w http.ResponseWriter, code, text string) {
 	const fix = "Open the address that chive status --web prints now."

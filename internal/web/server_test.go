@@ -19,6 +19,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"chive/internal/control"
 	"chive/internal/testutil"
 )
 
@@ -424,6 +425,30 @@ func TestSignedOutIsOver(t *testing.T) {
 }
 
 // TestServeRefusesOtherMachines: a page on an address that others reach is none.
+// TestWhatIsAbsentIsEmptyForThePage: the page's own questions for what a daemon lacks
+// meet no 404, which a browser would write to its console. Others do.
+func TestWhatIsAbsentIsEmptyForThePage(t *testing.T) {
+	s := serve(t, control.Handler(newTestnetWithout(), nil))
+	secret := s.login(t)
+	for _, path := range []string{"/v1/config", "/v1/events"} {
+		if got, body := s.do(t, "GET", path, secret, "", absentHeader+": empty"); got.StatusCode != 204 || body != "" {
+			t.Errorf("%s for the page: %d %q", path, got.StatusCode, body)
+		}
+		if got, body := s.do(t, "GET", path, secret, ""); got.StatusCode != 404 || !strings.Contains(body, "not_here") {
+			t.Errorf("%s for others: %d %q", path, got.StatusCode, body)
+		}
+	}
+	if got, body := s.do(t, "GET", "/v1/status", secret, "", absentHeader+": empty"); got.StatusCode != 200 || !strings.Contains(body, "chive.status/1") {
+		t.Errorf("what is there: %d %q", got.StatusCode, body)
+	}
+	if got, _ := s.do(t, "POST", "/v1/circuits/none/close", secret, "", absentHeader+": empty"); got.StatusCode != 404 {
+		t.Errorf("what does something: %d", got.StatusCode)
+	}
+	if got, _ := s.do(t, "GET", "/v1/config", "", "", absentHeader+": empty"); got.StatusCode != 401 {
+		t.Errorf("without a session: %d", got.StatusCode)
+	}
+}
+
 func TestServeRefusesOtherMachines(t *testing.T) {
 	l := &otherListener{addr: &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 80}}
 	if err := Serve(t.Context(), l, Config{}); !errors.Is(err, ErrNotLoopback) || !l.closed {

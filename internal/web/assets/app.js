@@ -11,10 +11,10 @@ const $ = (id) => document.getElementById(id);
 // What the page knows. Views are made from it anew after each change.
 const now = {
   secret: null, // of the session; null: none
-  refused: '', // why there is none
+  refused: null, // {level, text}: why there is none
   lost: false, // the daemon does not answer
   status: null, streams: null,
-  settings: undefined, // null: there are none to see
+  settings: undefined, // undefined: not asked yet; null: there are none to see
   samples: [], // of the client's traffic: {at: s, up, down: bytes}
   view: 'status',
   show: 'all', // of streams
@@ -113,6 +113,18 @@ function lasts(s) {
 const since = (then, by) => lasts(Math.max(0, (Date.parse(by) - Date.parse(then)) / 1000));
 const at = (time) => new Date(time).toLocaleString('en-GB', { dateStyle: 'medium', timeStyle: 'medium' });
 const day = (time) => new Date(time).toLocaleDateString('en-GB', { dateStyle: 'medium', timeZone: 'UTC' });
+const hour = (time) => new Date(time).toLocaleString('en-GB', { day: 'numeric', month: 'short', hour: '2-digit', minute: '2-digit' });
+// until is a day, or a time where a day would say too little.
+const until = (time, by) => (Date.parse(time) - Date.parse(by) < 48 * 3600 * 1000 ? hour(time) : day(time));
+const are = (n) => `${plain.format(n)} ${n === 1 ? 'is' : 'are'}`;
+// forwarded is a total that relays tell in whole MiB.
+const forwarded = (n, less) => (n < 1 << 20 ? `${less} 1 MiB` : bytes(n));
+
+// age is that of a relay. Days of a testnet are minutes.
+function age(days, daySeconds) {
+  if (!(days > 0)) return 'new';
+  return daySeconds > 0 && daySeconds < 86400 ? lasts(days * daySeconds) : count(days, 'day');
+}
 
 const clientWords = {
   cold: 'Starting: looking for a relay to ask',
@@ -138,11 +150,11 @@ const relayName = (rid) => h('span', { class: 'mono', title: rid }, short(rid));
 const tag = (text, kind) => h('span', { class: `tag ${kind ?? ''}` }, text);
 const facts = (...rows) => h('dl', { class: 'facts' }, rows.filter((r) => r && r[1]).map(([name, ...value]) => [h('dt', null, name), h('dd', null, value)]));
 const card = (title, ...rest) => h('section', { class: 'card', 'data-key': `card ${title}` }, h('h2', null, title), rest);
-const noteWords = { info: 'Note', warning: 'Warning', alarm: 'Alarm', good: 'Done' };
+const noteWords = { info: 'Note', warning: 'Warning', alarm: 'Alarm', good: 'Done', plain: '' };
 
 function note(n) {
   return h('div', { class: `note ${n.level}`, 'data-key': `note ${n.level} ${n.text}` },
-    h('p', null, h('b', null, noteWords[n.level] ?? n.level), ' ', n.time && h('span', { class: 'soft small' }, at(n.time), ' '), sentence(n.text)));
+    h('p', null, noteWords[n.level] !== '' && [h('b', null, noteWords[n.level] ?? n.level), ' '], n.time && h('span', { class: 'soft small' }, at(n.time), ' '), sentence(n.text)));
 }
 
 function meter(name, used, max) {
@@ -178,7 +190,15 @@ function statusView() {
   ];
 }
 
+// lostHero stands where a state stood that nobody knows now.
+function lostHero(s, name, was) {
+  return h('section', { class: 'card hero', 'data-key': 'hero', 'aria-label': name },
+    h('p', { class: 'big' }, h('span', { class: 'dot' }), h('span', { 'data-name': 'state' }, 'Not known')),
+    h('p', { class: 'soft' }, `At ${at(s.time)} it was: ${was}.`));
+}
+
 function clientHero(c) {
+  if (now.lost) return lostHero(now.status, 'State of the client', clientWords[c.state] ?? c.state);
   const kind = c.state === 'refused' ? 'bad' : !working(c) || c.state === 'stale' || c.text ? 'warn' : 'good';
   return h('section', { class: 'card hero', 'data-key': 'hero', 'aria-label': 'State of the client' },
     h('p', { class: 'big' }, h('span', { class: `dot ${kind}` }), h('span', { 'data-name': 'state' }, clientWords[c.state] ?? c.state)),
@@ -194,8 +214,11 @@ function clientHero(c) {
 function relayHero(s) {
   const good = s.relays.every((r) => r.listed && r.running);
   const text = s.relays.length > 1 ? `${count(s.relays.length, 'relay')} in this process` : relayStands(s.relays[0]);
+  if (now.lost) return lostHero(s, 'State of the relay', text);
+  const kind = good ? 'good' : s.relays.every((r) => joins(r) || (r.listed && r.running)) ? '' : 'warn';
   return h('section', { class: 'card hero', 'data-key': 'hero', 'aria-label': 'State of the relay' },
-    h('p', { class: 'big' }, h('span', { class: `dot ${good ? 'good' : 'warn'}` }), h('span', { 'data-name': 'state' }, text)));
+    h('p', { class: 'big' }, h('span', { class: `dot ${kind}` }), h('span', { 'data-name': 'state' }, text)),
+    s.relays.length === 1 && joins(s.relays[0]) && h('p', { class: 'soft' }, sentence(s.relays[0].joining)));
 }
 
 // allNotes are the notes of all parts, each said once, the heaviest first.
@@ -205,11 +228,17 @@ function allNotes(s) {
   const add = (n) => seen.has(n.text) || seen.set(n.text, n);
   for (const part of [s.client, ...s.relays]) {
     if (!part) continue;
-    part.directory.notes.forEach(add);
+    part.directory.notes.forEach((n) => add(joins(part) ? newcomerNote(n) : n));
     if (part.directory.alarm) add({ level: 'alarm', text: part.directory.alarm.text });
   }
   return [...seen.values()].sort((a, b) => (weight[a.level] ?? 2) - (weight[b.level] ?? 2));
 }
+
+// joins says whether a relay is on its way to the list, with nothing wrong about it.
+const joins = (r) => Boolean(r.joining) && !r.listed && r.reachable?.state !== 'no';
+
+// newcomerNote is a note to a relay that joins: who is not on the list is sent none yet.
+const newcomerNote = (n) => (n.code === 'stalled' && n.level === 'warning' ? { ...n, level: 'info', text: `This relay is joining, and has not been sent the newest list yet. If it stays so: ${n.text}` } : n);
 
 function listenersCard(s) {
   const kinds = { socks: 'SOCKS and HTTP proxy', dns: 'DNS', web: 'This page', metrics: 'Metrics', relay: 'Relay' };
@@ -265,17 +294,17 @@ function trafficCard(c) {
   const y = (v) => (100 - (v / top) * 100).toFixed(1);
   const line = (of) => points.map((p, i) => `${i ? 'L' : 'M'}${x(p)} ${y(p[of])}`).join('');
   const area = points.length > 1 && `${line('down')}L${x(points.at(-1))} 100L${x(points[0])} 100Z`;
-  const rate = (name, v, of, up) => h('div', null, h('span', { class: `what ${up ? 'is-up' : ''}` }, name), h('span', { class: 'value', 'data-name': of }, `${bytes(v)}/s`));
+  const rate = (name, v, of, up) => h('div', null, h('span', { class: `what ${up ? 'is-up' : ''}` }, name), h('span', { class: 'value', 'data-name': of }, now.lost ? '–' : `${bytes(v)}/s`));
   return h('section', { class: 'card', 'data-key': 'traffic' },
     h('div', { class: 'row' }, h('h2', null, 'Traffic'), h('p', { class: 'soft small num' }, `${bytes(c.traffic.down_bytes_total)} down, ${bytes(c.traffic.up_bytes_total)} up since the start`)),
     h('div', { class: 'rates' }, rate('Down', last.down, 'down'), rate('Up', last.up, 'up', true)),
     h('figure', { class: 'plot' },
-      h('svg', { viewBox: '0 -2 300 104', preserveAspectRatio: 'none', role: 'img', 'aria-label': `Traffic of the last five minutes. Now ${bytes(last.down)} a second down, ${bytes(last.up)} up; at most ${bytes(peak)}.` },
+      h('svg', { viewBox: '0 -2 300 104', preserveAspectRatio: 'none', role: 'img', 'aria-label': now.lost ? `Traffic until the daemon stopped answering; at most ${bytes(peak)} a second.` : `Traffic of the last five minutes. Now ${bytes(last.down)} a second down, ${bytes(last.up)} up; at most ${bytes(peak)}.` },
         [0, 50, 100].map((v) => h('line', { class: 'grid', x1: 0, x2: 300, y1: v, y2: v })),
         area && h('path', { class: 'fill', d: area }),
         points.length > 1 && [h('path', { class: 'down', d: line('down') }), h('path', { class: 'up', d: line('up') })]),
       h('div', { class: 'scale num', 'aria-hidden': 'true' }, [top, top / 2, 0].map((v) => h('span', null, v ? `${bytes(v).replace('.0', '')}/s` : '0'))),
-      h('div', { class: 'when', 'aria-hidden': 'true' }, h('span', null, '5 min ago'), h('span', null, 'now'))));
+      h('div', { class: 'when', 'aria-hidden': 'true' }, h('span', null, now.lost ? '' : '5 min ago'), h('span', null, now.lost ? 'last answer' : 'now'))));
 }
 
 // ---- Circuits ----
@@ -289,7 +318,7 @@ function circuitsView() {
     c.circuits.length === 0 && h('p', { class: 'card soft', 'data-key': 'none' }, working(c) ? 'No circuit is open.' : 'No circuit is open yet: the client is starting.'),
     c.circuits.map((q, i) => circuitCard(s, q, i)),
     c.guards.length > 0 && card('Guards', h('p', { class: 'soft' }, 'The relays through which this client enters, kept for long: who rolls the dice often meets a bad one.'),
-      table('Guards', ['Relay', 'State', 'Until', 'Why'], c.guards.map((g) => [g.rid, relayName(g.rid), g.state, g.until ? day(g.until) : '', sentence(g.why)]))),
+      table('Guards', ['Relay', 'State', 'Until', 'Why'], c.guards.map((g) => [g.rid, relayName(g.rid), g.state, g.until ? until(g.until, s.time) : '', sentence(g.why)]), 'firm')),
   ];
 }
 
@@ -315,21 +344,22 @@ function circuitCard(s, q, i) {
 
 function streamsView() {
   const list = now.streams;
-  const kinds = { all: () => true, open: (s) => s.state !== 'failed' && s.state !== 'closed', bad: wasBad };
-  const names = { all: 'All', open: 'Open', bad: 'Failed or slow' };
+  const kinds = { open: (s) => s.state !== 'failed' && s.state !== 'closed', bad: wasBad, all: () => true };
+  const names = { all: 'Both', open: 'Open', bad: 'Failed or slow' };
   const shown = (list ?? []).filter(kinds[now.show]);
   return [
-    head('Streams', 'What your programs asked for. Kept in memory only, and forgotten with a new identity.',
+    head('Streams', 'What your programs ask for: streams that are open, and the last 200 that failed or were slow. What ended well is not kept. All this stays in memory, and is forgotten with a new identity.',
       h('div', { class: 'choice', role: 'group', 'aria-label': 'Show' }, Object.keys(kinds).map((k) => h('button', { type: 'button', 'data-do': 'show', 'data-id': k, 'aria-pressed': String(now.show === k) }, names[k])))),
     list === null && h('p', { class: 'card soft', 'data-key': 'none' }, 'This daemon tells of no streams.'),
-    list !== null && shown.length === 0 && h('p', { class: 'card soft', 'data-key': 'none' }, now.show === 'bad' ? 'Nothing failed, and nothing was slow.' : emptyStreams()),
+    list !== null && shown.length === 0 && h('div', { class: 'card soft', 'data-key': 'none' }, now.show === 'bad' ? h('p', null, 'Nothing failed, and nothing was slow.') : emptyStreams()),
     shown.length > 0 && h('ul', { class: 'card streams', 'data-key': 'streams' }, shown.map(streamRow)),
   ];
 }
 
 function emptyStreams() {
   const proxy = (now.status.listeners ?? []).find((l) => l.kind === 'socks');
-  return ['No streams yet. ', proxy && ['Point a program at ', h('code', null, `socks5h://${proxy.address}`), '.']];
+  return h('p', null, now.show === 'open' ? 'No stream is open. ' : 'No stream is open, and none failed or was slow. ',
+    proxy && ['Point a program at ', h('code', null, `socks5h://${proxy.address}`), '.']);
 }
 
 function streamRow(s) {
@@ -375,6 +405,7 @@ function relayStands(r) {
   if (r.drains) return 'Draining: it takes no new circuits, and will end';
   if (r.listed && r.running) return 'On the list and running';
   if (r.listed) return 'On the list, but other relays do not reach it';
+  if (joins(r)) return 'Joining: not on the list yet';
   return 'Not on the list yet';
 }
 
@@ -388,14 +419,15 @@ function relayCards(s, r) {
   const [kind, words] = reach[r.reachable?.state] ?? reach.unknown;
   return [
     h('section', { class: 'card hero', 'data-key': `relay ${r.rid}`, 'aria-label': 'State of the relay' },
-      h('p', { class: 'big' }, h('span', { class: `dot ${r.listed && r.running && !r.drains ? 'good' : 'warn'}` }), h('span', { 'data-name': 'relay' }, relayStands(r))),
+      h('p', { class: 'big' }, h('span', { class: `dot ${now.lost || joins(r) ? '' : r.listed && r.running && !r.drains ? 'good' : 'warn'}` }), h('span', { 'data-name': 'relay' }, now.lost ? 'Not known' : relayStands(r))),
+      now.lost && h('p', { class: 'soft' }, `At ${at(s.time)} it was: ${relayStands(r)}.`),
       facts(
         ['Name', [r.nickname, r.name].filter(Boolean).join(', ')],
         ['Identity', h('span', { class: 'mono' }, r.rid)],
         ['Listens at', h('code', null, r.listen)],
         ['Published', r.published.length > 0 && h('code', null, r.published.join(' '))],
         ['Exit', r.exit === 'off' ? 'off: nothing leaves the overlay from here' : r.exit],
-        ['Age', lasts(r.age_days * (s.network.day_seconds || 86400))],
+        ['Age', age(r.age_days, s.network.day_seconds)],
         ['Joining', r.joining],
       ),
       [['clock', r.clock], ['store', r.store], ['keys', r.keys], ['overload', r.overload]].filter((x) => x[1]).map(([what, text]) => note({ level: 'warning', text: `${capital(what)}: ${text}` })),
@@ -404,7 +436,7 @@ function relayCards(s, r) {
       r.reachable && card('Reachability', h('p', null, tag(words, kind)), h('p', null, sentence(r.reachable.text)), r.reachable.checked && h('p', { class: 'soft small' }, `Tested ${since(r.reachable.checked, s.time)} ago`)),
       r.weight && card('Why it gets the traffic it gets', h('p', null, `Chosen for ${percent(r.weight.share)} of the network's load.`), h('p', { class: 'soft' }, sentence(r.weight.why))),
       card('Traffic', facts(
-        ['Forwarded', `${bytes(t.forwarded_bytes_total)} since the start`],
+        ['Forwarded', `${forwarded(t.forwarded_bytes_total, 'less than')} since the start`],
         ['Circuits', `${plain.format(t.circuits)} open, ${plain.format(t.circuits_total)} made, ${plain.format(t.circuits_refused_total)} refused`],
         ['Neighbours', plain.format(r.neighbours)],
         ['Ceiling', r.rate_bytes_per_second > 0 && `${bytes(r.rate_bytes_per_second)}/s each way`],
@@ -423,13 +455,14 @@ function networkView() {
   const running = s.relays.filter((r) => r.listed && r.running).length;
   const held = s.relays.filter((r) => r.directory.epoch === newest).length;
   const members = s.relays.filter((r) => r.seat).length;
-  const troubles = s.relays.flatMap((r) => [r.joining, r.abstains, r.clock, r.store, r.keys].filter(Boolean).map((text) => ({ level: 'warning', text: `${r.name || short(r.rid)}: ${text}` })));
+  const troubles = s.relays.flatMap((r) => [r.joining, r.abstains, r.clock, r.store, r.keys].filter(Boolean)
+    .map((text) => ({ level: text === r.joining && joins(r) ? 'info' : 'warning', text: `${r.name || short(r.rid)}: ${text}` })));
   return [
-    head('Network', `${count(s.relays.length, 'relay')} of the network ${s.network.name} run in this process. ${running} are running by the list; ${held} hold the newest list, epoch ${newest}; ${members} are in the committee.`),
+    head('Network', `${count(s.relays.length, 'relay')} of the network ${s.network.name} run in this process. ${are(running)} running by the list; ${held} ${held === 1 ? 'holds' : 'hold'} the newest list, epoch ${newest}; ${are(members)} in the committee.`),
     h('section', { class: 'card', 'data-key': 'ring' }, h('h2', null, 'Circuits across the network'), ring(s, newest), ringKeys()),
     card('Relays', table('Relays', ['Relay', 'Identity', 'State', 'List', 'Committee', 'Neighbours', 'Circuits', 'Forwarded', 'Exit'], s.relays.map((r) => [r.rid,
       r.name || r.nickname || '', relayName(r.rid), tag(relayWord(r), relayWord(r) === 'running' ? 'good' : 'warn'), `epoch ${r.directory.epoch}`,
-      r.seat ? (r.abstains ? 'abstains' : 'member') : '–', r.neighbours, r.traffic.circuits, bytes(r.traffic.forwarded_bytes_total), r.exit]), 'dense')),
+      r.seat ? (r.abstains ? 'abstains' : 'member') : '–', r.neighbours, r.traffic.circuits, forwarded(r.traffic.forwarded_bytes_total, '<'), r.exit]), 'dense')),
     troubles.map(note),
   ];
 }
@@ -443,45 +476,56 @@ function ringKeys() {
     h('li', null, mark('relay off'), 'not running'), h('li', null, mark('relay fresh'), 'not on the list'), h('li', null, mark('you'), 'you'));
 }
 
-// ring draws the relays on a circle with the client in the middle, and its circuits.
+// ring draws the relays on a circle with the client in the middle, and its circuits. The
+// drawing within scales with the page; the names around it do not, so that they can be
+// read on a narrow screen too. Where they would touch some are left out: the table below
+// has all.
 function ring(s, newest) {
   const n = s.relays.length;
+  const [radius, wide, high, top] = [115, 400, 292, 54]; // of the drawing
   const place = new Map(s.relays.map((r, i) => [r.rid, (i / n) * 2 * Math.PI - Math.PI / 2]));
-  const spot = (angle, r) => [200 + r * Math.cos(angle), 200 + r * Math.sin(angle)].map((v) => v.toFixed(1));
+  const spot = (angle, r) => [200 + r * Math.cos(angle), 200 + r * Math.sin(angle)];
+  const point = (angle) => spot(angle, radius).map((v) => v.toFixed(1)).join(' ');
   const lines = (s.client?.circuits ?? []).map((q) => {
     const stops = q.hops.map((p) => place.get(p.rid)).filter((a) => a !== undefined);
     let d = 'M200 200';
-    stops.forEach((a, i) => { d += i === 0 ? `L${spot(a, 140)}` : `Q200 200 ${spot(a, 140)}`; });
+    stops.forEach((a, i) => { d += i === 0 ? `L${point(a)}` : `Q200 200 ${point(a)}`; });
     return h('path', { class: 'line', d });
   });
   const kind = (r) => (relayWord(r) === 'running' ? (r.directory.epoch === newest ? '' : 'behind') : r.listed ? 'off' : 'fresh');
-  return h('svg', { class: 'ring', viewBox: '0 28 400 344', role: 'img', 'aria-label': `${count(n, 'relay')} on a ring, with ${count(lines.length, 'circuit')} of this client; the table below says the same.` },
-    lines,
-    s.relays.map((r) => {
-      const a = place.get(r.rid);
-      const [x, y] = spot(a, 140);
-      const [tx, ty] = spot(a, 158);
-      const side = Math.cos(a);
-      return h('g', null, h('title', null, `${r.name || short(r.rid)}: ${relayWord(r)}, epoch ${r.directory.epoch}`),
-        h('circle', { class: `relay ${kind(r)}`, cx: x, cy: y, r: n > 60 ? 3 : 6 }),
-        n <= 40 && h('text', { x: tx, y: ty, 'text-anchor': side > 0.2 ? 'start' : side < -0.2 ? 'end' : 'middle', 'dominant-baseline': 'middle' }, (r.name || short(r.rid)).slice(0, 9)));
-    }),
-    s.client && h('circle', { class: 'you', cx: 200, cy: 200, r: 6 }));
+  const name = (r, i) => {
+    if (i % Math.ceil(n / 24) > 0) return null;
+    const a = place.get(r.rid);
+    const [x, y] = spot(a, radius + 8);
+    const [side, down] = [Math.cos(a), Math.sin(a)];
+    return h('text', {
+      class: i % Math.ceil(n / 12) > 0 && 'spare', x: `${((x / wide) * 100).toFixed(2)}%`, y: `${(((y - top) / high) * 100).toFixed(2)}%`, dx: (side * 5).toFixed(1), dy: (down * 7).toFixed(1),
+      'text-anchor': side > 0.2 ? 'start' : side < -0.2 ? 'end' : 'middle', 'dominant-baseline': 'middle',
+    }, (r.name || short(r.rid)).slice(0, 8));
+  };
+  return h('svg', { class: 'ring', role: 'img', 'aria-label': `${count(n, 'relay')} on a ring, with ${count(lines.length, 'circuit')} of this client; the table below says the same.` },
+    h('svg', { viewBox: `0 ${top} ${wide} ${high}`, width: '100%', height: '100%' },
+      lines,
+      s.relays.map((r) => {
+        const [cx, cy] = point(place.get(r.rid)).split(' ');
+        return h('g', null, h('title', null, `${r.name || short(r.rid)}: ${relayWord(r)}, epoch ${r.directory.epoch}`),
+          h('circle', { class: `relay ${kind(r)}`, cx, cy, r: n > 60 ? 3 : 6 }));
+      }),
+      s.client && h('circle', { class: 'you', cx: 200, cy: 200, r: 6 })),
+    s.relays.map(name));
 }
 
 // ---- Settings ----
 
 function settingsView() {
-  const list = now.settings;
   const find = now.find.trim().toLowerCase();
-  const shown = (list ?? []).filter((x) => (!now.changed || x.origin !== 'default') && (!find || `${x.key} ${x.value}`.toLowerCase().includes(find)));
+  const shown = now.settings.filter((x) => (!now.changed || x.origin !== 'default') && (!find || `${x.key} ${x.value}`.toLowerCase().includes(find)));
   return [
     head('Settings', 'What is in force, and where each value comes from. To change one, edit the configuration file and reload.',
       h('input', { type: 'search', placeholder: 'Find', 'aria-label': 'Find a setting', 'data-input': 'find', autocomplete: 'off', spellcheck: 'false' }),
       h('label', { class: 'check' }, h('input', { type: 'checkbox', 'data-input': 'changed' }), 'Only changed ones')),
-    !list ? h('p', { class: 'card soft', 'data-key': 'none' }, 'This daemon shows no settings.')
-      : shown.length === 0 ? h('p', { class: 'card soft', 'data-key': 'none' }, 'No setting is like that.')
-        : h('section', { class: 'card', 'data-key': 'settings' }, table('Settings', ['Key', 'Value', 'From'], shown.map((x) => [x.key, h('code', null, x.key), h('code', null, x.value), x.origin === 'default' ? h('span', { class: 'soft' }, 'default') : x.origin]))),
+    shown.length === 0 ? h('p', { class: 'card soft', 'data-key': 'none' }, 'No setting is like that.')
+      : h('section', { class: 'card', 'data-key': 'settings' }, table('Settings', ['Key', 'Value', 'From'], shown.map((x) => [x.key, h('code', null, x.key), h('code', null, x.value), x.origin === 'default' ? h('span', { class: 'soft' }, 'default') : x.origin]))),
   ];
 }
 
@@ -496,7 +540,7 @@ function views() {
     ['streams', 'Streams', streamsView, s?.client, now.streams?.length],
     ['relay', 'Relay', relayView, s?.relays.length === 1],
     ['network', 'Network', networkView, s?.relays.length > 1, s?.relays.length],
-    ['settings', 'Settings', settingsView, true],
+    ['settings', 'Settings', settingsView, now.settings],
   ].filter((v) => v[3]);
 }
 
@@ -507,7 +551,8 @@ function render() {
   const s = now.status;
   const all = now.secret && s ? views() : [];
   const view = all.find((v) => v[0] === now.view) ?? all[0];
-  patch($('nav'), all.length === 0 ? [] : [h('ul', null, all.map(([id, name, , , n]) => h('li', { 'data-key': id }, h('a', { href: `#/${id}`, 'aria-current': view[0] === id && 'page' }, name, n > 0 && h('span', { class: 'count', 'aria-hidden': 'true' }, n)))))]);
+  main.classList.toggle('lost', Boolean(now.lost && all.length > 0));
+  patch($('nav'), all.length === 0 ? [] : [h('ul', null, all.map(([id, name, , , n]) => h('li', { 'data-key': id }, h('a', { href: `#/${id}`, 'aria-current': view[0] === id && 'page' }, name, n > 0 && !now.lost && h('span', { class: 'count', 'aria-hidden': 'true' }, n)))))]);
   patch($('foot'), s && now.secret ? [h('span', null, `${s.network.name}${s.network.testnet ? ' (testnet)' : ''}`), s.version && h('span', null, `Version ${s.version}`), h('button', { type: 'button', class: 'quiet', 'data-do': 'sign out' }, 'Sign out')].filter(Boolean) : []);
   if (!now.secret) {
     patch(main, [lockedView()]);
@@ -519,8 +564,8 @@ function render() {
     return;
   }
   patch(main, [
-    now.lost && note({ level: 'alarm', text: 'The daemon does not answer; what is shown here is how it last was. If it was stopped, start it again.' }),
-    now.notice && note(now.notice),
+    now.lost && h('div', { class: 'fresh', 'data-key': 'lost' }, note({ level: 'alarm', text: 'The daemon does not answer; what is shown here is how it last was. If it was stopped, start it again.' })),
+    now.notice && h('div', { class: 'fresh', 'data-key': 'notice' }, note(now.notice)),
     ...view[2]().flat(Infinity),
   ].filter(Boolean));
   document.title = `${view[1]} · chive`;
@@ -530,10 +575,10 @@ function render() {
 // announce says changes of the state to who does not look at the page.
 function announce(s) {
   const words = [];
-  if (s.client) words.push(s.client.percent < 100 ? `Start: ${Math.floor(s.client.percent / 25) * 25} percent` : clientWords[s.client.state] ?? s.client.state);
+  if (now.lost) words.push('The daemon does not answer');
+  else if (s.client) words.push(s.client.percent < 100 ? `Start: ${Math.floor(s.client.percent / 25) * 25} percent` : clientWords[s.client.state] ?? s.client.state);
   const alarms = allNotes(s).filter((n) => n.level === 'alarm').length;
   if (alarms > 0) words.push(count(alarms, 'alarm'));
-  if (now.lost) words.push('The daemon does not answer');
   const text = words.join('. ');
   if (text !== said) {
     said = text;
@@ -543,7 +588,7 @@ function announce(s) {
 
 function lockedView() {
   return h('section', { class: 'card locked', 'data-key': 'locked' }, h('h1', { tabindex: -1 }, 'Open this page with a fresh address'),
-    now.refused && note({ level: 'warning', text: now.refused }),
+    now.refused && note(now.refused),
     h('p', null, 'So that nobody else on this machine sees your circuits, each address of this page is good once and for a minute. Have a new one printed:'),
     h('pre', { tabindex: 0 }, 'chive status --web'));
 }
@@ -560,7 +605,7 @@ class Refused extends Error {
 }
 
 async function ask(path, method = 'GET', body) {
-  const headers = {};
+  const headers = { 'X-Chive-Absent': 'empty' }; // what this daemon lacks answers 204: a browser writes each 404 to its console
   if (now.secret) headers.Authorization = `Bearer ${now.secret}`;
   if (body) headers['Content-Type'] = 'application/json';
   const r = await fetch(path, { method, headers, body: body && JSON.stringify(body), cache: 'no-store', credentials: 'omit', redirect: 'error', signal: AbortSignal.timeout(10000) });
@@ -569,15 +614,13 @@ async function ask(path, method = 'GET', body) {
   return object;
 }
 
-function lock(why) {
+function lock(why, level = 'warning') {
   sessionStorage.removeItem(key);
   hangUp.abort();
-  Object.assign(now, { secret: null, refused: why, status: null, streams: null, settings: undefined, samples: [], notice: null });
+  Object.assign(now, { secret: null, refused: { level, text: why }, status: null, streams: null, settings: undefined, samples: [], notice: null });
   if ($('ask').open) $('ask').close();
   render();
 }
-
-const orNull = (e) => { if (e instanceof Refused && e.status === 404) return null; throw e; };
 
 // whole gives a status the lists that it lacks.
 function whole(s) {
@@ -602,8 +645,8 @@ async function look() {
   looking = true;
   try {
     const s = whole(await ask('/v1/status'));
-    const streams = s.client ? await ask('/v1/streams').catch(orNull) : null;
-    if (now.view === 'settings' || now.settings === undefined) now.settings = (await ask('/v1/config').catch(orNull))?.settings ?? null;
+    const streams = s.client ? await ask('/v1/streams') : null;
+    if (now.view === 'settings' || now.settings === undefined) now.settings = (await ask('/v1/config'))?.settings ?? null;
     if (!now.secret) return;
     Object.assign(now, { status: s, streams: streams?.streams ?? null, lost: false });
     sample(s);
@@ -633,8 +676,8 @@ async function follow() {
   const { signal } = hangUp;
   for (let wait = 1000; !signal.aborted && now.secret; wait = Math.min(wait * 2, 30000)) {
     try {
-      const r = await fetch('/v1/events', { headers: { Authorization: `Bearer ${now.secret}` }, cache: 'no-store', credentials: 'omit', redirect: 'error', signal });
-      if (r.status === 404) return;
+      const r = await fetch('/v1/events', { headers: { 'Authorization': `Bearer ${now.secret}`, 'X-Chive-Absent': 'empty' }, cache: 'no-store', credentials: 'omit', redirect: 'error', signal });
+      if (r.status === 204) return;
       if (r.ok) {
         const reader = r.body.pipeThrough(new TextDecoderStream()).getReader();
         for (let rest = ''; ;) {
@@ -689,7 +732,7 @@ const actions = {
   'bad streams': () => { now.show = 'bad'; },
   'dismiss': () => $('ask').close('no'),
   'agree': () => $('ask').close('yes'),
-  'sign out': async () => { await ask('/v1/session', 'DELETE').catch(() => null); lock('You have signed out.'); },
+  'sign out': async () => { await ask('/v1/session', 'DELETE').catch(() => null); lock('You have signed out.', 'plain'); },
   'new identity': () => confirm('Begin a new identity?', 'Streams from now on share no circuit with those before. Open streams go on. Addresses given for names, and the stories of streams, are forgotten.', 'New identity',
     () => act('/v1/newnym', 'POST', 'A new identity has begun.')),
   'close circuit': (e, id) => confirm('Close this circuit?', 'The streams on it end at once. Programs that try again get another circuit.', 'Close circuit',
@@ -735,7 +778,7 @@ function takeToken() {
     begin();
   }, (e) => {
     if (now.secret) begin(); // the session that was there goes on
-    else { now.refused = e instanceof Refused ? e.message + '.' : 'The daemon does not answer.'; render(); }
+    else { now.refused = { level: 'warning', text: e instanceof Refused ? e.message + '.' : 'The daemon does not answer.' }; render(); }
   });
   return true;
 }

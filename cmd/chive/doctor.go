@@ -1,0 +1,241 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"chive/internal/config"
+	"chive/internal/control"
+	"chive/internal/node"
+)
+
+const doctorHelp = `Looks for what is wrong on this machine, whether a client or relay runs or not: clock,
+configuration, state folder and keys, control socket, the way to the network, ports, limits,
+and ways by which programs here go around the proxy. Each finding is ok, a warning or a
+fault, with what to do about it.
+
+With --offline nothing is sent to other machines; a look at relays is all that is sent
+otherwise, and only while no client runs. With --leak it looks a name up and fetches a page
+through the proxy, and checks that the daemon's connections lead to relays and nowhere else.
+
+Exits with 4 if there is a fault; warnings do not count.`
+
+// Levels of a finding.
+const (
+	levelOK      = "ok"
+	levelWarning = "warning"
+	levelFault   = "fault"
+)
+
+// finding is one thing that the doctor has looked at.
+type finding struct {
+	Check string `json:"check"`
+	Level string `json:"level"`
+	Code  string `json:"code"` // one word; never changes
+	Text  string `json:"text"` // sentences: what is so, and why
+	Fix   string `json:"fix,omitempty"`
+}
+
+type doctorObject struct {
+	Schema   string    `json:"schema"`
+	Daemon   bool      `json:"daemon"` // one answered
+	Faults   int       `json:"faults"`
+	Warnings int       `json:"warnings"`
+	Findings []finding `json:"findings"`
+}
+
+// doctor is one examination.
+type doctor struct {
+	app           *app
+	offline, leak bool
+	cfg           *config.Config
+	socket        node.ControlSocket
+	status        *control.Status // nil: no daemon answers
+	found         []finding
+}
+
+func (a *app) doctorCommand() *cobra.Command {
+	d := &doctor{app: a}
+	c := &cobra.Command{
+		Use: "doctor", Short: "look for what is wrong, and say what to do", Long: doctorHelp, Args: exactly(),
+		Example: "  chive doctor\n  chive doctor --offline --json\n  chive doctor --leak",
+		RunE: func(c *cobra.Command, _ []string) error {
+			if d.offline && d.leak {
+				return usage(c, "--offline and --leak do not go together")
+			}
+			d.examine(c)
+			return d.report()
+		},
+	}
+	c.Flags().String("genesis", "", "the network's genesis document is in `FILE`")
+	c.Flags().BoolVar(&d.offline, "offline", false, "send nothing to other machines")
+	c.Flags().BoolVar(&d.leak, "leak", false, "try the proxy, and look where the daemon's connections lead")
+	return c
+}
+
+// examine makes all checks, in the order in which a person puts things right.
+func (d *doctor) examine(c *cobra.Command) {
+	ctx, now := c.Context(), time.Now()
+	d.checkConfiguration(c)
+	e := node.ExamineState(d.app.global.state)
+	d.checkState(e)
+	d.checkDaemon(ctx, e)
+	d.checkClock(e, now)
+	d.checkNetwork(ctx, now)
+	d.checkRelays()
+	d.checkPorts(ctx)
+	d.checkLimits()
+	d.checkSurroundings()
+	if d.leak {
+		d.checkLeak(ctx)
+	}
+}
+
+// report prints the findings. Spec: product CLI-5, CLI-6, CLI-11.
+func (d *doctor) report() error {
+	out := doctorObject{Schema: "chive.doctor/1", Daemon: d.status != nil, Findings: d.found}
+	for _, f := range d.found {
+		switch f.Level {
+		case levelFault:
+			out.Faults++
+		case levelWarning:
+			out.Warnings++
+		}
+	}
+	d.app.answer(out, func(w io.Writer) {
+		for _, f := range d.found {
+			mark := fmt.Sprintf("%-8s %-13s ", f.Level, f.Check)
+			wrap(w, mark, f.Text)
+			if f.Fix != "" {
+				wrap(w, strings.Repeat(" ", len(mark)), "Fix: "+f.Fix)
+			}
+		}
+	})
+	if out.Faults > 0 {
+		return &node.Fault{
+			Kind: node.Denied, Code: "doctor_faults", Text: number(out.Faults, "fault") + " and " + number(out.Warnings, "warning") + " were found",
+			Fix: "Do what the first fault says, and ask again.",
+		}
+	}
+	return nil
+}
+
+func (d *doctor) ok(check, code, text string) {
+	d.found = append(d.found, finding{check, levelOK, code, text, ""})
+}
+
+func (d *doctor) warn(check, code, text, fix string) {
+	d.found = append(d.found, finding{check, levelWarning, code, text, fix})
+}
+
+func (d *doctor) fault(check, code, text, fix string) {
+	d.found = append(d.found, finding{check, levelFault, code, text, fix})
+}
+
+// failed notes an error that is a fault of ours.
+func (d *doctor) failed(check string, err error) {
+	var f *node.Fault
+	if !errors.As(err, &f) {
+		f = &node.Fault{Code: "failed", Text: "The check itself failed", Fix: "Report this as a fault of chive."}
+	}
+	d.fault(check, f.Code, sentence(f.Text), f.Fix)
+}
+
+// sentence ends a text with a full stop.
+func sentence(text string) string {
+	text = strings.TrimSpace(text)
+	if text != "" && !strings.HasSuffix(text, ".") {
+		text += "."
+	}
+	return text
+}
+
+func (d *doctor) checkConfiguration(c *cobra.Command) {
+	cfg, err := d.app.configuration(c)
+	if err != nil {
+		d.failed("configuration", err)
+		d.cfg = config.Default()
+		return
+	}
+	d.cfg = cfg
+	from := "No configuration file is there: the defaults are in force."
+	if len(cfg.Files()) > 0 {
+		from = "It is read from " + readFrom(cfg) + "."
+	}
+	d.ok("configuration", "good", from)
+}
+
+func (d *doctor) checkState(e node.Examined) {
+	const check = "state"
+	dir := d.app.global.state
+	for _, f := range e.Faults {
+		d.failed(check, f)
+	}
+	switch {
+	case len(e.Faults) > 0:
+	case !e.There:
+		d.ok(check, "fresh", "There is no state folder "+dir+" yet; the first start makes it.")
+	case e.Keys:
+		d.ok(check, "private", "Nobody else can look into "+dir+", and the relay's keys in it are whole.")
+	default:
+		d.ok(check, "private", "Nobody else can look into "+dir+".")
+	}
+	if free, known := freeSpace(dir); known && e.There && free < lowSpace {
+		d.warn(check, "disk_low", fmt.Sprintf("The disk of the state folder has %d MiB left.", free>>20), "Make room on it: without, lists of relays and keys cannot be kept.")
+	}
+}
+
+// lowSpace is how little room on a disk is told of, in bytes.
+const lowSpace = 200 << 20
+
+func (d *doctor) checkDaemon(ctx context.Context, e node.Examined) {
+	const check = "daemon"
+	socket, err := d.app.controlSocket()
+	if err == nil {
+		err = socket.Check()
+	}
+	if err != nil {
+		d.failed(check, err)
+		return
+	}
+	d.socket = socket
+	ctx, cancel := context.WithTimeout(ctx, statusTime)
+	defer cancel()
+	s, _, err := control.Fetch(ctx, socket.Path)
+	switch {
+	case err == nil:
+		d.status = s
+		kind := "client"
+		switch {
+		case s.Client != nil && len(s.Relays) > 0:
+			kind = "client and relay"
+		case s.Client == nil:
+			kind = "relay"
+		}
+		d.ok(check, "answers", "A "+kind+" answers at "+socket.Name()+".")
+	case !errors.Is(err, control.ErrNobody):
+		d.failed(check, d.app.statusFault(socket, err))
+	case e.InUse:
+		who := "Another process"
+		if e.Holder != 0 {
+			who = fmt.Sprintf("Process %d", e.Holder)
+		}
+		d.fault(check, "no_answer", who+" runs with this state folder, but nobody answers at "+socket.Name()+".",
+			"Name its socket as its ready line does: --control unix:PATH. If it has none, or hangs, start it again.")
+	default:
+		d.warn(check, "no_daemon", "No client or relay runs here: nobody answers at "+socket.Name()+".",
+			d.app.statusFault(socket, err).Fix)
+	}
+	if info, err := os.Stat(socket.Path); err == nil && openToAll(info.Mode()) {
+		d.fault(check, "control_exposed", "Every user of this machine may give the daemon orders: the mode of "+socket.Path+" lets them.", "Start the daemon again; it makes its socket private.")
+	}
+}

@@ -1,0 +1,200 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
+package main
+
+import (
+	"bufio"
+	"context"
+	"crypto/rand"
+	"encoding/binary"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"chive/internal/control"
+	"chive/internal/socks"
+)
+
+// leakTime bounds a look-up or a fetch through the proxy.
+const leakTime = 30 * time.Second
+
+// Names that are looked up and fetched: one that every testnet has, and one that is
+// reserved for examples.
+const (
+	testnetName = "hello.test"
+	publicName  = "example.com"
+)
+
+// checkLeak uses the proxy, and looks where the daemon's connections lead meanwhile.
+// Spec: product CLI-11.
+func (d *doctor) checkLeak(ctx context.Context) {
+	const check = "leak"
+	if d.status == nil || d.status.Client == nil {
+		d.warn(check, "not_tried", "No client answers, so nothing was tried through it.", "Start one: chive client --genesis FILE")
+		return
+	}
+	p, err := d.app.findProxy(ctx, "")
+	if err != nil {
+		d.failed(check, err)
+		return
+	}
+	name := publicName
+	if d.status.Network.Testnet {
+		name = testnetName
+	}
+	cred := socks.Credentials{User: "doctor " + rand.Text()}
+	ctx, cancel := context.WithTimeout(ctx, leakTime)
+	defer cancel()
+	if err := d.tryResolve(ctx, p, cred, name); err != nil {
+		d.failed(check, err)
+	} else {
+		d.ok(check, "resolves", "A name was looked up through the proxy, at an exit.")
+	}
+	if err := d.tryFetch(ctx, p, cred, name); err != nil {
+		d.failed(check, err)
+	} else {
+		d.ok(check, "fetches", "A page was fetched through the proxy.")
+	}
+	d.checkSockets(ctx)
+}
+
+func (d *doctor) tryResolve(ctx context.Context, p proxyPlace, cred socks.Credentials, name string) error {
+	conn, err := p.dial(ctx)
+	if err != nil {
+		return p.noProxy()
+	}
+	defer conn.Close()
+	if _, err := socks.Resolve(ctx, conn, cred, name); err != nil {
+		return d.app.socksFault(p, err)
+	}
+	return nil
+}
+
+func (d *doctor) tryFetch(ctx context.Context, p proxyPlace, cred socks.Credentials, name string) error {
+	conn, err := p.dial(ctx)
+	if err != nil {
+		return p.noProxy()
+	}
+	defer conn.Close()
+	if err := socks.Connect(ctx, conn, cred, name, 80, nil); err != nil {
+		return d.app.socksFault(p, err)
+	}
+	_ = conn.SetDeadline(time.Now().Add(leakTime))
+	_, err = io.WriteString(conn, "GET / HTTP/1.0\r\nHost: "+name+"\r\n\r\n")
+	head := make([]byte, 5)
+	if err == nil {
+		_, err = io.ReadFull(bufio.NewReader(conn), head)
+	}
+	if err != nil || string(head) != "HTTP/" {
+		return d.app.socksFault(p, io.ErrUnexpectedEOF)
+	}
+	return nil
+}
+
+// kernelSocket is one that a process has open.
+type kernelSocket struct {
+	udp           bool
+	local, remote netip.AddrPort
+	inode         string
+}
+
+var errNoSight = errors.New("sockets of that process cannot be seen")
+
+// checkSockets looks at where the daemon's sockets lead: to relays, and nowhere else.
+func (d *doctor) checkSockets(ctx context.Context) {
+	const check = "leak"
+	all, err := daemonSockets(ctx, d.socket.Path)
+	if err != nil {
+		d.warn(check, "sockets_unseen", "Where the daemon's connections lead could not be seen.", "On Linux, ask as the daemon's user or as root.")
+		return
+	}
+	list, _, err := control.FetchRelays(ctx, d.socket.Path)
+	if err != nil {
+		d.warn(check, "sockets_unjudged", "The daemon has no list of relays yet, so its connections cannot be told from others.", "Ask again when it is connected.")
+		return
+	}
+	known := map[netip.AddrPort]bool{}
+	for _, r := range list.Relays {
+		for _, a := range r.Addresses {
+			if p, err := netip.ParseAddrPort(a); err == nil {
+				known[p] = true
+			}
+		}
+	}
+	var listens []uint16
+	exit := false
+	for i := range d.status.Relays {
+		if p, err := netip.ParseAddrPort(d.status.Relays[i].Listen); err == nil {
+			listens = append(listens, p.Port())
+		}
+		exit = exit || d.status.Relays[i].Exit != "off"
+	}
+	if exit || d.cfg.Client.Upstream != "off" && d.cfg.Client.Upstream != "" {
+		d.ok(check, "sockets_unjudged", "This daemon is an exit or uses a proxy of its own, so its connections lead elsewhere by design; they were not judged.")
+		return
+	}
+	links, strange := judgeSockets(all, known, listens)
+	if strange > 0 {
+		d.fault(check, "strange_sockets", fmt.Sprintf("The daemon has %s outside this machine that lead to no relay of the list.", number(strange, "connection")),
+			"If a relay has just left the list, ask again. Otherwise stop the daemon, and report this as a fault of chive.")
+		return
+	}
+	d.ok(check, "links_only", fmt.Sprintf("All of the daemon's outside connections, %d, are links to relays.", links))
+}
+
+// judgeSockets counts the sockets that lead out of this machine: links of relays of the
+// list or to a port of our own, and others.
+func judgeSockets(all []kernelSocket, known map[netip.AddrPort]bool, listens []uint16) (links, strange int) {
+	for _, s := range all {
+		switch a := s.remote.Addr(); {
+		case !a.IsValid() || a.IsUnspecified() || s.remote.Port() == 0: // it listens
+		case !s.udp && (known[s.remote] || slices.Contains(listens, s.local.Port())):
+			if !a.IsLoopback() {
+				links++
+			}
+		case a.IsLoopback():
+		case len(listens) > 0 && a.IsPrivate(): // a relay asks the router for its port
+		default:
+			strange++
+		}
+	}
+	return links, strange
+}
+
+// parseSockets reads a table of /proc/net: tcp, tcp6, udp or udp6.
+func parseSockets(table string, udp bool) (out []kernelSocket) {
+	for line := range strings.Lines(table) {
+		f := strings.Fields(line)
+		if len(f) < 10 {
+			continue
+		}
+		local, ok1 := parseEnd(f[1])
+		remote, ok2 := parseEnd(f[2])
+		if ok1 && ok2 {
+			out = append(out, kernelSocket{udp, local, remote, f[9]})
+		}
+	}
+	return out
+}
+
+// parseEnd reads an address as the kernel prints it: words in this machine's order, in
+// hexadecimal, and a port.
+func parseEnd(text string) (netip.AddrPort, bool) {
+	host, port, _ := strings.Cut(text, ":")
+	b, err := hex.DecodeString(host)
+	n, portErr := strconv.ParseUint(port, 16, 16)
+	if err != nil || portErr != nil || len(b)%4 != 0 {
+		return netip.AddrPort{}, false
+	}
+	for i := 0; i+4 <= len(b); i += 4 {
+		binary.NativeEndian.PutUint32(b[i:], binary.BigEndian.Uint32(b[i:]))
+	}
+	a, ok := netip.AddrFromSlice(b)
+	return netip.AddrPortFrom(a.Unmap(), uint16(n)), ok
+}

@@ -1,0 +1,281 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
+package main
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/netip"
+	"runtime/debug"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"chive/internal/control"
+	"chive/internal/node"
+)
+
+// clockSlack is how far ahead of this machine's clock a file's time may be.
+const clockSlack = 10 * time.Minute
+
+const setClock = "Set the clock, and let the system keep it: timedatectl set-ntp true."
+
+// checkClock believes the network, which a running daemon knows; without one it looks
+// for what cannot be.
+func (d *doctor) checkClock(e node.Examined, now time.Time) {
+	const check = "clock"
+	if s := d.status; s != nil {
+		wrong := ""
+		if s.Client != nil {
+			wrong = s.Client.Clock
+		}
+		for i := range s.Relays {
+			if wrong == "" {
+				wrong = s.Relays[i].Clock
+			}
+		}
+		switch {
+		case wrong != "":
+			d.fault(check, "clock_skew", sentence(wrong), setClock)
+		case s.Client != nil && s.Client.State != "ready":
+			d.ok(check, "unknown", "The daemon has not said that this clock is wrong, but it is not connected yet.")
+		default:
+			d.ok(check, "good", "It agrees with the network.")
+		}
+		return
+	}
+	switch built := buildTime(); {
+	case now.Before(built.Add(-clockSlack)):
+		d.fault(check, "clock_behind", "This clock says a time before chive was made: "+now.UTC().Format(time.DateTime)+" UTC.", setClock)
+	case e.Newest.After(now.Add(clockSlack)):
+		d.fault(check, "clock_behind", "A file of the state folder was written in the future: this clock was set back, or was wrong then.", setClock)
+	case unsynchronised():
+		d.warn(check, "clock_unkept", "This system does not keep its clock by a time server.", setClock)
+	default:
+		d.ok(check, "plausible", "Nothing here says that it is wrong. A running client compares it with the network.")
+	}
+}
+
+// buildTime is when the source of this binary was committed; zero: unknown.
+func buildTime() time.Time {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return time.Time{}
+	}
+	for _, s := range info.Settings {
+		if s.Key == "vcs.time" {
+			t, _ := time.Parse(time.RFC3339, s.Value)
+			return t
+		}
+	}
+	return time.Time{}
+}
+
+func (d *doctor) checkNetwork(ctx context.Context, now time.Time) {
+	const check = "network"
+	if d.status == nil {
+		d.checkPeers(ctx, now)
+		return
+	}
+	s, c := d.status, d.status.Client
+	switch {
+	case c == nil:
+	case c.State == "ready":
+		d.ok(check, "connected", fmt.Sprintf("The client is connected to %s, with %s and %s open.", s.Network.Name, number(len(c.Guards), "guard"), number(len(c.Circuits), "circuit")))
+	case c.Cause != "" || c.State == "refused":
+		cause := c.Cause
+		if cause == "" {
+			cause = "refused"
+		}
+		d.fault(check, cause, sentence(fmt.Sprintf("The client is stuck at %d%% (%s): %s", c.Percent, c.Tag, c.Text)), causeFix(cause))
+	default:
+		d.warn(check, "starting", sentence(fmt.Sprintf("The client is not connected yet: %d%% (%s). %s", c.Percent, c.Tag, c.Text)), "Wait, and ask again; after 20 s of standstill it says the cause.")
+	}
+	said := map[string]bool{}
+	lists := []control.Directory{}
+	if c != nil {
+		lists = append(lists, c.Directory)
+	}
+	for i := range s.Relays {
+		lists = append(lists, s.Relays[i].Directory)
+	}
+	for _, l := range lists {
+		for _, n := range l.Notes {
+			if n.Level == control.LevelInfo || said[n.Code] {
+				continue
+			}
+			said[n.Code] = true
+			switch n.Level {
+			case control.LevelAlarm:
+				d.fault("directory", n.Code, sentence(n.Text), "Compare with what others see, and ask those who run the network: chive status says more.")
+			case control.LevelWarning:
+				d.warn("directory", n.Code, sentence(n.Text), "See chive status; nothing on this machine causes it.")
+			}
+		}
+	}
+	if len(said) == 0 && len(lists) > 0 {
+		d.ok("directory", "fresh", sentence(lists[0].Freshness))
+	}
+}
+
+// causeFix says what to do about the cause of a standstill. Spec: product CLI-7.
+func causeFix(cause string) string {
+	fixes := map[string]string{
+		"clock_skew":      setClock,
+		"no_route":        "Connect this machine to a network; chive doctor --offline says what is wrong here.",
+		"refused":         "Check the genesis document and --peer with those who run the network.",
+		"filtered":        "A firewall is in the way: open the relays' ports, or set client.upstream or client.ports.",
+		"proxy_auth":      "Put user and password into client.upstream.",
+		"no_peers":        "Name a relay that runs: --peer RID@IP:PORT, which its operator's chive status prints.",
+		"directory_stale": "Wait for a newer list, or name another relay: --peer RID@IP:PORT.",
+		"disk":            "Make room on the disk of the state folder, or name another: --state DIR.",
+	}
+	if fix, known := fixes[cause]; known {
+		return fix
+	}
+	return "See: chive status"
+}
+
+// peerTime bounds one try to reach a relay, and maxTried how many are tried of a kind.
+const (
+	peerTime = 4 * time.Second
+	maxTried = 8
+)
+
+// checkPeers tries what a client would try first. Spec: product CLI-11, NET-1.
+func (d *doctor) checkPeers(ctx context.Context, now time.Time) {
+	const check = "network"
+	if d.cfg.Network.Genesis == "" {
+		d.warn(check, "no_network", "No network is named, and this version has none built in.", "Name one: --genesis FILE or the key network.genesis. Or start one here: chive testnet up")
+		return
+	}
+	testnet, err := node.CheckGenesis(d.cfg.Network.Genesis)
+	if err != nil {
+		d.failed(check, err)
+		return
+	}
+	info, err := node.ShowNetwork(d.cfg.Network.Genesis)
+	if err != nil {
+		d.failed(check, err)
+		return
+	}
+	if now.Before(info.Time.Add(-clockSlack)) {
+		d.fault("clock", "clock_behind", "The network "+info.Name+" begins at "+info.Time.UTC().Format(time.DateTime)+" UTC, and this clock says an earlier time.", "Set the clock if it is wrong; else wait.")
+	}
+	switch {
+	case d.offline:
+		d.ok(check, "not_tried", "The network is "+info.Name+"; its relays were not tried.")
+		return
+	case d.cfg.Client.Upstream != "off" && d.cfg.Client.Upstream != "":
+		d.ok(check, "upstream", "The network is "+info.Name+". Links go through the proxy of client.upstream: relays were not tried without it.")
+		return
+	}
+	if !testnet && !hasRoute("udp4", "192.0.2.1:9") && !hasRoute("udp6", "[2001:db8::1]:9") {
+		d.fault(check, "no_route", "This machine has no way to other networks.", "Connect it to a network.")
+		return
+	}
+	var founders []string
+	for _, f := range info.Founders {
+		founders = append(founders, texts(f.Addresses)...)
+	}
+	var peers []string
+	for _, p := range d.cfg.Network.Peers {
+		_, address, _ := strings.Cut(p, "@")
+		peers = append(peers, address)
+	}
+	total := d.tryPeers(ctx, "founders", founders) + d.tryPeers(ctx, "peers of the configuration", peers)
+	if total == 0 {
+		d.fault(check, "no_peers", "None of the relays that are known here takes a connection.",
+			"Check this machine's connection and firewall. If the relays are gone, name one that runs: --peer RID@IP:PORT. If only some ports pass: client.ports; behind a proxy: client.upstream")
+	}
+}
+
+// tryPeers connects to relays and hangs up, and says how many took it.
+func (d *doctor) tryPeers(ctx context.Context, kind string, addresses []string) int {
+	addresses = slices.DeleteFunc(addresses, func(a string) bool {
+		p, err := netip.ParseAddrPort(a)
+		return err != nil || len(d.cfg.Client.Ports) > 0 && !slices.Contains(d.cfg.Client.Ports, int(p.Port()))
+	})
+	if len(addresses) > maxTried {
+		addresses = addresses[:maxTried]
+	}
+	if len(addresses) == 0 {
+		return 0
+	}
+	var took atomic.Int64
+	var tries sync.WaitGroup
+	for _, a := range addresses {
+		tries.Go(func() {
+			if accepts(ctx, a, peerTime) {
+				took.Add(1)
+			}
+		})
+	}
+	tries.Wait()
+	n := int(took.Load())
+	text := fmt.Sprintf("%d of %d %s take connections.", n, len(addresses), kind)
+	if n > 0 {
+		d.ok("network", "peers", text)
+	} else {
+		d.warn("network", "peers", text, "See the finding about the network.")
+	}
+	return n
+}
+
+// accepts reports whether a program takes a TCP connection.
+func accepts(ctx context.Context, address string, within time.Duration) bool {
+	ctx, cancel := context.WithTimeout(ctx, within)
+	defer cancel()
+	c, err := new(net.Dialer).DialContext(ctx, "tcp", address)
+	if err != nil {
+		return false
+	}
+	_ = c.Close()
+	return true
+}
+
+// hasRoute reports whether the system would send a datagram there; nothing is sent.
+func hasRoute(network, address string) bool {
+	c, err := net.Dial(network, address)
+	if err != nil {
+		return false
+	}
+	_ = c.Close()
+	return true
+}
+
+// checkRelays looks at the relays that the daemon runs.
+func (d *doctor) checkRelays() {
+	if d.status == nil || d.status.Client != nil && d.status.Network.Testnet && len(d.status.Relays) > fewRelays {
+		return // a testnet in one process
+	}
+	for i := range d.status.Relays {
+		r := &d.status.Relays[i]
+		const check = "relay"
+		good := true
+		for _, bad := range []struct{ code, text string }{{"store", r.Store}, {"keys", r.Keys}} {
+			if bad.text != "" {
+				good = false
+				d.fault(check, bad.code, sentence(bad.text), "See: chive relay status")
+			}
+		}
+		if r.Reachable != nil && r.Reachable.State == "no" {
+			good = false
+			d.fault(check, "unreachable", sentence("Other relays cannot reach it. "+r.Reachable.Text), "Let the port through the firewall, and forward it in the router to this machine: "+r.Listen)
+		}
+		if !r.Listed {
+			good = false
+			d.warn(check, "unlisted", sentence("It is not on the list of relays yet. "+r.Joining), "Wait some epochs; chive relay status says what is missing.")
+		}
+		if r.Overload != "" {
+			good = false
+			d.warn(check, "overload", sentence(r.Overload), "Give it more, or let it offer less: relay.rate, relay.memory")
+		}
+		if good {
+			d.ok(check, "good", "It is on the list of relays, and its keys and files are as they should be.")
+		}
+	}
+}

@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
+//go:build !linux
+
+package main
+
+import (
+	"context"
+	"io/fs"
+
+	"chive/internal/node"
+)
+
+// What only Linux tells is not looked at elsewhere.
+
+func unsynchronised() bool { return false }
+
+func freeSpace(string) (uint64, bool) { return 0, false }
+
+func openToAll(fs.FileMode) bool { return false }
+
+func (d *doctor) checkLimits() {}
+
+func runObstacle() *node.Fault { return nil }
+
+func daemonSockets(context.Context, string) ([]kernelSocket, error) { return nil, errNoSight }

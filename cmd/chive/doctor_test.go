@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
+package main
+
+import (
+	"encoding/binary"
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// codes are what findings say, without their words.
+func codes(found []finding) (out []string) {
+	for _, f := range found {
+		out = append(out, f.Level+" "+f.Code)
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
+// Spec: product CLI-11.
+func TestDoctorJudgesProxyVariables(t *testing.T) {
+	good := []string{}
+	for _, v := range proxyVariables("127.0.0.1:9250") {
+		good = append(good, v.name+"="+v.value)
+	}
+	with := func(more ...string) []string { return append(slices.Clone(good), more...) }
+	for _, row := range []struct {
+		name string
+		env  []string
+		want string
+	}{
+		{"chive env", good, "ok proxied"},
+		{"nothing", []string{"PATH=/bin", "http_proxy="}, "warning no_variables"},
+		{"names looked up here", with("all_proxy=socks5://127.0.0.1:9250"), "fault proxy_local_names"},
+		{"another proxy", with("HTTP_PROXY=http://192.0.2.1:3128"), "warning proxy_elsewhere"},
+		{"no address", with("HTTPS_PROXY=9250"), "fault proxy_unclear"},
+		{"a host that goes around", with("no_proxy=localhost, example.com"), "fault no_proxy_open"},
+		{"all go around", with("NO_PROXY=*"), "fault no_proxy_open"},
+		{"one variable of six", []string{"ALL_PROXY=socks5h://127.0.0.1:9250"}, "warning variable_missing"},
+	} {
+		if got := strings.Join(codes(judgeVariables(row.env, []string{"127.0.0.1:9250"})), ", "); got != row.want {
+			t.Errorf("%s: %s, want %s", row.name, got, row.want)
+		}
+	}
+}
+
+// Spec: product CLI-11.
+func TestDoctorJudgesNameServers(t *testing.T) {
+	ours := []string{"127.0.0.1:53"}
+	for _, row := range []struct {
+		conf  string
+		known bool
+		want  string
+	}{
+		{"", false, "warning system_resolver"},
+		{"# none\nsearch example.com\n", true, "ok no_resolver"},
+		{"nameserver 192.0.2.1\n", true, "warning system_resolver"},
+		{"nameserver 127.0.0.53\n", true, "warning system_resolver"},
+		{"nameserver 127.0.0.1\n", true, "ok own_resolver"},
+		{"nameserver 127.0.0.1\nnameserver 192.0.2.1\n", true, "fault mixed_resolvers"},
+	} {
+		if got := codes([]finding{judgeNames(row.conf, row.known, ours)}); got[0] != row.want {
+			t.Errorf("%q: %s, want %s", row.conf, got, row.want)
+		}
+	}
+}
+
+// Spec: product CLI-11.
+func TestDoctorTellsLinksFromOtherConnections(t *testing.T) {
+	end := func(text string) netip.AddrPort { return netip.MustParseAddrPort(text) }
+	relay, local := end("203.0.113.5:9240"), end("192.0.2.7:40000")
+	known := map[netip.AddrPort]bool{relay: true}
+	for _, row := range []struct {
+		name           string
+		socket         kernelSocket
+		listens        []uint16
+		links, strange int
+	}{
+		{"a link", kernelSocket{local: local, remote: relay}, nil, 1, 0},
+		{"a datagram to a relay", kernelSocket{udp: true, local: local, remote: relay}, nil, 0, 1},
+		{"a name server", kernelSocket{udp: true, local: local, remote: end("198.51.100.1:53")}, nil, 0, 1},
+		{"a stranger", kernelSocket{local: local, remote: end("198.51.100.1:443")}, nil, 0, 1},
+		{"a program of this machine", kernelSocket{local: end("127.0.0.1:9250"), remote: end("127.0.0.1:40000")}, nil, 0, 0},
+		{"a listener", kernelSocket{local: end("127.0.0.1:9250"), remote: end("0.0.0.0:0")}, nil, 0, 0},
+		{"who connects to our relay", kernelSocket{local: end("192.0.2.7:9240"), remote: end("198.51.100.1:5")}, []uint16{9240}, 1, 0},
+		{"a relay's router", kernelSocket{udp: true, local: local, remote: end("192.168.1.1:5351")}, []uint16{9240}, 0, 0},
+		{"a client's router", kernelSocket{udp: true, local: local, remote: end("192.168.1.1:5351")}, nil, 0, 1},
+	} {
+		if links, strange := judgeSockets([]kernelSocket{row.socket}, known, row.listens); links != row.links || strange != row.strange {
+			t.Errorf("%s: %d links, %d strange", row.name, links, strange)
+		}
+	}
+}
+
+func TestDoctorReadsTheKernelsTables(t *testing.T) {
+	if binary.NativeEndian.Uint16([]byte{1, 0}) != 1 {
+		t.Skip("the table below is a little-endian machine's")
+	}
+	table := `  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
+   0: 0100007F:2422 0A00000A:01BB 01 00000000:00000000 00:00000000 00000000  1000        0 4711 1 0000000000000000
+   1: 0000000000000000FFFF00000100007F:0035 B80D0120000000000000000001000000:0050 01 00000000:00000000 00:00000000 00000000  0 0 4712 1
+ bad line
+`
+	got := parseSockets(table, false)
+	want := []kernelSocket{
+		{false, netip.MustParseAddrPort("127.0.0.1:9250"), netip.MustParseAddrPort("10.0.0.10:443"), "4711"},
+		{false, netip.MustParseAddrPort("127.0.0.1:53"), netip.MustParseAddrPort("[2001:db8::1]:80"), "4712"},
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+}

@@ -1,0 +1,217 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
+package main
+
+import (
+	"crypto/rand"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"chive/internal/config"
+	"chive/internal/node"
+)
+
+type initObject struct {
+	Schema    string   `json:"schema"`
+	State     string   `json:"state"`
+	Identity  string   `json:"identity"`
+	Network   string   `json:"network,omitempty"`
+	RID       string   `json:"rid,omitempty"`
+	Founder   bool     `json:"founder"`
+	Addresses []string `json:"addresses"`
+	Exit      string   `json:"exit"`
+	Rate      uint64   `json:"rate_bytes_per_second"`
+	Family    string   `json:"family,omitempty"`
+	KeysMade  bool     `json:"keys_made"`
+	NewFamily bool     `json:"family_made"`
+	Hidden    []string `json:"hidden_rules,omitempty"` // what clients will not see of the exit policy
+	Notes     []string `json:"notes,omitempty"`
+	Kept      string   `json:"configuration,omitempty"` // the file that holds the ceilings
+}
+
+const relayInitHelp = `Makes a relay: its keys, if the state folder holds none, and what it declares about itself,
+which "chive relay run" publishes. Called again it changes what is said anew; the rest and
+the keys stay. Stop the relay first.
+
+On a terminal a new relay's operator is asked three questions, but for those that a flag
+answers: what the relay is called, where you can be reached, and how much it may carry. The
+answers are kept in your configuration file. --yes takes what they propose, and so does no
+terminal. A machine without a public address also needs --address.
+
+The exit is off unless --exit turns it on, and no question proposes it. What an exit's users do
+looks as if this host did it: expect complaints, tell your provider and whoever shares the
+address beforehand, and name a --contact that you read.`
+
+func (a *app) relayInit() *cobra.Command {
+	var o node.InitOptions
+	var monthly string
+	var yes bool
+	c := &cobra.Command{
+		Use: "init", Short: "make a relay's keys and say what it offers", Long: relayInitHelp, Args: exactly(),
+		Example: "  chive relay init\n" +
+			"  chive relay init --nickname maple --contact ops@example.net --address 203.0.113.5:9240 --rate 2MiB/s --monthly 500GiB\n" +
+			"  chive relay init --state relay2 --address 198.51.100.7:9240 --exit web --contact ops@example.net --genesis genesis.chive",
+		RunE: func(*cobra.Command, []string) error {
+			state, err := node.OpenState(a.global.state)
+			if err != nil {
+				return err
+			}
+			defer state.Close()
+			kept, err := a.sayRelay(state, &o.Declaring, monthly, yes)
+			if err != nil {
+				return err
+			}
+			r, err := state.Init(o, rand.Reader, time.Now())
+			if err != nil {
+				return err
+			}
+			if kept, err = a.keepRelay(kept); err != nil {
+				return err
+			}
+			a.noteMade(r.Made, state.Dir(), o.Family)
+			for _, n := range r.Notes {
+				a.note("Note: %s", n)
+			}
+			a.answer(initObject{
+				"chive.relay.init/1", state.Dir(), r.Identity, r.Network, r.RID, r.Founder, texts(r.Addresses), r.Exit,
+				uint64(r.RateKbit) * 125, r.Family, r.KeysMade, r.NewFamily, r.Hidden, r.Notes, a.keptIn(kept),
+			}, func(w io.Writer) {
+				fmt.Fprintf(w, "relay %s\nidentity %s\n", state.Dir(), r.Identity)
+				if r.RID != "" {
+					fmt.Fprintf(w, "rid %s in network %s\n", r.RID, r.Network)
+				}
+				fmt.Fprintf(w, "addresses %s\nrate %d kbit/s\nexit %s\n", strings.Join(texts(r.Addresses), ","), r.RateKbit, r.Exit)
+			})
+			return nil
+		},
+	}
+	declareFlags(c, &o.Declaring)
+	f := c.Flags()
+	f.StringVar(&monthly, "monthly", "", "carry `SIZE` a month at most, such as 200GiB, or off; kept in your configuration file")
+	f.BoolVarP(&yes, "yes", "y", false, "ask nothing: take what the questions propose")
+	f.StringVar(&o.Genesis, "genesis", "", "the relay is for the network whose genesis document is in `FILE`: check what it declares, and bind the state folder to it")
+	return c
+}
+
+// keptIn is the file that what was said is kept in; empty: nothing was.
+func (a *app) keptIn(said [][2]string) string {
+	if len(said) == 0 {
+		return ""
+	}
+	return a.env.UserFile
+}
+
+// sayRelay completes what the flags say of a new relay, by questions where there is
+// somebody to ask, and returns what the configuration file is to say.
+func (a *app) sayRelay(state *node.State, d *node.Declaring, monthly string, yes bool) ([][2]string, error) {
+	if err := checkMonthly(monthly); err != nil {
+		return nil, err
+	}
+	said := relayAnswers{nickname: d.About.Nickname, contact: d.About.Contact, rate: d.Rate, monthly: monthly}
+	usual := a.global.state == a.env.StateDir && a.env.UserFile != ""
+	if monthly != "" && !usual {
+		return nil, &node.Fault{
+			Kind: node.Usage, Code: "monthly_place", Text: "--monthly is kept in the configuration file of who has the usual state folder, and this is another",
+			Fix: "Say it when the relay runs: chive relay run --monthly " + monthly,
+		}
+	}
+	fresh, err := state.NewRelay()
+	if err != nil {
+		return nil, err
+	}
+	asking := fresh && !yes && a.canAsk()
+	if fresh && (yes || asking) && len(d.Addresses) == 0 {
+		if own, ok := node.OwnAddress(node.DefaultListen); ok {
+			d.Addresses = []string{own}
+		}
+	}
+	if !asking {
+		if yes && fresh && d.Rate == "" {
+			d.Rate = proposedRate
+		}
+		return a.alsoSaid(usual, said)
+	}
+	if len(d.Addresses) > 0 {
+		said.address = d.Addresses[0]
+	}
+	got, err := askRelay(os.Stdin, a.err, said)
+	if err != nil {
+		return nil, err
+	}
+	d.About.Nickname, d.About.Contact, d.Rate = got.nickname, got.contact, got.rate
+	if len(d.Addresses) == 0 && got.address != "" {
+		d.Addresses = []string{got.address}
+	}
+	if !usual {
+		a.note("This relay has a state folder of its own, so give its ceilings when it runs: chive relay run --rate %q --monthly %q", got.rate, got.monthly)
+		return nil, nil
+	}
+	return got.settings(), nil
+}
+
+// canAsk reports whether somebody sits there who can be asked.
+func (a *app) canAsk() bool {
+	out, isFile := a.err.(*os.File)
+	return !a.global.json && !a.global.quiet && term.IsTerminal(int(os.Stdin.Fd())) && isFile && term.IsTerminal(int(out.Fd()))
+}
+
+// checkMonthly refuses what is no quota.
+func checkMonthly(text string) error {
+	if text == "" || text == "off" {
+		return nil
+	}
+	if size, err := config.ParseSize(text); err != nil || size == 0 {
+		return &node.Fault{Kind: node.Usage, Code: "monthly", Text: "--monthly " + text + " is no size", Fix: "Write a number with its unit, such as 200GiB, or off."}
+	}
+	return nil
+}
+
+// alsoSaid are the settings that flags change: the quota, which is kept nowhere else, and
+// whatever the user's file says already and would win over what is declared.
+func (a *app) alsoSaid(usual bool, said relayAnswers) ([][2]string, error) {
+	if !usual || len(said.settings()) == 0 {
+		return nil, nil
+	}
+	cfg, err := config.Load(config.Sources{Files: []config.File{{Path: a.env.UserFile, Optional: true}}})
+	if err != nil {
+		return nil, configFault(err)
+	}
+	var out [][2]string
+	for _, s := range said.settings() {
+		quota := strings.HasPrefix(s[0], "relay.accounting.")
+		if s[1] != "" && (quota || cfg.Given(s[0])) {
+			out = append(out, s)
+		}
+	}
+	return out, nil
+}
+
+// keepRelay writes settings into the user's configuration file, and returns them.
+func (a *app) keepRelay(said [][2]string) ([][2]string, error) {
+	if len(said) == 0 {
+		return nil, nil
+	}
+	err := node.ChangeConfig(a.env.UserFile, func(data []byte) ([]byte, error) {
+		var err error
+		for _, s := range said {
+			if err == nil {
+				data, err = config.Say(data, s[0], s[1])
+			}
+		}
+		return data, err
+	})
+	if err != nil {
+		return nil, &node.Fault{
+			Kind: node.Failed, Code: "config_write", Text: "The relay is made, but its settings could not be kept in " + a.env.UserFile,
+			Fix: "Look at that file and its folder, or say them with each start: chive relay run --rate SIZE --monthly SIZE.",
+		}
+	}
+	a.note("Kept in %s.", a.env.UserFile)
+	return said, nil
+}

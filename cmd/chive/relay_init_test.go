@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"chive/internal/config"
+)
+
+func TestANewRelayIsAskedThreeQuestions(t *testing.T) {
+	const addr = "203.0.113.5:9240"
+	at := relayAnswers{address: addr}
+	for name, c := range map[string]struct {
+		typed string
+		said  relayAnswers
+		want  relayAnswers
+	}{
+		"enter":          {"\n\n\n\n", at, relayAnswers{"", "", addr, proposedRate, proposedMonthly}},
+		"end of input":   {"", at, relayAnswers{"", "", addr, proposedRate, proposedMonthly}},
+		"answers":        {"maple\nops@example.net\n2 MiB/s\noff\n", at, relayAnswers{"maple", "ops@example.net", addr, "2 MiB/s", "off"}},
+		"mistakes":       {"ma ple\nmaple\n\n5\n5 MiB/s\n1\n1 TiB\n", at, relayAnswers{"maple", "", addr, "5 MiB/s", "1 TiB"}},
+		"no right one":   {"a b\nc d\ne f\n\n\n\n", at, relayAnswers{"", "", addr, proposedRate, proposedMonthly}},
+		"flags answer":   {"ops\n\n", relayAnswers{nickname: "oak", rate: "3 MiB/s", address: addr}, relayAnswers{"oak", "ops", addr, "3 MiB/s", proposedMonthly}},
+		"no own address": {"\n\n\n\nhost:9240\n198.51.100.7:9240\n", relayAnswers{}, relayAnswers{"", "", "198.51.100.7:9240", proposedRate, proposedMonthly}},
+	} {
+		var out strings.Builder
+		got, err := askRelay(strings.NewReader(c.typed), &out, c.said)
+		if err != nil || got != c.want {
+			t.Errorf("%s: %+v, %v; want %+v", name, got, err, c.want)
+		}
+		if !strings.Contains(out.String(), "no exit") || c.said.rate == "" && !strings.Contains(out.String(), "per second? ["+proposedRate+"]") {
+			t.Errorf("%s: the questions do not say what they propose:\n%s", name, out.String())
+		}
+		if asked := strings.Contains(out.String(), "no public address"); asked != (c.said.address == "") {
+			t.Errorf("%s: asked for an address: %v", name, asked)
+		}
+	}
+}
+
+// TestTheAnswersOfARelayAreKept: as settings that a run reads, beside what the file said.
+func TestTheAnswersOfARelayAreKept(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "chive", "chive.toml")
+	var note strings.Builder
+	a := &app{err: &note, env: config.Environment{UserFile: path}}
+	said := relayAnswers{nickname: "maple", contact: "ops@example.net", rate: "2 MiB/s", monthly: "off"}.settings()
+	if kept, err := a.keepRelay(said); err != nil || len(kept) != 5 {
+		t.Fatal(kept, err)
+	}
+	said = relayAnswers{rate: "3 MiB/s", monthly: "5 GiB"}.settings()
+	if _, err := a.keepRelay(said); err != nil {
+		t.Fatal(err)
+	}
+	cfg, err := config.Load(config.Sources{Files: []config.File{{Path: path}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r := cfg.Relay; r.Nickname != "maple" || r.Contact != "ops@example.net" || r.Rate.String() != "3 MiB/s" || r.Accounting.Max != 5<<30 || r.Accounting.Period != "month" || r.Exit.Policy != "off" || r.Enabled {
+		t.Errorf("%+v", r)
+	}
+	also, err := a.alsoSaid(true, relayAnswers{nickname: "oak"})
+	if err != nil || len(also) != 1 || also[0] != [2]string{"relay.nickname", "oak"} {
+		t.Errorf("%v, %v: what the file says would win over what is declared", also, err)
+	}
+	if also, err = a.alsoSaid(false, relayAnswers{nickname: "oak"}); err != nil || also != nil {
+		t.Errorf("%v, %v: another relay's file is changed", also, err)
+	}
+	if err := os.WriteFile(path, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	a.env.UserFile = filepath.Join(path, "below-a-file")
+	if _, err := a.keepRelay(said); err == nil {
+		t.Error("no fault where nothing can be written")
+	}
+}

@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
+package main
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+
+	"chive/internal/config"
+	"chive/internal/node"
+)
+
+// relayAnswers are what the operator of a new relay says; what is empty is not said.
+type relayAnswers struct {
+	nickname, contact, address string
+	rate, monthly              string // with their units; monthly may be off
+}
+
+// noAnswer is how a question shows that nothing is proposed.
+const noAnswer = "none"
+
+// askRelay asks the three questions of a new relay: its name, its operator's address for
+// mail, and its ceilings. What is said already is not asked; a bare Enter, and the end
+// of the input, take what is proposed. Where others reach it is asked only where this
+// machine has no public address. No question proposes an exit. Spec: product §1, REL-1.
+func askRelay(in io.Reader, out io.Writer, said relayAnswers) (relayAnswers, error) {
+	lines := bufio.NewReader(io.LimitReader(in, 32*maxAnswer))
+	fmt.Fprint(out, `
+A relay passes on others' traffic, which is encrypted: it cannot read it. It is no exit:
+nothing leaves the network from here, unless you say so with --exit another time.
+Three questions; Enter takes what stands in brackets.
+
+`)
+	for _, q := range relayQuestions(&said) {
+		if *q.answer != "" {
+			continue
+		}
+		var err error
+		if *q.answer, err = q.ask(lines, out); err != nil {
+			return relayAnswers{}, err
+		}
+	}
+	return said, nil
+}
+
+// A question is asked until its answer is right, three times at most.
+type question struct {
+	text, proposed, hint string
+	answer               *string
+	check                func(string) error
+}
+
+// relayQuestions are in the order in which they are asked.
+func relayQuestions(said *relayAnswers) []question {
+	about := func(make func(string) node.About) func(string) error {
+		return func(s string) error { return node.CheckAbout(make(s)) }
+	}
+	return []question{
+		{"1. What is the relay called? Everybody can read it", "", "Letters, digits, - and _, 19 at most.", &said.nickname,
+			about(func(s string) node.About { return node.About{Nickname: s} })},
+		{"2. Where can you be reached, a mail address or a page? Everybody can read it", "", "One line of at most 128 bytes.", &said.contact,
+			about(func(s string) node.About { return node.About{Contact: s} })},
+		{"3. How much may it carry each way, at most, per second?", proposedRate, "Write a number with its unit, such as " + proposedRate + ".", &said.rate,
+			func(s string) error { _, err := config.ParseRate(s); return err }},
+		{"   And in a month, both ways together? off: no limit", proposedMonthly, "Write a number with its unit, such as " + proposedMonthly + ", or off.", &said.monthly, checkMonthly},
+		{"This machine has no public address. Which IP:PORT do others reach it at?", "", "Write an address with its port, such as 203.0.113.5:9240.", &said.address, node.CheckAddress},
+	}
+}
+
+// ask asks one question.
+func (q question) ask(lines *bufio.Reader, out io.Writer) (string, error) {
+	shown := q.proposed
+	if shown == "" {
+		shown = noAnswer
+	}
+	for range 3 {
+		answer, err := ask(lines, out, fmt.Sprintf("%s [%s] ", q.text, shown))
+		switch {
+		case err != nil:
+			return "", &node.Fault{Kind: node.Failed, Code: "input", Text: "The answer could not be read", Fix: "Say it with flags: chive relay init --help."}
+		case answer == "":
+			return q.proposed, nil
+		case q.check(answer) == nil:
+			return answer, nil
+		}
+		fmt.Fprintln(out, q.hint)
+	}
+	fmt.Fprintf(out, "It stays at %s.\n", shown)
+	return q.proposed, nil
+}
+
+// settings are the answers as the configuration has them; an empty one is not said.
+func (r relayAnswers) settings() [][2]string {
+	var out [][2]string
+	for _, s := range [][2]string{{"relay.nickname", r.nickname}, {"relay.contact", r.contact}, {"relay.rate", r.rate}, {"relay.accounting.max", r.monthly}} {
+		if s[1] != "" {
+			out = append(out, s)
+		}
+	}
+	if r.monthly != "" {
+		out = append(out, [2]string{"relay.accounting.period", "month"})
+	}
+	return out
+}

@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
+package node
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"chive/internal/store"
+)
+
+// maxExamined bounds how many files and folders of a state folder are looked at.
+const maxExamined = 5000
+
+// Examined is what a look at a state folder finds.
+type Examined struct {
+	There  bool      // there is such a folder
+	InUse  bool      // another process holds it
+	Holder int       // that process's id; 0: unknown
+	Keys   bool      // it holds a relay's keys
+	Newest time.Time // when something in it was last written, as this machine tells time
+	Faults []*Fault  // what others can look into, this user cannot read, or is damaged
+}
+
+// ExamineState looks for what is wrong with a state folder, without changing it; another
+// process may use it meanwhile. Of a folder that is there it takes the lock for an
+// instant, to learn who holds it. At most 5,000 files and folders are looked at.
+//
+// Spec: product CLI-11; security KEY-4.
+func ExamineState(dir string) Examined {
+	var e Examined
+	dir = filepath.Clean(dir)
+	s := &State{dir: dir}
+	info, err := os.Stat(dir)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return e
+	case err == nil && !info.IsDir():
+		err = fault(Usage, "state_not_folder", "Name a folder: --state DIR.", "The state folder %s is a file", dir)
+	}
+	if err != nil {
+		e.add(dir, "state folder", err)
+		return e
+	}
+	e.There = true
+	e.examineLock(s)
+	seen := 0
+	_ = filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
+		if seen++; seen > maxExamined {
+			return fs.SkipAll
+		}
+		if err == nil {
+			err = e.examineEntry(path, entry)
+		}
+		if err != nil && !errors.Is(err, fs.ErrNotExist) { // else it went while we looked
+			e.add(path, "file or folder", err)
+		}
+		return nil
+	})
+	if e.Keys, err = s.hasKeys(); err == nil && e.Keys && len(e.Faults) == 0 {
+		_, err = s.Keys()
+	}
+	if len(e.Faults) == 0 {
+		e.add(dir, "folder", err)
+	}
+	return e
+}
+
+// examineLock learns who holds the folder.
+func (e *Examined) examineLock(s *State) {
+	if there, err := exists(s.path(store.LockName), "lock file"); err != nil || !there {
+		return
+	}
+	lock, err := store.TakeLock(s.dir)
+	var held *store.HeldError
+	if errors.As(err, &held) {
+		e.InUse, e.Holder = true, held.PID
+	}
+	if err == nil {
+		_ = lock.Release()
+	}
+}
+
+func (e *Examined) examineEntry(path string, entry fs.DirEntry) error {
+	if entry.IsDir() {
+		return store.CheckFolder(path)
+	}
+	if !entry.Type().IsRegular() {
+		return nil
+	}
+	info, err := entry.Info()
+	if err != nil {
+		return err
+	}
+	if info.ModTime().After(e.Newest) && entry.Name() != store.LockName {
+		e.Newest = info.ModTime()
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	return f.Close()
+}
+
+// add notes an error, which a fault of ours may be already.
+func (e *Examined) add(path, what string, err error) {
+	if err == nil {
+		return
+	}
+	var f *Fault
+	if !errors.As(err, &f) {
+		f = fileFault(path, what, err)
+	}
+	e.Faults = append(e.Faults, f)
+}
