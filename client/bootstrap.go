@@ -20,7 +20,7 @@ type Progress struct {
 	// building_circuit, done.
 	Tag string
 	// Cause says why it stands still, from a closed list: clock_skew,
-	// no_route, refused, filtered, no_peers, directory_stale; empty while it
+	// no_route, refused, filtered, proxy_auth, no_peers, directory_stale; empty while it
 	// goes on. After 100 % it says why no new circuits are made.
 	Cause string
 	// Text is a sentence for a person, without an address.
@@ -268,6 +268,12 @@ func (c *Client) troubleOf(err error) (cause, text string) {
 		return "directory_stale", "what this client has to begin with is too old: keys retired since then must not speak. Get a newer release, or a newer genesis document."
 	case errors.Is(err, errStale):
 		return "directory_stale", c.freshnessWords(c.current(), time.Now()) + " No relay asked has one: the network is stalled, these relays hold it back, or this clock is fast."
+	case errors.Is(err, link.ErrProxy):
+		return "no_route", "the proxy that client.upstream names cannot be reached, or is none of its kind. Check that it runs, and what client.upstream says; nothing goes past it."
+	case errors.Is(err, link.ErrProxyAuth):
+		return "proxy_auth", "the proxy that client.upstream names does not take the user and password. Put them right in client.upstream: http://USER:PASSWORD@HOST:PORT."
+	case errors.Is(err, link.ErrProxyDenied):
+		return "filtered", "the proxy that client.upstream names does not connect to the ports of relays. Where it permits some only, say which: client.ports = [443]."
 	case c.portsShut():
 		return "filtered", c.portWords()
 	case errors.Is(err, errPorts):

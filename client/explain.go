@@ -4,7 +4,6 @@ package client
 
 import (
 	"fmt"
-	"strings"
 	"time"
 
 	"chive/directory/path"
@@ -125,14 +124,16 @@ func explainCircuit(q *circ, guards []path.GuardStatus) []HopExplained {
 
 // ruleWords says what no two relays of a path have in common.
 func ruleWords(t *table) string {
-	apart := []string{"a relay"}
-	if t.params.PathFamilyRule {
-		apart = append(apart, "family")
+	words := "No two hops are the same relay"
+	switch {
+	case t.params.PathFamilyRule && t.params.PathNetworkRule:
+		words += ", or share a family or a network"
+	case t.params.PathFamilyRule:
+		words += ", or share a family"
+	case t.params.PathNetworkRule:
+		words += ", or share a network"
 	}
-	if t.params.PathNetworkRule {
-		apart = append(apart, "network")
-	}
-	return "No two hops share " + strings.Join(apart, ", ")
+	return words
 }
 
 // words says what a circuit is needed for.

@@ -31,6 +31,13 @@ var (
 	ErrNetworkDown = errors.New("link: network is down")
 	// ErrDescriptors means that this process has no file descriptor left.
 	ErrDescriptors = errors.New("link: out of file descriptors")
+	// ErrProxy means that the proxy that a Transport must pass cannot be reached, or is
+	// none.
+	ErrProxy = errors.New("link: the proxy on the way cannot be reached")
+	// ErrProxyAuth means that the proxy wants other credentials.
+	ErrProxyAuth = errors.New("link: the proxy on the way does not take the credentials")
+	// ErrProxyDenied means that the proxy does not connect to such an address.
+	ErrProxyDenied = errors.New("link: the proxy on the way does not permit it")
 	// ErrConnection is any other fault of the connection.
 	ErrConnection = errors.New("link: connection failed")
 	// ErrConfig means that a Config cannot be used for what was asked.
@@ -71,6 +78,11 @@ var (
 // classify turns an error of the net package into one of ours: its text would
 // name endpoints.
 func classify(err error) error {
+	for _, ours := range []error{ErrProxy, ErrProxyAuth, ErrProxyDenied, ErrRefused, ErrUnreachable} {
+		if errors.Is(err, ours) { // of a Transport that says it itself
+			return ours
+		}
+	}
 	var ne net.Error
 	switch {
 	case err == nil:

@@ -126,7 +126,7 @@ say "a testnet was started, used and stopped twice; nothing is left"
 # Here a missing program fails its row; CHIVE_REQUIRE_TOOLS=0 skips it.
 CHIVE_REQUIRE_TOOLS=${CHIVE_REQUIRE_TOOLS:-1} go test -count=1 -timeout=2m -run '^(TestCompat|TestNothingLeaves)$' ./testnet
 
-# --- as Bitcoin does, whose modules are none of the network's
+# --- as Bitcoin and BitTorrent do, whose modules are none of the network's
 
 # build NAME PACKAGE builds a program from its own module in testnet/compat/NAME.
 build() {
@@ -137,7 +137,10 @@ build() {
 if build btcd github.com/btcsuite/btcd; then
     export CHIVE_BTCD=$SCRATCH/btcd
 fi
-go test -count=1 -timeout=2m -run '^TestBitcoin$' -v ./testnet | grep -E '^(---|===|ok|FAIL|PASS| )'
+if build torrent .; then
+    export CHIVE_TORRENT=$SCRATCH/torrent
+fi
+go test -count=1 -timeout=2m -run '^(TestBitcoin|TestTorrent)$' -v ./testnet | grep -E '^(---|===|ok|FAIL|PASS| )'
 
 # --- as relays that are killed: seven processes, ended without warning and started again
 

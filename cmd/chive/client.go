@@ -93,7 +93,7 @@ func (a *app) clientOptions(c *cobra.Command, cfg *config.Config, wait time.Dura
 	}
 	o := node.ClientOptions{
 		State: a.global.state, Genesis: cfg.Network.Genesis, Peers: cfg.Network.Peers, Hops: cfg.Client.Hops,
-		Dirtiness: cfg.Client.CircuitDirtiness, Wait: wait, Log: a.log("info"), Version: version,
+		Upstream: cfg.Client.Upstream, Dirtiness: cfg.Client.CircuitDirtiness, Wait: wait, Log: a.log("info"), Version: version,
 		Effect: a.effect(c, cfg), Tell: a.tell, Progress: a.newProgress().step, Check: checkNetwork(cfg),
 	}
 	for _, p := range cfg.Client.Ports {

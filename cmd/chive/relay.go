@@ -107,6 +107,9 @@ func (a *app) relayOptions(cfg *config.Config) (node.RelayOptions, error) {
 	if cfg.Given("relay.rate") {
 		o.Rate = r.Rate.String()
 	}
+	if !r.Metrics.Listen.IsOff() {
+		o.Metrics = r.Metrics.Listen.Or(config.DefaultMetrics)
+	}
 	if r.Drain == 0 {
 		o.Drain = -1 // none, where 0 is the usual time
 	}

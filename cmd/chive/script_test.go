@@ -40,6 +40,7 @@ func TestMain(m *testing.M) {
 //	outputs NAME             makes its output so far stdout and stderr
 //	port VAR                 a port of 127.0.0.1 that is free
 //	serve VAR TEXT           a web server that answers TEXT; its port
+//	passing VAR              a SOCKS5 proxy that connects to loopback; its port
 //	fetch PROXY URL TEXT     gets TEXT through a proxy: http or socks5h
 //
 // Conditions beside testscript's own: root, race, namespaces.
@@ -57,7 +58,7 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
-			"exits": scriptExits, "start": scriptStart, "end": scriptEnd, "signal": scriptSignal,
+			"exits": scriptExits, "start": scriptStart, "end": scriptEnd, "signal": scriptSignal, "passing": scriptPassing,
 			"await": awaits("await", func(p *daemon) *watched { return &p.out }), "hears": awaits("hears", func(p *daemon) *watched { return &p.err }),
 			"outputs": scriptOutputs, "port": scriptPort, "serve": scriptServe, "fetch": scriptFetch,
 		},
@@ -259,6 +260,48 @@ func scriptServe(ts *testscript.TestScript, neg bool, args []string) {
 	go func() { _ = s.Serve(l) }()
 	ts.Defer(func() { _ = s.Close() })
 	ts.Setenv(args[0], strconv.Itoa(l.Addr().(*net.TCPAddr).Port))
+}
+
+// scriptPassing is somebody else's proxy: SOCKS5 without a password, IPv4 only.
+func scriptPassing(ts *testscript.TestScript, neg bool, args []string) {
+	need(ts, !neg && len(args) == 1, "passing VAR")
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	ts.Check(err)
+	ts.Defer(func() { _ = l.Close() })
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go pass(c)
+		}
+	}()
+	ts.Setenv(args[0], strconv.Itoa(l.Addr().(*net.TCPAddr).Port))
+}
+
+func pass(c net.Conn) {
+	defer c.Close()
+	b := make([]byte, 10)
+	if _, err := io.ReadFull(c, b[:3]); err != nil || string(b[:3]) != "\x05\x01\x00" {
+		return
+	}
+	_, _ = c.Write([]byte{5, 0})
+	if _, err := io.ReadFull(c, b); err != nil || string(b[:4]) != "\x05\x01\x00\x01" {
+		return
+	}
+	to, err := net.DialTCP("tcp", nil, &net.TCPAddr{IP: net.IP(b[4:8]), Port: int(b[8])<<8 | int(b[9])})
+	if err != nil {
+		_, _ = c.Write([]byte{5, 5, 0, 1, 0, 0, 0, 0, 0, 0})
+		return
+	}
+	defer to.Close()
+	_, _ = c.Write([]byte{5, 0, 0, 1, 0, 0, 0, 0, 0, 0})
+	go func() {
+		_, _ = io.Copy(to, c)
+		_ = to.CloseWrite()
+	}()
+	_, _ = io.Copy(c, to)
 }
 
 func scriptFetch(ts *testscript.TestScript, neg bool, args []string) {

@@ -31,7 +31,7 @@ func TestStatusTranscript(t *testing.T) {
 			Guards: []control.Guard{{RID: strings.Repeat("01", 16), State: "in use", Until: now, Why: "drawn by weight."}},
 			Circuits: []control.Circuit{{Opened: now.Add(-65 * time.Second), InUse: true, Streams: 1, Epoch: 10, Hops: []control.Hop{
 				{RID: strings.Repeat("01", 16), Position: "guard", Why: "guard 1 of 3"}, {RID: strings.Repeat("02", 16), Position: "last", Why: "drawn first"},
-			}}},
+			}}, {Opened: now.Add(-65 * time.Second), InUse: true, Epoch: 10}, {Opened: now.Add(-65 * time.Second), Epoch: 10}},
 		},
 		Relays: []control.Relay{{
 			RID: strings.Repeat("03", 16), Nickname: "maple", Listen: "0.0.0.0:9240", Published: []string{"192.0.2.1:9240", "[2001:db8::1]:9240"}, Exit: "off",
@@ -56,7 +56,7 @@ client: working with an old list of relays
   ! This clock is 2 h fast.
   list of relays: epoch 10, which began at 2026-11-24 10:00:00 UTC; now is epoch 19
     The list is 9 epochs old.
-    8 relays, 7 running, of these 7 guards and 1 exits
+    8 relays, 7 running, of these 7 guards and 1 exit
     fetched 5 min 0 s ago; asks again in 1 min 30 s
   committee: 7 relays in 3 networks; 4 must agree to change the list, 5 to sign it
   ! This network is young: its relay list is agreed by 7 relays in 3 networks, and 4 of them acting
@@ -64,10 +64,12 @@ client: working with an old list of relays
   guards: 1
     1. 010101010101 in use, until 2026-11-24 19:00:00 UTC
        drawn by weight.
-  circuits: 1
+  circuits: 3
     open for 1 min 5 s, in use, 1 stream, from the list of epoch 10
       guard  010101010101  guard 1 of 3
       last   020202020202  drawn first
+    open for 1 min 5 s, no stream now, from the list of epoch 10
+    open for 1 min 5 s, not used yet, from the list of epoch 10
 
 relay maple: listens at 0.0.0.0:9240, published as 192.0.2.1:9240 and [2001:db8::1]:9240, exit off
   rid 03030303030303030303030303030303
@@ -80,7 +82,7 @@ relay maple: listens at 0.0.0.0:9240, published as 192.0.2.1:9240 and [2001:db8:
   ! store: The disk is full.
   list of relays: epoch 10, which began at 2026-11-24 10:00:00 UTC; now is epoch 19
     The list is 9 epochs old.
-    8 relays, 7 running, of these 7 guards and 1 exits
+    8 relays, 7 running, of these 7 guards and 1 exit
     fetched 5 min 0 s ago; asks again in 1 min 30 s
   committee: 7 relays in 3 networks; 4 must agree to change the list, 5 to sign it
     this relay reaches 6 of the 7 (itself, if it is one of them, counts); the newest list is signed

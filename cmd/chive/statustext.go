@@ -116,9 +116,12 @@ func printPaths(w io.Writer, s *control.Status, c *control.Client) {
 	}
 	fmt.Fprintf(w, "  circuits: %d\n", len(c.Circuits))
 	for _, q := range c.Circuits {
-		use := "unused"
-		if q.InUse {
+		use := "not used yet" // in the words of the page
+		switch {
+		case q.Streams > 0:
 			use = "in use, " + number(q.Streams, "stream")
+		case q.InUse:
+			use = "no stream now"
 		}
 		fmt.Fprintf(w, "    open for %s, %s, from the list of epoch %d\n", since(s.Time, q.Opened), use, q.Epoch)
 		for _, h := range q.Hops {
@@ -189,7 +192,7 @@ func printRelay(w io.Writer, s *control.Status, r *control.Relay, said map[strin
 func printDirectory(w io.Writer, s *control.Status, d *control.Directory, said map[string]bool) {
 	fmt.Fprintf(w, "  list of relays: epoch %d, which began at %s UTC; now is epoch %d\n", d.Epoch, d.EpochTime.Format(time.DateTime), d.CurrentEpoch)
 	wrap(w, "    ", d.Freshness)
-	fmt.Fprintf(w, "    %s, %d running, of these %d guards and %d exits\n", number(d.Relays, "relay"), d.Running, d.Guards, d.Exits)
+	fmt.Fprintf(w, "    %s, %d running, of these %s and %s\n", number(d.Relays, "relay"), d.Running, number(d.Guards, "guard"), number(d.Exits, "exit"))
 	if !d.Fetched.IsZero() {
 		line := "fetched " + since(s.Time, d.Fetched) + " ago"
 		if !d.Checked.IsZero() {

@@ -77,6 +77,9 @@ func (a *app) up(c *cobra.Command, wait time.Duration) error {
 		r.Make = true
 		r.Ready = a.relayReady
 		o.Relay, relaying = &r, r.Listen
+		if cfg.Client.Upstream != string(config.Off) {
+			a.tell("client.upstream carries the links of this node's client. Its relay is reached, and connects, without that proxy.")
+		}
 	} else {
 		a.note("This node carries nobody else's traffic. The network lives from those that do: chive up --relay.")
 	}

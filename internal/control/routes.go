@@ -221,7 +221,7 @@ func (a *api) drain(r *request) {
 func (a *api) web(r *request) {
 	s, can := a.source.(Pager)
 	if !can {
-		r.absent("no page of this process")
+		r.refuse(http.StatusNotFound, "not_here", "There is no page of this process", "Ask the daemon of chive up, which has one; chive status shows what this one is.")
 		return
 	}
 	address, good, err := s.WebAddress()

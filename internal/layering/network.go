@@ -46,6 +46,7 @@ var networkRows = []networkRow{
 	{"internal/control", dials | listens, "our own control socket, both ends"},
 	{"internal/node", listens, "opens the listeners that roles are given"},
 	{"internal/namespace", listens, "the sockets inside the namespace of chive run"},
+	{"internal/upstream", dials | resolves, "the one proxy that the user named, by its own name too; relays are named to it by address"},
 	{"internal/front", dials, "the running client's own port on this machine, for what is inside chive run"},
 	{"testnet", dials | resolves | listens, "targets and load of a network on loopback"},
 	{"cmd/chive", dials | listens, "clients of our own sockets"},

@@ -165,6 +165,8 @@ var layers = slices.Concat([]layer{
 
 	{"internal/namespace", inout, nil, []string{modSys},
 		"plumbing of Linux's namespaces; what answers inside is the caller's"},
+	{"internal/upstream", inout, []string{"internal/socks", "link"}, nil,
+		"a link.Transport through somebody else's proxy: it says in link's errors what went wrong, and knows no role"},
 	{"internal/front", composition, []string{"client/proxy", "internal/socks"}, []string{modNet},
 		"the front door inside chive run: our proxy in front of a running client's port, and nothing else of the client"},
 
@@ -183,7 +185,7 @@ var layers = slices.Concat([]layer{
 		"relay", "relay/exit", "client", "client/proxy", "client/dns", "client/messenger", "service",
 		"directory", "directory/genesis", "directory/record", "directory/snapshot", "directory/transition", "directory/vrf", "link",
 		"circuit/handshake",
-		"internal/agefile", "internal/config", "internal/control", "internal/web", "internal/nat", "internal/strictcbor",
+		"internal/agefile", "internal/upstream", "internal/config", "internal/control", "internal/web", "internal/nat", "internal/strictcbor",
 	}, roleInternals), []string{modZerolog, modSync, modSystemd},
 		"only composition knows that two roles share a process; it makes the onion keys that it keeps on disk"},
 }, testnetLayers(), []layer{

@@ -70,8 +70,8 @@ func ParseStart(each Period, text string) (Start, error) {
 					s.Day = i + 1
 				}
 			}
-		} else if n, err := strconv.Atoi(words[0]); err == nil && n <= 31 {
-			s.Day = n
+		} else if n, err := strconv.ParseUint(words[0], 10, 8); err == nil && n <= 31 {
+			s.Day = int(n)
 		}
 		if s.Day < 1 {
 			return Start{}, ErrStart

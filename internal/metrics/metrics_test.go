@@ -30,9 +30,10 @@ func full() Snapshot {
 		Version: "0.1.0", Directory: &Directory{Entries: 7, Age: time.Hour},
 		Relay: &Relay{
 			Traffic: Both{3<<20 - 1, 5 << 20}, GossipBytes: Both{1, 1 << 20}, Quota: &Quota{Used: 1<<30 + 5, Max: 1 << 40},
+			Links: &Links{}, RateLimited: new(uint64), KilledForMemory: new(uint64), Memory: &Memory{}, Overload: Overload{No, No, Yes, No},
 			Reachable4: Yes, Reachable6: No, SigningExpiry: time.Unix(2e9, 0), LinkExpiry: time.Unix(2e9, 0),
 		},
-		Exit: &Exit{}, Client: &Client{Build: h},
+		Exit: &Exit{RefusedPrivate: new(uint64)}, Client: &Client{Build: h},
 	}
 }
 

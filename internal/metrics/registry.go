@@ -147,6 +147,13 @@ func (e emitter) flag(name string, is bool, labels ...string) {
 	e.value(name, v, labels...)
 }
 
+// known shows what is known, and nothing otherwise.
+func (e emitter) known(name string, is Known, labels ...string) {
+	if is != Unknown {
+		e.flag(name, is == Yes, labels...)
+	}
+}
+
 // bytes rounds down to the step.
 func bytes(b Both) Both { return Both{b.In / step * step, b.Out / step * step} }
 
@@ -157,33 +164,38 @@ func (e emitter) size(name string, n int64, labels ...string) {
 func (e emitter) relay(s *Relay) {
 	e.both("chive_gossip_messages_total", s.GossipMessages, "all")
 	e.both("chive_gossip_bytes_total", bytes(s.GossipBytes))
-	e.both("chive_relay_connections", Both{uint64(max(0, s.LinksIn)), uint64(max(0, s.LinksOut))}, "open")
+	if l := s.Links; l != nil {
+		e.both("chive_relay_connections", Both{uint64(max(0, l.In)), uint64(max(0, l.Out))}, "open")
+	}
 	e.both("chive_relay_traffic_bytes_total", bytes(s.Traffic))
 	e.value("chive_relay_circuits", float64(s.Circuits), "open")
 	e.count("chive_relay_handshakes_total", s.Created, "hy1", "created")
 	e.count("chive_relay_handshakes_total", s.Refused, "hy1", "refused")
 	e.count("chive_relay_handshakes_total", s.Replayed, "hy1", "replayed")
-	e.count("chive_relay_dos_total", s.RateLimited, "rate")
-	e.flag("chive_relay_overload", s.Overload.Handshakes, "handshakes")
-	e.flag("chive_relay_overload", s.Overload.Memory, "memory")
-	e.flag("chive_relay_overload", s.Overload.Descriptors, "descriptors")
-	e.flag("chive_relay_overload", s.Overload.Quota, "quota")
-	e.size("chive_relay_memory_bytes", s.Memory.Queues, "queues")
-	e.size("chive_relay_memory_bytes", s.Memory.Buffers, "buffers")
-	e.size("chive_relay_memory_bytes", s.Memory.Boxes, "boxes")
-	e.size("chive_relay_memory_bytes", s.Memory.Directory, "directory")
+	if s.RateLimited != nil {
+		e.count("chive_relay_dos_total", *s.RateLimited, "rate")
+	}
+	e.known("chive_relay_overload", s.Overload.Handshakes, "handshakes")
+	e.known("chive_relay_overload", s.Overload.Memory, "memory")
+	e.known("chive_relay_overload", s.Overload.Descriptors, "descriptors")
+	e.known("chive_relay_overload", s.Overload.Quota, "quota")
+	if m := s.Memory; m != nil {
+		e.size("chive_relay_memory_bytes", m.Queues, "queues")
+		e.size("chive_relay_memory_bytes", m.Buffers, "buffers")
+		e.size("chive_relay_memory_bytes", m.Boxes, "boxes")
+		e.size("chive_relay_memory_bytes", m.Directory, "directory")
+	}
 	e.count("chive_relay_killed_circuits_total", s.Overflows, "overflow")
-	e.count("chive_relay_killed_circuits_total", s.KilledForMemory, "memory")
+	if s.KilledForMemory != nil {
+		e.count("chive_relay_killed_circuits_total", *s.KilledForMemory, "memory")
+	}
 	e.count("chive_relay_violations_total", s.Violations, "protocol")
 	if q := s.Quota; q != nil {
 		e.size("chive_relay_accounting_bytes", q.Used, "used")
 		e.size("chive_relay_accounting_bytes", q.Max, "max")
 	}
-	for family, known := range map[string]Known{"ipv4": s.Reachable4, "ipv6": s.Reachable6} {
-		if known != Unknown {
-			e.flag("chive_relay_reachable", known == Yes, family)
-		}
-	}
+	e.known("chive_relay_reachable", s.Reachable4, "ipv4")
+	e.known("chive_relay_reachable", s.Reachable6, "ipv6")
 	e.flag("chive_relay_flag", s.Listed, "listed")
 	e.flag("chive_relay_flag", s.Running, "running")
 	e.flag("chive_relay_flag", s.Seat, "committee")
@@ -199,7 +211,9 @@ func (e emitter) exit(s *Exit) {
 	e.count("chive_exit_streams_total", s.Connected, "connected")
 	e.count("chive_exit_streams_total", s.Failed, "failed")
 	e.count("chive_exit_refused_total", s.RefusedPolicy, "policy")
-	e.count("chive_exit_refused_total", s.RefusedPrivate, "private")
+	if s.RefusedPrivate != nil {
+		e.count("chive_exit_refused_total", *s.RefusedPrivate, "private")
+	}
 	e.count("chive_exit_refused_total", s.RefusedBusy, "busy")
 	e.count("chive_exit_dns_queries_total", s.Resolved, "found")
 	e.count("chive_exit_dns_queries_total", s.NotFound, "not_found")

@@ -26,25 +26,28 @@ type Both struct{ In, Out uint64 }
 // Relay is the relay part.
 type Relay struct {
 	GossipMessages, GossipBytes Both
-	Traffic                     Both // bytes of links, at the socket
-	LinksIn, LinksOut           int  // open
-	Circuits                    int  // open
+	Traffic                     Both   // bytes of links, at the socket
+	Links                       *Links // nil: not counted
+	Circuits                    int    // open
 	Created, Refused, Replayed  uint64
-	RateLimited                 uint64 // circuits or links refused to an address that asks too often
-	Violations                  uint64 // circuits closed because a peer broke the protocol
-	Overflows                   uint64 // circuits closed at a bound of ours
-	KilledForMemory             uint64 // circuits closed to free memory
+	RateLimited                 *uint64 // circuits or links refused to an address that asks too often; nil: not counted
+	Violations                  uint64  // circuits closed because a peer broke the protocol
+	Overflows                   uint64  // circuits closed at a bound of ours
+	KilledForMemory             *uint64 // circuits closed to free memory; nil: none is
 	Overload                    Overload
-	Memory                      Memory
-	Quota                       *Quota // nil: none
+	Memory                      *Memory // nil: not counted
+	Quota                       *Quota  // nil: none
 	Reachable4, Reachable6      Known
 	Listed, Running, Seat       bool
 	Weight                      float64   // share of all running relays' weight
 	SigningExpiry, LinkExpiry   time.Time // zero: not known
 }
 
-// Overload says what there is too much of now.
-type Overload struct{ Handshakes, Memory, Descriptors, Quota bool }
+// Links are those that are open.
+type Links struct{ In, Out int }
+
+// Overload says what there is too much of now; Unknown is not shown.
+type Overload struct{ Handshakes, Memory, Descriptors, Quota Known }
 
 // Memory is the bytes of a relay's memory account.
 type Memory struct{ Queues, Buffers, Boxes, Directory int64 }
@@ -64,8 +67,9 @@ const (
 
 // Exit is the exit part.
 type Exit struct {
-	Connected, Failed                     uint64 // streams
-	RefusedPolicy, RefusedPrivate         uint64 // destinations
+	Connected, Failed                     uint64  // streams
+	RefusedPolicy                         uint64  // destinations; private ones, too, where those are not told apart
+	RefusedPrivate                        *uint64 // destinations; nil: counted with the policy's
 	RefusedBusy                           uint64
 	Resolved, NotFound, ResolutionsFailed uint64
 	Datagrams                             Both

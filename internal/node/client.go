@@ -19,8 +19,10 @@ import (
 	"chive/client"
 	"chive/client/proxy"
 	"chive/directory/genesis"
+	"chive/internal/config"
 	"chive/internal/control"
 	"chive/internal/store"
+	"chive/internal/upstream"
 	"chive/link"
 )
 
@@ -38,6 +40,7 @@ type ClientOptions struct {
 	// Dirtiness is how long a circuit takes new streams; 0: the default.
 	Dirtiness time.Duration
 	Ports     []uint16 // of relays that may be dialled; empty: all
+	Upstream  string   // http://HOST:PORT or socks5://HOST:PORT that links pass; empty or off: none
 	Effect    *Effect  // the configuration in force; nil: it is not shown
 	// Check refuses what cannot be in such a network; nil: nothing.
 	Check   func(testnet bool) error
@@ -140,8 +143,12 @@ func prepareClient(o ClientOptions) (r *clientRun, err error) {
 	if err := r.state.checkNetwork(r.doc); err != nil {
 		return nil, err
 	}
+	carrier, err := transportOf(o.Upstream)
+	if err != nil {
+		return nil, err
+	}
 	r.role, err = client.New(client.Config{
-		Genesis: r.doc, Transport: link.TCP{}, Hops: o.Hops, Peers: clientPeers(peers),
+		Genesis: r.doc, Transport: carrier, Hops: o.Hops, Peers: clientPeers(peers),
 		Store: guardStore{r.state.path(guardsFile)}, Directory: listStore{r.state.path(clientTableFile)},
 		Rand: rand.Reader, Log: r.log, Progress: r.progress, Events: r.event,
 		CircuitDirtiness: o.Dirtiness, Ports: o.Ports,
@@ -150,6 +157,18 @@ func prepareClient(o ClientOptions) (r *clientRun, err error) {
 		return nil, fault(Failed, "client_failed", "Report this as a fault of chive.", "The client cannot be set up")
 	}
 	return r, nil
+}
+
+// transportOf is what links go through: the proxy that is named, or nothing between.
+func transportOf(proxy string) (link.Transport, error) {
+	if proxy == "" || proxy == string(config.Off) {
+		return link.TCP{}, nil
+	}
+	t, err := upstream.Parse(proxy)
+	if err != nil {
+		return nil, fault(Usage, "upstream", "Write http://HOST:PORT or socks5://HOST:PORT.", "client.upstream names no proxy")
+	}
+	return t, nil
 }
 
 // event passes on what the client says that changed. The front is open before the client
@@ -273,21 +292,27 @@ func (r *clientRun) await(ctx context.Context) error {
 	case <-r.role.Ready():
 		return nil
 	case <-expired:
-		return notReady(r.o.Wait, r.trouble.Load(), r.role.Status())
+		return notReady(r.o.Wait, r.trouble.Load(), r.role.Status(), r.proxied())
 	case <-ctx.Done():
 		return stopped(ctx)
 	}
 }
 
+// proxied reports whether links pass a proxy, whose faults are not the relays'.
+func (r *clientRun) proxied() bool { return r.o.Upstream != "" && r.o.Upstream != string(config.Off) }
+
 // notReady says why a client was not ready in time. While no relay has given it a list,
 // those that it asked are no guards of it, whatever they did.
-func notReady(wait time.Duration, last *client.Progress, s client.Status) *Fault {
+func notReady(wait time.Duration, last *client.Progress, s client.Status, proxied bool) *Fault {
 	fix := "Check that the network's relays run, or give it longer: --wait D."
 	why := ""
 	if last != nil {
 		why = ": " + last.Text
 	}
-	if s.Fetched.IsZero() && (last == nil || slices.Contains([]string{"refused", "filtered", "no_peers"}, last.Cause)) {
+	if proxied && last != nil && slices.Contains([]string{"no_route", "proxy_auth", "filtered"}, last.Cause) {
+		fix = "Check the proxy that client.upstream names. Or give it longer: --wait D."
+	}
+	if s.Fetched.IsZero() && !proxied && (last == nil || slices.Contains([]string{"refused", "filtered", "no_peers"}, last.Cause)) {
 		why = fmt.Sprintf(": none of the %s that this client knows has given it a list of relays", count(s.Relays.Listed, "relay"))
 		fix = "Check that this machine reaches other places, and that the network's relays run. If those that this client knows are gone, name one that runs: --peer RID@IP:PORT; its operator's chive status shows both. Or give it longer: --wait D."
 	}

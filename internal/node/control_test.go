@@ -196,16 +196,16 @@ func TestNobodyThereIsNoGuardsFault(t *testing.T) {
 	refused := &client.Progress{Cause: "refused", Text: "the guard does not accept connections. Another one is tried."}
 	cold := client.Status{Relays: client.RelayCounts{Listed: 7}}
 	for _, last := range []*client.Progress{refused, {Cause: "no_peers", Text: "no guard can be used"}, nil} {
-		f := notReady(time.Minute, last, cold)
+		f := notReady(time.Minute, last, cold, false)
 		if strings.Contains(f.Text+f.Fix, "guard") || !strings.Contains(f.Text, "none of the 7 relays that this client knows") || !strings.Contains(f.Fix, "--peer RID@IP:PORT") {
 			t.Errorf("%q %q", f.Text, f.Fix)
 		}
 	}
-	if f := notReady(time.Minute, &client.Progress{Cause: "clock_skew", Text: "this clock is 2 h slow"}, cold); !strings.HasSuffix(f.Text, ": this clock is 2 h slow") {
+	if f := notReady(time.Minute, &client.Progress{Cause: "clock_skew", Text: "this clock is 2 h slow"}, cold, false); !strings.HasSuffix(f.Text, ": this clock is 2 h slow") {
 		t.Errorf("%q", f.Text)
 	}
 	warm := client.Status{Fetched: testStart}
-	if f := notReady(time.Minute, refused, warm); !strings.Contains(f.Text, "the guard") || strings.Contains(f.Fix, "--peer") {
+	if f := notReady(time.Minute, refused, warm, false); !strings.Contains(f.Text, "the guard") || strings.Contains(f.Fix, "--peer") {
 		t.Errorf("%q %q", f.Text, f.Fix)
 	}
 }

@@ -37,8 +37,11 @@ type RelayOptions struct {
 	Peers   []string // RID@IP:PORT: relays to ask, beside those that the documents name
 	Declaring
 	Limits RelayLimits
-	Drain  time.Duration // for circuits in use when it ends; 0: 30 s, negative: none
-	Effect *Effect       // the configuration in force; nil: it is not shown
+	// Metrics is where numbers for Prometheus are served: a loopback host:port, or
+	// unix:/path; empty or off: nowhere.
+	Metrics string
+	Drain   time.Duration // for circuits in use when it ends; 0: 30 s, negative: none
+	Effect  *Effect       // the configuration in force; nil: it is not shown
 	// Check refuses what cannot be in such a network; nil: nothing.
 	Check func(testnet bool) error
 	// Make makes keys and a declaration where the state folder has none.
@@ -89,6 +92,8 @@ type relayRun struct {
 	role     *relay.Relay
 	live     atomic.Pointer[relay.Relay] // the role, for whoever shows it
 	noted    []string                    // what the operator should look at
+	exit     atomic.Pointer[exit.Exit]   // nil: it is none
+	metrics  net.Listener                // nil: none
 }
 
 // RunRelay runs a relay until ctx ends; then it drains and returns nil. The relay is
@@ -166,15 +171,19 @@ func prepareRelay(o RelayOptions, state *State) (r *relayRun, err error) {
 	return r, nil
 }
 
-// close wipes the keys and closes the directory's table.
+// close wipes the keys, and closes the directory's table and what was opened.
 func (r *relayRun) close() {
+	r.closeMetrics()
 	clear(r.identity)
 	_ = r.table.Close()
 	r.ring.wipe()
 }
 
-// begin keeps what the relay declares, and notes that it runs.
+// begin opens the metrics' listener, keeps what the relay declares, and notes that it runs.
 func (r *relayRun) begin() error {
+	if err := r.openMetrics(); err != nil {
+		return err
+	}
 	if err := r.state.keepDeclared(r.declared); err != nil {
 		return err
 	}
@@ -289,6 +298,7 @@ func (r *relayRun) build() error {
 		if err != nil {
 			return fault(Failed, "relay_failed", "Report this as a fault of chive.", "The exit cannot be set up")
 		}
+		r.exit.Store(cfg.Exit)
 	}
 	if r.role, err = relay.New(cfg); err != nil {
 		if errors.Is(err, relay.ErrAbout) {
@@ -324,6 +334,9 @@ func (r *relayRun) run(ctx context.Context, socket net.Listener) error {
 		r.live.Load().DrainWithin(after)
 		end()
 	}
+	if r.metrics != nil {
+		source.Listeners = append(source.Listeners, control.Listener{Kind: "metrics", Address: listenerName(r.metrics)})
+	}
 	if r.o.Serving != nil {
 		r.o.Serving(source)
 	}
@@ -337,6 +350,7 @@ func (r *relayRun) run(ctx context.Context, socket net.Listener) error {
 			tell(err.Error() + ". Everything else goes on.")
 		}
 	})
+	tasks.Go(func() { r.serveMetrics(serving, tell) })
 	tasks.Go(func() {
 		Notifier{}.Watch(serving, func() bool { return source.Status() != nil })
 	})

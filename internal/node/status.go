@@ -150,6 +150,8 @@ func (r *RelaySource) part(doc *genesis.Document) control.Relay {
 		out.Reports = append(out.Reports, control.Note{Level: control.LevelWarning, Code: "report", Text: text, Time: utc(p.Last)})
 	}
 	if r.quota != nil {
+		rate, _ := r.quota.meter.Rate()
+		out.Rate = uint64(max(0, rate))
 		out.Quota = r.quota.part(time.Now())
 	}
 	return out

@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/netip"
@@ -17,6 +18,7 @@ const (
 	version     = 5
 	methodNone  = 0
 	methodUser  = 2
+	methodNot   = 0xFF
 	userVersion = 1
 
 	commandConnect    = 1
@@ -38,6 +40,8 @@ var (
 	ErrRequest = errors.New("socks: a name or credential of a size that the protocol does not carry")
 	// ErrProtocol means that what answers is no SOCKS5 proxy that takes us.
 	ErrProtocol = errors.New("socks: the other side is no such proxy")
+	// ErrAuth means that the proxy wants other credentials. It is an ErrProtocol, too.
+	ErrAuth = fmt.Errorf("%w for these credentials", ErrProtocol)
 	// ErrBroken means that the connection to the proxy broke, or that ctx ended.
 	ErrBroken = errors.New("socks: the connection to the proxy broke")
 )
@@ -122,6 +126,8 @@ func talk(c net.Conn, cred Credentials, request []byte) (address, error) {
 	switch {
 	case err != nil:
 		return address{}, err
+	case chosen == [2]byte{version, methodNot}:
+		return address{}, ErrAuth
 	case chosen != [2]byte{version, method}:
 		return address{}, ErrProtocol
 	}
@@ -132,8 +138,10 @@ func talk(c net.Conn, cred Credentials, request []byte) (address, error) {
 		switch {
 		case err != nil:
 			return address{}, err
-		case chosen != [2]byte{userVersion, 0}:
+		case chosen[0] != userVersion:
 			return address{}, ErrProtocol
+		case chosen[1] != 0:
+			return address{}, ErrAuth
 		}
 	}
 	if _, err := c.Write(request); err != nil {
