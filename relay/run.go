@@ -131,6 +131,9 @@ func (r *Relay) DrainWithin(most time.Duration) {
 	})
 }
 
+// Draining reports whether Drain was called: the relay takes no new circuits and will end.
+func (r *Relay) Draining() bool { return r.draining() }
+
 func (r *Relay) draining() bool {
 	select {
 	case <-r.drain:

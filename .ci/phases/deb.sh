@@ -38,17 +38,20 @@ for script in postinst prerm postrm; do
     sed -i -E "s#/(var/lib|etc|run/systemd)/#$SCRATCH/fake/\1/#g" "$SCRATCH/control/$script"
     sh -n "$SCRATCH/control/$script"
 done
-mkdir -p "$SCRATCH"/fake/{var/lib/chive,etc/chive,run/systemd/system}
-script() { PATH=$SCRATCH/stand-ins:$PATH sh "$SCRATCH/control/$1" "$2"; }
+mkdir -p "$SCRATCH"/fake/{var/lib/chive,var/lib/chive-two,etc/chive,run/systemd/system}
+script() { PATH=$SCRATCH/stand-ins:$PATH sh "$SCRATCH/control/$1" "${@:2}"; }
 script postinst configure
 grep -qE '^(systemd-sysusers|useradd)' "$SCRATCH/calls" || die "the installation makes no user"
 ! grep -qE 'systemctl.*(enable|start)' "$SCRATCH/calls" || die "the installation starts something"
+script postinst configure 0.0.1
+grep -q 'systemctl try-restart chive.service chive@\*.service' "$SCRATCH/calls" || die "an upgrade leaves an old daemon running"
 script prerm remove
+grep -q 'systemctl stop chive@\*.service' "$SCRATCH/calls" || die "a removal leaves an instance running"
 grep -q 'systemctl.*disable --now chive.service' "$SCRATCH/calls" || die "a removal leaves the daemon running"
 script postrm remove
 [ -d "$SCRATCH/fake/var/lib/chive" ] || die "a removal takes keys away"
 script postrm purge
-[ ! -e "$SCRATCH/fake/var/lib/chive" ] || die "a purge leaves state"
+[ ! -e "$SCRATCH/fake/var/lib/chive" ] && [ ! -e "$SCRATCH/fake/var/lib/chive-two" ] || die "a purge leaves state"
 
 # Unpack, look, remove. Without the scripts: they were tried above.
 mkdir "$SCRATCH/repack"

@@ -4,6 +4,7 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -60,16 +61,22 @@ func askCeilings(lines *bufio.Reader, out io.Writer) (consent, error) {
 	var err error
 	c.rate, err = askFor(lines, out, "At most, per second", proposedRate, func(s string) error {
 		_, err := config.ParseRate(s)
-		return err
+		return cmp.Or(err, takes("relay.rate", s))
 	})
 	if err != nil {
 		return consent{}, err
 	}
 	c.monthly, err = askFor(lines, out, "At most, per month", proposedMonthly, func(s string) error {
 		_, err := config.ParseSize(s)
-		return err
+		return cmp.Or(err, takes("relay.accounting.max", s))
 	})
 	return c, err
+}
+
+// takes reports whether the configuration takes a value: a key has bounds of its own.
+func takes(key, value string) error {
+	_, err := config.Say(nil, key, value)
+	return err
 }
 
 // askFor asks for a value; a bare Enter takes the proposal, and so does whoever does
@@ -85,7 +92,7 @@ func askFor(lines *bufio.Reader, out io.Writer, what, proposed string, check fun
 		case check(answer) == nil:
 			return answer, nil
 		}
-		fmt.Fprintf(out, "Write a number with its unit, such as %s.\n", proposed)
+		fmt.Fprintf(out, "Write a number with its unit, such as %s; very small ones are refused.\n", proposed)
 	}
 	fmt.Fprintf(out, "%s it is.\n", proposed)
 	return proposed, nil

@@ -23,6 +23,7 @@ func TestTheFirstRunAsksOnce(t *testing.T) {
 		"yes after nonsense": {"hm\nYES\n\n\n", yes},
 		"ceilings":           {"y\n2 MiB/s\n1 TiB\n", consent{true, "2 MiB/s", "1 TiB"}},
 		"a unit forgotten":   {"y\n5\n3 MB/s\n10\n10 GB\n", consent{true, "3 MB/s", "10 GB"}},
+		"too little":         {"y\n1 KiB/s\n2 MiB/s\n500 KiB\n1 TiB\n", consent{true, "2 MiB/s", "1 TiB"}},
 		"no right one":       {"y\n1\n2\n3\n\n", yes},
 	} {
 		var said strings.Builder

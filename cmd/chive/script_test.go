@@ -43,7 +43,18 @@ func TestMain(m *testing.M) {
 //	passing VAR              a SOCKS5 proxy that connects to loopback; its port
 //	fetch PROXY URL TEXT     gets TEXT through a proxy: http or socks5h
 //
-// Conditions beside testscript's own: root, race, namespaces.
+// publicHere reports whether an interface of this machine may have a public address.
+func publicHere() (bool, error) {
+	own, err := net.InterfaceAddrs()
+	for _, a := range own {
+		if n, ok := a.(*net.IPNet); ok && n.IP.IsGlobalUnicast() && !n.IP.IsPrivate() {
+			return true, err
+		}
+	}
+	return false, err
+}
+
+// Conditions beside testscript's own: root, race, public (this machine has a public address), namespaces.
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script",
@@ -68,6 +79,8 @@ func TestScripts(t *testing.T) {
 				return os.Getuid() == 0, nil
 			case "race":
 				return raceOn, nil
+			case "public":
+				return publicHere()
 			case "namespaces":
 				return namespacesHere()
 			}

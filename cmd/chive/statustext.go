@@ -28,6 +28,10 @@ func printStatus(w io.Writer, s *control.Status) {
 		kind = " (testnet)"
 	}
 	fmt.Fprintf(w, "network %s%s, id %.16s..., an epoch lasts %s%s\n", s.Network.Name, kind, s.Network.ID, duration(s.Network.EpochSeconds), shortDay(s.Network.DaySeconds))
+	for _, l := range s.Listeners {
+		fmt.Fprintf(w, "  %-7s %s\n", l.Kind, l.Address)
+		wrap(w, "          ", l.Text)
+	}
 	if c := s.Client; c != nil {
 		printClient(w, s, c, said)
 	}
@@ -169,6 +173,7 @@ func printRelay(w io.Writer, s *control.Status, r *control.Relay, said map[strin
 	if r.Weight != nil {
 		wrap(w, "  ", fmt.Sprintf("%.2g %% of the running relays' rate. %s", 100*r.Weight.Share, r.Weight.Why))
 	}
+	printLimits(w, r)
 	wrap(w, "  joining: ", r.Joining)
 	switch {
 	case r.Seat && r.Abstains == "":
@@ -187,6 +192,32 @@ func printRelay(w io.Writer, s *control.Status, r *control.Relay, said map[strin
 	for _, n := range r.Reports {
 		wrap(w, "  ! "+n.Time.Format(time.DateTime)+" ", n.Text)
 	}
+}
+
+// printLimits writes what bounds a relay now.
+func printLimits(w io.Writer, r *control.Relay) {
+	if r.Drains {
+		fmt.Fprintln(w, "  drains: it takes no new circuits, and ends when those that are open have gone")
+	}
+	if r.Rate > 0 {
+		fmt.Fprintf(w, "  rate: at most %s/s each way\n", megabytes(r.Rate))
+	}
+	if q := r.Quota; q != nil {
+		fmt.Fprintf(w, "  quota: %s of %s this %s, until %s UTC\n", megabytes(q.Used), megabytes(q.Max), q.Period, q.Ends.UTC().Format(time.DateTime))
+		wrap(w, "    ", q.Text)
+	}
+	wrap(w, "  ! ", r.Overload)
+}
+
+// megabytes writes so many bytes for a person.
+func megabytes(n uint64) string {
+	switch {
+	case n >= 10<<30:
+		return fmt.Sprintf("%.1f GiB", float64(n)/(1<<30))
+	case n >= 10<<20:
+		return fmt.Sprintf("%.1f MiB", float64(n)/(1<<20))
+	}
+	return fmt.Sprintf("%.1f KiB", float64(n)/(1<<10))
 }
 
 func printDirectory(w io.Writer, s *control.Status, d *control.Directory, said map[string]bool) {

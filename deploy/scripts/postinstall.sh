@@ -19,6 +19,6 @@ if [ -d /run/systemd/system ]; then
     systemctl daemon-reload || true
     # An upgrade: whoever runs it gets the new one.
     if [ -n "${2:-}" ]; then
-        systemctl try-restart chive.service || true
+        systemctl try-restart chive.service 'chive@*.service' || true
     fi
 fi

@@ -7,6 +7,6 @@ if [ -d /run/systemd/system ]; then
     systemctl daemon-reload || true
 fi
 if [ "${1:-}" = purge ]; then
-    rm -rf /var/lib/chive
+    rm -rf /var/lib/chive /var/lib/chive-*
     rmdir /etc/chive 2>/dev/null || true
 fi

@@ -7,4 +7,5 @@ case "${1:-}" in
 esac
 if [ -d /run/systemd/system ]; then
     systemctl --no-reload disable --now chive.service || true
+    systemctl stop 'chive@*.service' || true # an instance cannot be disabled by a pattern
 fi

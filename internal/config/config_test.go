@@ -71,7 +71,7 @@ func TestRatesNeedAUnit(t *testing.T) {
 			t.Errorf("%q: %d, %v; want %d", c.text, got, err, c.want)
 		}
 	}
-	for _, text := range []string{"", "1", "1000", "MiB/s", "1 MiB", "1 MiB/h", "-1 MiB/s", "1e400 B/s", "NaN B/s", "9999999999 GiB/s", "1 furlong/s"} {
+	for _, text := range []string{"", "1", "1000", "MiB/s", "1 MiB", "1 MiB/h", "-1 MiB/s", "1e400 B/s", "NaN B/s", "9999999999 GiB/s", "1 furlong/s", "2 mb/s", "2 Mib/s"} {
 		if got, err := ParseRate(text); !errors.Is(err, ErrRate) {
 			t.Errorf("%q: %d, %v; want ErrRate", text, got, err)
 		}

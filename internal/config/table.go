@@ -138,14 +138,14 @@ func keys() []key {
 		},
 		{
 			name: "relay.memory", takes: "a size from " + Size(minMemory).String() + ", or auto",
-			help: "A ceiling for queues, buffers and the directory. auto: a quarter of the machine's or the container's, 128 MiB to 4 GiB.",
+			help: "Not in force yet. A ceiling for queues, buffers and the directory. auto: a quarter of the machine's or the container's, 128 MiB to 4 GiB.",
 			at: func(c *Config) field {
 				return sizeField{&c.Relay.Memory, string(Auto), minMemory, maxMemory, "512 MiB"}
 			},
 		},
 		{
 			name: "relay.nat", takes: "auto or off",
-			help: "Ask the home router to forward the port.",
+			help: "Not in force yet: forward the port by hand. Ask the home router to forward the port.",
 			at:   func(c *Config) field { return switchField{&c.Relay.NAT} },
 		},
 		{

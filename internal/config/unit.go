@@ -62,7 +62,9 @@ func parseUnit(text string, known []unit, most float64) (bits uint64, ok bool) {
 	}
 	name := strings.TrimSpace(text[split:])
 	for _, u := range known {
-		if bits := n * u.bits; strings.EqualFold(u.name, name) && bits <= most {
+		// Case is forgiven but in B: 2 mb/s may be meant as bits, and is eight times that as bytes.
+		same := strings.EqualFold(u.name, name) && strings.Contains(u.name, "B") == strings.Contains(name, "B")
+		if bits := n * u.bits; same && bits <= most {
 			return uint64(bits), true
 		}
 	}

@@ -49,6 +49,24 @@ func (m *Meter) Conn(c net.Conn) *Conn {
 	}
 }
 
+// CloseWrite says that no more is sent; reading goes on. Where the connection below
+// cannot say that the error is errors.ErrUnsupported.
+func (c *Conn) CloseWrite() error {
+	if h, ok := c.Conn.(interface{ CloseWrite() error }); ok {
+		return h.CloseWrite()
+	}
+	return errors.ErrUnsupported
+}
+
+// SetLinger with 0 makes Close a reset. Where the connection below cannot do that the
+// error is errors.ErrUnsupported.
+func (c *Conn) SetLinger(seconds int) error {
+	if l, ok := c.Conn.(interface{ SetLinger(int) error }); ok {
+		return l.SetLinger(seconds)
+	}
+	return errors.ErrUnsupported
+}
+
 // NetConn returns the connection below, for its socket options.
 func (c *Conn) NetConn() net.Conn { return c.Conn }
 
@@ -86,7 +104,8 @@ func (c *Conn) Write(b []byte) (int, error) {
 // turn passes a part of b, after waiting until it may. full reports that all bytes of
 // the turn passed.
 func (s *side) turn(b []byte, closed <-chan struct{}) (n int, full bool, err error) {
-	if !s.flow.limited.Load() || len(b) == 0 {
+	limited, quota := s.flow.limited.Load(), s.flow.bound.Load()
+	if !limited && quota == nil || len(b) == 0 {
 		s.setHold(time.Time{})
 		n, err = s.pass(b)
 		s.flow.passed(n)
@@ -96,9 +115,21 @@ func (s *side) turn(b []byte, closed <-chan struct{}) (n int, full bool, err err
 	if s.probe {
 		want = 1
 	}
-	may, err := s.await(want, closed)
-	if err != nil {
-		return 0, false, err
+	var granted int64 // by the rate
+	if limited {
+		if granted, err = s.await(want, closed); err != nil {
+			return 0, false, err
+		}
+		want = granted
+	}
+	may := min(want, soloTurnSize)
+	if quota != nil {
+		if may = quota.take(may); may == 0 {
+			if limited {
+				s.flow.settle(granted, 0)
+			}
+			return 0, false, ErrSpent
+		}
 	}
 	if s.probe {
 		s.setHold(time.Time{})
@@ -106,7 +137,14 @@ func (s *side) turn(b []byte, closed <-chan struct{}) (n int, full bool, err err
 		s.setHold(time.Now().Add(holdTime))
 	}
 	n, err = s.pass(b[:may])
-	s.flow.settle(may, int64(n))
+	if limited {
+		s.flow.settle(granted, int64(n))
+	} else {
+		s.flow.passed(n)
+	}
+	if quota != nil {
+		quota.give(may) // after it is counted
+	}
 	return n, int64(n) == may, err
 }
 

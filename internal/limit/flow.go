@@ -25,8 +25,9 @@ const (
 // way the bucket is smaller by as much. So whenever they pass, at most
 // rate x t + burst bytes do so in any window t.
 type flow struct {
-	total   atomic.Uint64 // bytes that passed
-	limited atomic.Bool   // rate is not 0; read without the lock
+	total   atomic.Uint64         // bytes that passed
+	limited atomic.Bool           // rate is not 0; read without the lock
+	bound   atomic.Pointer[bound] // of the total; nil: none
 
 	mu       sync.Mutex
 	rate     int64 // bytes per second; 0: no limit
@@ -113,6 +114,13 @@ func (f *flow) settleLocked(n, passed int64) {
 	f.underWay -= n * nano
 	f.held = min(f.held+(n-passed)*nano, f.burst-f.underWay)
 	f.dispatchLocked()
+}
+
+// charge ends a turn of n bytes as if all had passed, without counting them.
+func (f *flow) charge(n int64) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.settleLocked(n, n)
 }
 
 // passed counts bytes that passed without a turn. If a limit was set meanwhile, it

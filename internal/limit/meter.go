@@ -6,12 +6,13 @@ import (
 	"context"
 	"net"
 	"net/netip"
+	"sync"
 )
 
 // Meter bounds and counts the bytes that all its connections read from and write
 // to their sockets: in any window t at most rate x t + burst in each direction.
 // Who waits gets his turns in the order of asking, so busy connections share
-// equally. The zero value counts and bounds nothing.
+// equally. The zero value counts, and bounds nothing.
 //
 // A turn is a 128th of a second's bytes, at least 2 KiB: where n connections are
 // busy at once, each has one about every n/128 s.
@@ -19,6 +20,11 @@ import (
 // Spec: product §6 (REL-4).
 type Meter struct {
 	in, out flow
+
+	mu       sync.Mutex
+	count    Count  // of the bounds
+	inBound  *bound // nil: none; both are one where the sum counts
+	outBound *bound
 }
 
 // SetRate sets bytes per second and burst in bytes, each way, at once for every

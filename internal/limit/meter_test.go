@@ -405,3 +405,140 @@ func benchmark(b *testing.B, rate int64) {
 		}
 	}
 }
+
+// TestNoByteBeyondTheQuota: connections and datagrams of mixed habits, with and without
+// a rate, want far more than there is. At no moment has more passed.
+func TestNoByteBeyondTheQuota(t *testing.T) {
+	const most = 3_000_000
+	for _, rate := range []int64{0, 1 << 20} {
+		for _, count := range []Count{CountSum, CountOut, CountMax} {
+			testutil.Bubble(t, func(t *testing.T) {
+				w := newWorld(t, memnet.Path{Latency: time.Millisecond, Rate: 4 << 20})
+				w.meter.SetRate(rate, 0)
+				in, out := int64(most), int64(most)
+				if count == CountSum {
+					out = 0
+				}
+				w.meter.Bound(count, in, out)
+				ctx, stop := context.WithTimeout(t.Context(), 4*time.Second)
+				defer stop()
+				var tasks sync.WaitGroup
+				var conns []io.Closer
+				for i := range 6 {
+					ours, peer := w.pair(t, i)
+					conns = append(conns, ours, peer)
+					for _, end := range []net.Conn{ours, peer} {
+						tasks.Go(func() { send(ctx, end, 1000+i*30_000, 0) })
+						tasks.Go(func() { receive(ctx, end, 1000+i*30_000, 0) })
+					}
+				}
+				socket, other := w.packets(t)
+				conns = append(conns, socket, other)
+				tasks.Go(func() { datagrams(ctx, socket, other.LocalAddr()) })
+				tasks.Go(func() { datagrams(ctx, other, socket.LocalAddr()) })
+				tasks.Go(func() { drink(ctx, socket) })
+				tasks.Go(func() { drink(ctx, other) })
+				for pass(ctx, 5*time.Millisecond) {
+					if got := counted(w.meter, count); got > most {
+						t.Fatalf("count %d: %d bytes passed of %d", count, got, most)
+					}
+				}
+				if got := counted(w.meter, count); got < most-6*soloTurnSize {
+					t.Errorf("count %d: only %d bytes of %d passed", count, got, most)
+				}
+				ours, peer := w.pair(t, 100)
+				conns = append(conns, ours, peer)
+				if n, err := ours.Write(make([]byte, most)); !errors.Is(err, ErrSpent) {
+					t.Errorf("count %d: wrote %d bytes, %v", count, n, err)
+				}
+				w.meter.Bound(count, 2*in, 2*out) // the operator's word
+				go drinkAll(peer)
+				if _, err := ours.Write(make([]byte, 1000)); err != nil {
+					t.Errorf("count %d: %v after more was given", count, err)
+				}
+				w.meter.Unbound()
+				if _, err := ours.Write(make([]byte, 2*most)); err != nil {
+					t.Errorf("count %d: %v without a bound", count, err)
+				}
+				for _, c := range conns {
+					c.Close()
+				}
+				tasks.Wait()
+			})
+		}
+	}
+}
+
+// counted is what a quota would say.
+func counted(m *Meter, count Count) int64 {
+	in, out := m.Counted()
+	switch count {
+	case CountOut:
+		return int64(out)
+	case CountMax:
+		return int64(max(in, out))
+	}
+	return int64(in + out)
+}
+
+func drinkAll(c net.Conn) { _, _ = io.Copy(io.Discard, c) }
+
+// packets returns a socket under the meter and one that is not.
+func (w *world) packets(t *testing.T) (ours *PacketConn, other net.PacketConn) {
+	t.Helper()
+	below, err := w.net.Host(middle.Addr()).ListenUDP(t.Context(), netip.IPv4Unspecified())
+	if err != nil {
+		t.Fatal(err)
+	}
+	other, err = w.net.Host(netip.MustParseAddr("10.0.2.1")).ListenUDP(t.Context(), netip.IPv4Unspecified())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return w.meter.PacketConn(below), other
+}
+
+// datagrams sends until ctx ends or it may not.
+func datagrams(ctx context.Context, c net.PacketConn, to net.Addr) {
+	for pass(ctx, time.Millisecond) {
+		if _, err := c.WriteTo(make([]byte, 1200), to); err != nil {
+			return
+		}
+	}
+}
+
+func drink(ctx context.Context, c net.PacketConn) {
+	b := make([]byte, 1500)
+	for ctx.Err() == nil {
+		if _, _, err := c.ReadFrom(b); err != nil {
+			return
+		}
+	}
+}
+
+// TestDatagramsHoldTheRate, with a burst that is smaller than one, too.
+func TestDatagramsHoldTheRate(t *testing.T) {
+	for _, burst := range []int64{8 << 10, 100} {
+		testutil.Bubble(t, func(t *testing.T) {
+			w := newWorld(t, memnet.Path{})
+			w.meter.SetRate(100_000, burst)
+			socket, other := w.packets(t)
+			ctx, stop := context.WithTimeout(t.Context(), 10*time.Second)
+			defer stop()
+			var tasks sync.WaitGroup
+			tasks.Go(func() { datagrams(ctx, socket, other.LocalAddr()) })
+			tasks.Go(func() { datagrams(ctx, other, socket.LocalAddr()) })
+			tasks.Go(func() { drink(ctx, socket) })
+			tasks.Go(func() { drink(ctx, other) })
+			<-ctx.Done()
+			socket.Close()
+			other.Close()
+			tasks.Wait()
+			in, out := w.meter.Counted()
+			for _, n := range []uint64{in, out} {
+				if most := uint64(10*100_000 + burst + 2*1500); n > most || n < 900_000 {
+					t.Errorf("%d bytes in, %d out in 10 s at 100000/s", in, out)
+				}
+			}
+		})
+	}
+}

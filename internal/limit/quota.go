@@ -26,14 +26,21 @@ type Accounting struct {
 	Count Count  // zero: sum
 	Rate  int64  // bytes per second each way to which the Meter is set; 0: none
 	Burst int64  // as the Meter's
+	// Reserve is what of Max is kept for the end: bytes that pass while the relay
+	// lets go of what it carries. The quota is exhausted when no more than that is left.
+	Reserve int64
 }
 
 // ErrQuotaState is returned for a stored state that cannot be read.
 var ErrQuotaState = errors.New("limit: the stored quota cannot be read")
 
 const (
-	quotaVersion = 1
-	quotaSize    = 1 + 8 + 8 + 8 + 8 // version, begin (Unix seconds), in, out, declared
+	quotaVersion = 2
+	// version, begin (Unix seconds), in, out, declared; then of what the declared rate
+	// was made: max, rate, count. Version 1 lacks those.
+	quotaSize    = 1 + 8 + 8 + 8 + 8 + 8 + 8 + 1
+	firstVersion = 1
+	firstSize    = 1 + 8 + 8 + 8 + 8
 
 	// saveInterval is how often a state is due, at most.
 	saveInterval = time.Minute
@@ -77,7 +84,8 @@ func NewQuota(cfg Accounting, state []byte, now time.Time) (*Quota, error) {
 		q.declare(now)
 		return q, nil
 	}
-	if len(state) != quotaSize || state[0] != quotaVersion {
+	first := len(state) == firstSize && state[0] == firstVersion
+	if !first && (len(state) != quotaSize || state[0] != quotaVersion) {
 		q.declare(now)
 		return q, ErrQuotaState
 	}
@@ -88,7 +96,10 @@ func NewQuota(cfg Accounting, state []byte, now time.Time) (*Quota, error) {
 		if begin.After(now) { // the clock went back: that period lasts until it is over
 			q.begin, q.end = cfg.Each.around(cfg.Start, begin)
 		}
-		if d := int64(binary.BigEndian.Uint64(state[25:])); d >= 0 && begin.Equal(q.begin) {
+		d := int64(binary.BigEndian.Uint64(state[25:]))
+		same := !first && int64(binary.BigEndian.Uint64(state[33:])) == cfg.Max &&
+			int64(binary.BigEndian.Uint64(state[41:])) == cfg.Rate && Count(state[49]) == cfg.Count
+		if same && d >= 0 && begin.Equal(q.begin) { // else the operator's word is a new start
 			q.declared, q.fixed = d, true
 		}
 	}
@@ -105,7 +116,8 @@ func (q *Quota) Set(cfg Accounting, now time.Time) {
 	} else {
 		q.begin, q.end = begin, end
 	}
-	q.fixed = false // the operator's word is a new start
+	q.fixed = false       // the operator's word is a new start
+	q.saved = time.Time{} // what is reserved may be too little for another rate
 	q.declare(now)
 }
 
@@ -137,14 +149,29 @@ func (q *Quota) Period(now time.Time) (begin, end time.Time) {
 	return q.begin, q.end
 }
 
-// Exhausted reports whether nothing is left. Without a quota it never is.
+// Exhausted reports whether nothing is left but the reserve. Without a quota it never is.
 func (q *Quota) Exhausted(now time.Time) bool {
-	return q.cfg.Max > 0 && q.Used(now) >= q.cfg.Max
+	return q.cfg.Max > 0 && q.Used(now) >= q.cfg.Max-q.cfg.Reserve
+}
+
+// Left returns what may still pass in each direction, the reserve included, as
+// [Meter.Bound] takes it: of a sum, in is what is left for both, and out is 0. Only with a
+// quota.
+func (q *Quota) Left(now time.Time) (in, out int64) {
+	q.roll(now)
+	left := func(n uint64) int64 { return max(0, q.cfg.Max-int64(min(n, 1<<62))) }
+	switch q.cfg.Count {
+	case CountOut:
+		return 0, left(q.out)
+	case CountMax:
+		return left(q.in), left(q.out)
+	}
+	return left(q.in + q.out), 0
 }
 
 // DeclaredRate returns the bytes per second, each way, that a relay declares so that
 // the quota lasts until the period's end: set when a period begins, and only lowered
-// within it. 0 means that the quota is exhausted, or that there is neither a quota nor
+// within it, unless the operator changes what it is made of. 0 means that the quota is exhausted, or that there is neither a quota nor
 // a rate. At most Accounting.Rate, if that is set.
 func (q *Quota) DeclaredRate(now time.Time) int64 {
 	q.roll(now)
@@ -157,7 +184,7 @@ func (q *Quota) DeclaredRate(now time.Time) int64 {
 
 // lasts returns the rate each way at which what is left lasts until the period's end.
 func (q *Quota) lasts(now time.Time) int64 {
-	left := max(0, q.cfg.Max-q.Used(now))
+	left := max(0, q.cfg.Max-q.cfg.Reserve-q.Used(now))
 	if q.cfg.Count == CountSum {
 		left /= 2
 	}
@@ -196,8 +223,8 @@ func (q *Quota) next(begin, end time.Time) {
 	q.saved, q.fixed = time.Time{}, false
 }
 
-// Due returns the state to be stored now, or false. It is due at once after the start
-// and when a period begins, then once a minute. With Accounting.Rate 0 nothing bounds
+// Due returns the state to be stored now, or false. It is due at once after the start,
+// after Set and when a period begins, then once a minute. With Accounting.Rate 0 nothing bounds
 // a minute's bytes: then it is also due when half of what was reserved has passed, and
 // the promise holds as long as a call's bytes are less than the other half.
 //
@@ -210,8 +237,28 @@ func (q *Quota) Due(now time.Time) (state []byte, due bool) {
 	}
 	q.busiestIn, q.busiestOut = max(q.busiestIn, q.in-q.lastIn), max(q.busiestOut, q.out-q.lastOut)
 	q.lastIn, q.lastOut, q.saved = q.in, q.out, now
-	q.savedIn, q.savedOut = q.in+q.reserve(q.busiestIn), q.out+q.reserve(q.busiestOut)
+	q.savedIn, q.savedOut = q.ahead()
 	return q.encode(q.savedIn, q.savedOut), true
+}
+
+// ahead returns what may have passed when the next state is stored. No more than the
+// quota passes, whatever the rate.
+func (q *Quota) ahead() (in, out uint64) {
+	moreIn, moreOut := q.reserve(q.busiestIn), q.reserve(q.busiestOut)
+	if q.cfg.Max > 0 {
+		most := uint64(q.cfg.Max)
+		left := func(n uint64) uint64 { return most - min(n, most) }
+		switch q.cfg.Count {
+		case CountOut:
+			moreOut = min(moreOut, left(q.out))
+		case CountMax:
+			moreIn, moreOut = min(moreIn, left(q.in)), min(moreOut, left(q.out))
+		default:
+			moreIn = min(moreIn, left(q.in+q.out))
+			moreOut = min(moreOut, left(q.in+q.out+moreIn))
+		}
+	}
+	return q.in + moreIn, q.out + moreOut
 }
 
 // half reports whether half of what was reserved has passed.
@@ -243,5 +290,8 @@ func (q *Quota) encode(in, out uint64) []byte {
 	b = binary.BigEndian.AppendUint64(b, uint64(q.begin.Unix()))
 	b = binary.BigEndian.AppendUint64(b, in)
 	b = binary.BigEndian.AppendUint64(b, out)
-	return binary.BigEndian.AppendUint64(b, uint64(q.declared))
+	b = binary.BigEndian.AppendUint64(b, uint64(q.declared))
+	b = binary.BigEndian.AppendUint64(b, uint64(q.cfg.Max))
+	b = binary.BigEndian.AppendUint64(b, uint64(q.cfg.Rate))
+	return append(b, byte(q.cfg.Count))
 }

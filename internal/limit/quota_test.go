@@ -291,3 +291,100 @@ func TestMemoryHasThreeLevels(t *testing.T) {
 		}
 	}
 }
+
+// TestARestartWithAnotherQuotaRecoversAtOnce, or with another rate or count; the same
+// one does not raise.
+func TestARestartWithAnotherQuotaRecoversAtOnce(t *testing.T) {
+	cfg := Accounting{Max: 2 * 1000 * 86400, Each: Day, Rate: 5000}
+	q, _ := NewQuota(cfg, nil, start)
+	noon := start.Add(12 * time.Hour)
+	q.Add(noon, 86_000_000, 86_000_000)
+	low := q.DeclaredRate(noon)
+	for _, c := range []struct {
+		name   string
+		change func(*Accounting)
+		raised bool
+	}{
+		{"nothing", func(*Accounting) {}, false},
+		{"burst", func(a *Accounting) { a.Burst = 77 }, false},
+		{"max", func(a *Accounting) { a.Max *= 100 }, true},
+		{"count", func(a *Accounting) { a.Count = CountOut }, true},
+		{"rate", func(a *Accounting) { a.Rate = 6000 }, false}, // the quota still sets it
+	} {
+		other := cfg
+		c.change(&other)
+		again, err := NewQuota(other, q.Final(noon), noon)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := again.DeclaredRate(noon); (got > low) != c.raised || again.Used(noon) < 86_000_000 {
+			t.Errorf("%s: declares %d after %d", c.name, got, low)
+		}
+	}
+	spent, _ := NewQuota(Accounting{Max: 30 << 20}, nil, start)
+	spent.Add(start, 30<<20, 0)
+	if again, _ := NewQuota(Accounting{Max: 500 << 30}, spent.Final(start), start); again.Exhausted(start) || again.DeclaredRate(start) < 50_000 {
+		t.Errorf("declares %d", again.DeclaredRate(start))
+	}
+}
+
+// TestTheFirstStateIsStillRead: what it says has passed counts.
+func TestTheFirstStateIsStillRead(t *testing.T) {
+	q, _ := NewQuota(Accounting{Max: 100}, nil, start)
+	q.Add(start, 40, 20)
+	old := q.Final(start)[:firstSize]
+	old[0] = firstVersion
+	if again, err := NewQuota(Accounting{Max: 100}, old, start); err != nil || again.Used(start) != 60 {
+		t.Errorf("%d used, %v", again.Used(start), err)
+	}
+}
+
+// TestTheReserveIsKeptForTheEnd, and a kill counts no more than the quota.
+func TestTheReserveIsKeptForTheEnd(t *testing.T) {
+	for _, count := range []Count{CountSum, CountOut, CountMax} {
+		q, _ := NewQuota(Accounting{Max: 1000, Reserve: 100, Count: count}, nil, start)
+		q.Add(start, 0, 899)
+		if q.Exhausted(start) {
+			t.Error("exhausted too early")
+		}
+		q.Add(start, 0, 1)
+		if !q.Exhausted(start) || q.DeclaredRate(start) != 0 {
+			t.Error("the reserve is not kept")
+		}
+		in, out := q.Left(start)
+		if want := [][2]int64{CountSum: {100, 0}, CountOut: {0, 100}, CountMax: {1000, 100}}[count]; in != want[0] || out != want[1] {
+			t.Errorf("count %d: %d and %d are left", count, in, out)
+		}
+		state, _ := q.Due(start)
+		if after, _ := NewQuota(Accounting{Max: 1000, Count: count}, state, start); after.Used(start) != 1000 {
+			t.Errorf("count %d: %d used after a kill", count, after.Used(start))
+		}
+	}
+}
+
+// TestQuotaSetReserves kills a relay after its rate was raised while it ran.
+func TestQuotaSetReserves(t *testing.T) {
+	now := time.Date(2026, 11, 25, 12, 0, 0, 0, time.UTC)
+	slow, fast := Accounting{Max: 1 << 40, Rate: 1 << 20}, Accounting{Max: 1 << 40, Rate: 100 << 20}
+	q, err := NewQuota(slow, nil, now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	state, _ := q.Due(now)
+	q.Set(fast, now.Add(2*time.Second))
+	for i := range 50 {
+		at := now.Add(time.Duration(2+i) * time.Second)
+		if s, due := q.Due(at); due {
+			state = s
+		}
+		q.Add(at.Add(time.Second), 100<<20, 100<<20)
+		now := at.Add(time.Second)
+		again, err := NewQuota(fast, state, now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if has, had := again.Used(now), q.Used(now); has < had {
+			t.Fatalf("killed %d s after the rate was raised it counts %d bytes of %d", i+1, has, had)
+		}
+	}
+}

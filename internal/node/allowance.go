@@ -14,11 +14,12 @@ import (
 	"chive/internal/limit"
 	"chive/internal/store"
 	"chive/link"
+	"chive/relay/exit"
 )
 
 // RelayLimits bound what a relay moves. Zero: no bound. Spec: product REL-4.
 type RelayLimits struct {
-	Rate, Burst int64 // bytes per second each way at the sockets of its links, and bytes
+	Rate, Burst int64 // bytes per second each way at the sockets of its links and of its exit, and bytes
 	Quota       limit.Accounting
 	Period      string // of Quota, as a person calls it
 }
@@ -44,13 +45,15 @@ const quotaFile = "relay/quota"
 
 const (
 	countEvery   = time.Second
-	maxQuotaSize = 256 // bytes of the file
+	drainTime    = 30 * time.Second // unless RelayOptions say
+	maxQuotaSize = 256              // bytes of the file
 )
 
-// allowance holds a relay to its limits: it bounds what its links move, counts it, and
-// says when the quota is used up.
+// allowance holds a relay to its limits: it bounds what its links and its exit move,
+// counts it, and says when the quota is used up.
 type allowance struct {
 	path  string
+	drain time.Duration // for which circuits go on when the quota is used up
 	meter limit.Meter
 
 	mu      sync.Mutex
@@ -58,28 +61,71 @@ type allowance struct {
 	quota   *limit.Quota // nil: there never was one
 	in, out uint64       // of the meter, as last added
 	fault   error        // of the last attempt to keep it
+	could   uint32       // kbit/s that the relay would declare without a quota, when it last asked
+	says    uint32       // kbit/s that it declares
 }
 
 // openAllowance reads what of the quota is used. A file that cannot be read counts for
 // nothing used: it is told as note.
-func (s *State) openAllowance(l RelayLimits, now time.Time) (a *allowance, note string, err error) {
-	a = &allowance{limits: l, path: s.path(quotaFile)}
+//
+// Whoever carries something calls count first, so that a record is on the disk.
+func (s *State) openAllowance(l RelayLimits, drain time.Duration, now time.Time) (a *allowance, note string, err error) {
+	if drain == 0 {
+		drain = drainTime
+	}
+	a = &allowance{limits: l, path: s.path(quotaFile), drain: max(drain, 0)}
 	if l.Rate > 0 {
 		a.meter.SetRate(l.Rate, l.Burst)
 	}
 	if l.Quota.Max == 0 {
 		return a, "", nil
 	}
-	l.Quota.Rate, l.Quota.Burst = l.Rate, l.Burst
 	data, err := store.ReadFile(a.path, maxQuotaSize)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, "", fileFault(a.path, "record of the quota", err)
 	}
-	a.quota, err = limit.NewQuota(l.Quota, data, now)
+	a.quota, err = limit.NewQuota(a.accounting(l), data, now)
+	a.bindLocked(now)
 	if errors.Is(err, limit.ErrQuotaState) {
 		return a, "What the quota's record " + a.path + " says cannot be read: the relay counts from nothing in this period. Check the disk.", nil
 	}
 	return a, "", nil
+}
+
+// A reserve is at most this much of a quota, and where no rate says what a drain can
+// bring, at most so many bytes.
+const (
+	reservePart = 32
+	mostReserve = 64 << 20
+)
+
+// accounting returns the quota of the limits, with what it must know of the meter, and
+// with a reserve for what open circuits still bring when it is used up.
+func (a *allowance) accounting(l RelayLimits) limit.Accounting {
+	q := l.Quota
+	q.Rate, q.Burst, q.Reserve = l.Rate, l.Burst, min(q.Max/reservePart, mostReserve)
+	if l.Rate > 0 {
+		burst := l.Burst
+		if burst == 0 {
+			burst = l.Rate
+		}
+		brings := float64(l.Rate)*(a.drain+countEvery).Seconds() + float64(burst)
+		if q.Count == limit.CountSum {
+			brings *= 2
+		}
+		q.Reserve = int64(min(float64(q.Max/reservePart), brings))
+	}
+	return q
+}
+
+// bindLocked lets the meter pass what is left of the quota, and no byte more.
+func (a *allowance) bindLocked(now time.Time) {
+	if a.quota == nil || a.limits.Quota.Max == 0 {
+		a.meter.Unbound()
+		return
+	}
+	in, out := a.quota.Left(now)
+	a.meter.Bound(a.limits.Quota.Count, int64(a.in)+in, int64(a.out)+out)
 }
 
 // set changes the limits of a relay that runs. What has passed in the period stays
@@ -87,18 +133,23 @@ func (s *State) openAllowance(l RelayLimits, now time.Time) (a *allowance, note 
 // period, or with nothing.
 func (a *allowance) set(l RelayLimits, now time.Time) {
 	a.meter.SetRate(l.Rate, l.Burst)
-	l.Quota.Rate, l.Quota.Burst = l.Rate, l.Burst
+	data, _ := store.ReadFile(a.path, maxQuotaSize)
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.limits = l
 	switch {
 	case a.quota != nil:
-		a.quota.Set(l.Quota, now)
+		a.quota.Set(a.accounting(l), now)
 	case l.Quota.Max > 0:
-		data, _ := store.ReadFile(a.path, maxQuotaSize)
-		a.quota, _ = limit.NewQuota(l.Quota, data, now)
+		a.quota, _ = limit.NewQuota(a.accounting(l), data, now)
 		a.in, a.out = a.meter.Counted()
 	}
+	a.bindLocked(now)
+}
+
+// network returns what an exit goes through, which counts as the links do.
+func (a *allowance) network() exit.Network {
+	return meteredNetwork{Network: exit.System{}, meter: &a.meter}
 }
 
 // transport returns what links go through. It counts in any case: limits may come later.
@@ -113,10 +164,18 @@ func (a *allowance) declared(kbit uint32, now time.Time) uint32 {
 	if a.limits.Rate > 0 {
 		kbit = min(kbit, uint32(min(a.limits.Rate/125, 1<<31)))
 	}
-	if a.quota == nil || a.limits.Quota.Max == 0 {
-		return kbit
+	a.could, a.says = kbit, kbit
+	if a.quota != nil && a.limits.Quota.Max > 0 {
+		a.says = min(kbit, uint32(min(a.quota.DeclaredRate(now)/125, 1<<31)))
 	}
-	return min(kbit, uint32(min(a.quota.DeclaredRate(now)/125, 1<<31)))
+	return a.says
+}
+
+// rate returns the bytes per second, each way, that bound the relay; 0: none.
+func (a *allowance) rate() uint64 {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return uint64(a.limits.Rate)
 }
 
 // used reports whether the quota of now is used up, and when the next one begins.
@@ -140,6 +199,7 @@ func (a *allowance) count(now time.Time, final bool) error {
 	in, out := a.meter.Counted()
 	a.quota.Add(now, in-a.in, out-a.out)
 	a.in, a.out = in, out
+	a.bindLocked(now)
 	data, due := a.quota.Due(now)
 	if final {
 		data, due = a.quota.Final(now), true
@@ -155,21 +215,28 @@ func (a *allowance) count(now time.Time, final bool) error {
 	return err
 }
 
-// watch counts until ctx ends, or the quota is used up: then it returns true. What
-// cannot be kept is told once in a while.
-func (a *allowance) watch(ctx context.Context, tell func(string)) bool {
+// keep counts, and tells what cannot be kept.
+func (a *allowance) keep(tell func(string)) {
+	if err := a.count(time.Now(), false); err != nil {
+		tell(fileFault(a.path, "record of the quota", err).Error() + ". After a crash the quota would be counted wrongly.")
+	}
+}
+
+// watch counts until ctx ends. When the quota is used up it calls rest, once, and goes
+// on: what open circuits still bring counts too. What cannot be kept is told.
+func (a *allowance) watch(ctx context.Context, tell func(string), rest func()) {
 	again := time.NewTicker(countEvery)
 	defer again.Stop()
+	rests := false
 	for {
-		if err := a.count(time.Now(), false); err != nil {
-			tell(fileFault(a.path, "record of the quota", err).Error() + ". After a crash the quota would be counted wrongly.")
-		}
-		if usedUp, _ := a.used(time.Now()); usedUp {
-			return true
+		a.keep(tell)
+		if usedUp, _ := a.used(time.Now()); usedUp && !rests {
+			rests = true
+			rest()
 		}
 		select {
 		case <-ctx.Done():
-			return false
+			return
 		case <-again.C:
 		}
 	}
@@ -202,10 +269,25 @@ func (a *allowance) part(now time.Time) *control.Quota {
 	used := a.quota.Used(now)
 	_, end := a.quota.Period(now)
 	full := a.quota.Exhausted(now)
+	could, says := a.could, a.says
 	a.mu.Unlock()
 	q := &control.Quota{Period: period, Used: uint64(used), Max: uint64(most), Ends: utc(end)}
-	if full {
-		q.Text = fmt.Sprintf("The quota is used up: the relay rests until %s UTC.", end.UTC().Format(time.DateTime))
+	until := end.UTC().Format(time.DateTime) + " UTC"
+	switch {
+	case full && used < most:
+		q.Text = "The quota is used up, but for what is kept to end what the relay carries: it rests until " + until + ", or until you raise relay.accounting.max."
+	case full:
+		q.Text = "The quota is used up: the relay rests until " + until + ", or until you raise relay.accounting.max."
+	case says < could:
+		q.Text = fmt.Sprintf("So that the quota lasts until %s, the relay declares %s of the %s that it could, and is chosen less.", until, kilobytes(says), kilobytes(could))
 	}
 	return q
+}
+
+// kilobytes writes a rate in kbit/s for a person.
+func kilobytes(kbit uint32) string {
+	if kbit < 8 {
+		return fmt.Sprintf("%d B/s", kbit*125)
+	}
+	return fmt.Sprintf("%d kB/s", kbit/8)
 }

@@ -250,7 +250,14 @@ func (l Listener) options(testnet bool, log zerolog.Logger) proxy.Options {
 // Places are the listeners as the status shows them.
 func (f *Front) Places() (out []control.Listener) {
 	for _, l := range f.socks {
-		out = append(out, control.Listener{Kind: "socks", Address: l.Name})
+		place := control.Listener{Kind: "socks", Address: l.Addr().String()} // which programs dial
+		if l.Addr().Network() == "unix" {
+			place.Address = unixPrefix + place.Address
+		}
+		if l.Name != place.Address {
+			place.Text = "Listener " + strings.TrimSuffix(l.Name, "="+place.Address) + "."
+		}
+		out = append(out, place)
 	}
 	if f.lookups != nil {
 		out = append(out, control.Listener{Kind: "dns", Address: f.DNSName()})

@@ -157,7 +157,7 @@ func prepareRelay(o RelayOptions, state *State) (r *relayRun, err error) {
 	}
 	r.identity = r.ring.identityKey()
 	var note string
-	if r.allowed, note, err = state.openAllowance(o.Limits, time.Now()); err == nil {
+	if r.allowed, note, err = state.openAllowance(o.Limits, o.Drain, time.Now()); err == nil {
 		if note != "" {
 			r.noted = append(r.noted, note)
 		}
@@ -291,7 +291,7 @@ func (r *relayRun) build() error {
 	var role atomic.Pointer[relay.Relay]
 	var err error
 	if d.isExit() {
-		cfg.Exit, err = newExit(d.policy, r.doc.Testnet, d.Addresses, func(a netip.AddrPort) bool {
+		cfg.Exit, err = newExit(r.allowed.network(), d.policy, r.doc.Testnet, d.Addresses, func(a netip.AddrPort) bool {
 			running := role.Load()
 			return running != nil && running.IsRelay(a)
 		})
@@ -395,11 +395,12 @@ func (r *relayRun) work(ctx context.Context, tell func(string), ready func()) (u
 	defer rest()
 	counting, stop := context.WithCancel(context.WithoutCancel(ctx)) // while it drains, too
 	var tasks sync.WaitGroup
+	r.allowed.keep(tell) // before a byte passes
 	tasks.Go(func() {
-		if r.allowed.watch(counting, tell) {
+		r.allowed.watch(counting, tell, func() {
 			usedUp = true
 			rest()
-		}
+		})
 	})
 	ended := make(chan error, 1)
 	go func() { ended <- r.role.Run(ctx) }()
@@ -453,10 +454,11 @@ func clockNote(doc *genesis.Document, now time.Time) string {
 	return ""
 }
 
-// newExit makes the exit. No client may reach a relay's link through it.
-func newExit(policy *exit.Policy, testnet bool, published []netip.AddrPort, isRelay func(netip.AddrPort) bool) (*exit.Exit, error) {
+// newExit makes the exit, which reaches the outside through network. No client may reach
+// a relay's link through it.
+func newExit(network exit.Network, policy *exit.Policy, testnet bool, published []netip.AddrPort, isRelay func(netip.AddrPort) bool) (*exit.Exit, error) {
 	return exit.New(exit.Config{
-		Network: exit.System{}, Policy: policy, Testnet: testnet,
+		Network: network, Policy: policy, Testnet: testnet,
 		Own: func() ([]netip.Addr, error) {
 			own, err := exit.InterfaceAddrs()
 			for _, a := range published {

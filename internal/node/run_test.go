@@ -472,7 +472,7 @@ func TestExitKeepsClientsOffRelays(t *testing.T) {
 		t.Fatal(err)
 	}
 	table := transition.Genesis(doc).Snapshot().Table()
-	x, err := newExit(policy, doc.Testnet, table.At(0).Addresses, func(a netip.AddrPort) bool {
+	x, err := newExit(exit.System{}, policy, doc.Testnet, table.At(0).Addresses, func(a netip.AddrPort) bool {
 		for i := range table.Len() {
 			if slices.Contains(table.At(i).Addresses, a) {
 				return true

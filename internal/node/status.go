@@ -138,8 +138,13 @@ func (r *RelaySource) part(doc *genesis.Document) control.Relay {
 	d.Committee = committeePart(f.Committee, f.Groups, table)
 	d.Young, d.Unmeasured, d.Stalled, d.Forked = f.Young, f.Unmeasured, f.Stalled, f.Forked
 	d.Freshness = newestText(doc, &d)
-	d.Notes = directoryNotes(doc, &d, true)
+	told := d
+	if f.Joining != "" && !f.Listed {
+		told.Stalled = false // a newcomer has had no list yet; Joining says how far it is
+	}
+	d.Notes = directoryNotes(doc, &told, true)
 	out.Directory = d
+	out.Drains = role.Draining()
 	out.Reachable = reachable(&out)
 	out.Weight = weightPart(table, rid)
 	for _, p := range f.Reports {
@@ -150,8 +155,7 @@ func (r *RelaySource) part(doc *genesis.Document) control.Relay {
 		out.Reports = append(out.Reports, control.Note{Level: control.LevelWarning, Code: "report", Text: text, Time: utc(p.Last)})
 	}
 	if r.quota != nil {
-		rate, _ := r.quota.meter.Rate()
-		out.Rate = uint64(max(0, rate))
+		out.Rate = r.quota.rate()
 		out.Quota = r.quota.part(time.Now())
 	}
 	return out

@@ -92,6 +92,26 @@ func (r *relayRun) found() error {
 	return err
 }
 
+// RelayAddressMissing returns the fault that keeps a machine from being a relay because
+// nothing says where others would reach it: no option, no declaration kept in the state
+// folder, and no public address of its own. It changes nothing. Nil: there is one, or
+// another fault will be said by RunUp.
+func RelayAddressMissing(o RelayOptions) error {
+	listen, err := parseListen("--listen", o.Listen)
+	if err != nil || len(o.Addresses) > 0 {
+		return nil
+	}
+	s, err := OpenState(o.State)
+	if err != nil {
+		return nil
+	}
+	if kept, err := s.readDeclared(); err != nil || len(kept.Addresses) > 0 {
+		return nil
+	}
+	_, err = ownAddress(listen)
+	return err
+}
+
 // ownAddress is where others reach this machine's relay: where it listens, if that is one
 // address, else the first public address of an interface.
 func ownAddress(listen netip.AddrPort) (netip.AddrPort, error) {

@@ -499,7 +499,7 @@ function ring(s, newest) {
     const [x, y] = spot(a, radius + 8);
     const [side, down] = [Math.cos(a), Math.sin(a)];
     return h('text', {
-      class: i % Math.ceil(n / 12) > 0 && 'spare', x: `${((x / wide) * 100).toFixed(2)}%`, y: `${(((y - top) / high) * 100).toFixed(2)}%`, dx: (side * 5).toFixed(1), dy: (down * 7).toFixed(1),
+      class: i % Math.ceil(n / 12) > 0 && 'spare', x: `${((x / wide) * 100).toFixed(2)}%`, y: `${(((y - top) / high) * 100).toFixed(2)}%`, dx: (side * 5).toFixed(1), dy: (down * 9).toFixed(1),
       'text-anchor': side > 0.2 ? 'start' : side < -0.2 ? 'end' : 'middle', 'dominant-baseline': 'middle',
     }, (r.name || short(r.rid)).slice(0, 8));
   };
