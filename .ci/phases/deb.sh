@@ -51,7 +51,7 @@ grep -q 'systemctl.*disable --now chive.service' "$SCRATCH/calls" || die "a remo
 script postrm remove
 [ -d "$SCRATCH/fake/var/lib/chive" ] || die "a removal takes keys away"
 script postrm purge
-[ ! -e "$SCRATCH/fake/var/lib/chive" ] && [ ! -e "$SCRATCH/fake/var/lib/chive-two" ] || die "a purge leaves state"
+if [ -e "$SCRATCH/fake/var/lib/chive" ] || [ -e "$SCRATCH/fake/var/lib/chive-two" ]; then die "a purge leaves state"; fi
 
 # Unpack, look, remove. Without the scripts: they were tried above.
 mkdir "$SCRATCH/repack"

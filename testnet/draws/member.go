@@ -234,7 +234,7 @@ func newCommitteeSim(c Members) (*committeeSim, error) {
 		n.rid = record.NewRID(s.nid, founders[i].Identity)
 		n.m, err = vote.New(vote.Config{
 			Document: s.doc, RID: n.rid, Keys: n.keys, VRF: n.vrf, Rules: s.rules, Verifier: s.check,
-			Rand: bytesOf{rand.New(rand.NewPCG(c.Seed, uint64(100+i)))}, State: zero,
+			Rand: bytesOf{rand.New(rand.NewPCG(c.Seed, uint64(100+i)))}, State: zero, UnsafeUnaware: n.bad != 0,
 		})
 		if err != nil {
 			return nil, err
