@@ -93,7 +93,9 @@ func NewQuota(cfg Accounting, state []byte, now time.Time) (*Quota, error) {
 	if !begin.Before(q.begin) { // of this period, or a clock that went back
 		q.in, q.out = binary.BigEndian.Uint64(state[9:]), binary.BigEndian.Uint64(state[17:])
 		q.lastIn, q.lastOut = q.in, q.out
-		if begin.After(now) { // the clock went back: that period lasts until it is over
+		// The clock went back: that period lasts until it is over. A state from further ahead
+		// was written under a wrong clock, and its bytes count in the period that is.
+		if begin.After(now) && !begin.After(q.end) {
 			q.begin, q.end = cfg.Each.around(cfg.Start, begin)
 		}
 		d := int64(binary.BigEndian.Uint64(state[25:]))

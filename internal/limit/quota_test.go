@@ -388,3 +388,29 @@ func TestQuotaSetReserves(t *testing.T) {
 		}
 	}
 }
+
+// TestAFarFutureDoesNotRest: a state written under a clock of 2036 holds its bytes against
+// this period, not the relay until 2036; one of the next period lasts until that is over.
+func TestAFarFutureDoesNotRest(t *testing.T) {
+	cfg := Accounting{Max: 100, Each: Month}
+	now := time.Date(2026, 11, 25, 12, 0, 0, 0, time.UTC)
+	for _, c := range []struct {
+		written, over time.Time
+	}{
+		{now.AddDate(10, 0, 0), time.Date(2026, 12, 1, 0, 0, 0, 0, time.UTC)},
+		{now.AddDate(0, 1, 0), time.Date(2027, 1, 1, 0, 0, 0, 0, time.UTC)},
+	} {
+		q, err := NewQuota(cfg, nil, c.written)
+		if err != nil {
+			t.Fatal(err)
+		}
+		q.Add(c.written, 60, 60)
+		state, _ := q.Due(c.written)
+		if q, err = NewQuota(cfg, state, now); err != nil {
+			t.Fatal(err)
+		}
+		if q.Used(now) < 100 || q.Used(c.over.Add(-time.Second)) < 100 || q.Used(c.over) != 0 {
+			t.Errorf("written %v: %d now, %d at the end", c.written, q.Used(now), q.Used(c.over))
+		}
+	}
+}
