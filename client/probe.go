@@ -40,8 +40,9 @@ func (c *Client) probe(ctx context.Context) bool {
 	}
 	r := c.anyStranger(time.Now())
 	if r == nil {
+		down := c.guards.Down(time.Now())
 		c.mu.Unlock()
-		return false
+		return !down && len(c.usableGuards()) > 0 // another request's probe has found them
 	}
 	p = &probing{done: make(chan struct{})}
 	c.probing = p

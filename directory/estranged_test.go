@@ -163,3 +163,34 @@ type zeros struct{}
 
 func (zeros) Uint64() uint64             { return 0 }
 func (zeros) Read(p []byte) (int, error) { clear(p); return len(p), nil }
+
+// TestAClockBehindAtTheStartIsNoLostMemory: a machine without a clock battery begins
+// before its own newest descriptor, publishes, has its clock set and gets the older
+// descriptor back from its peers. Spec: EPOCH-11.
+func TestAClockBehindAtTheStartIsNoLostMemory(t *testing.T) {
+	s := newSimOf(t, 4, 33, shortTerms())
+	s.startAll()
+	s.until(130 * time.Second)
+	n := s.nodes[0]
+	before := n.m.descs.all[n.rid]
+	n.stop()
+	now := s.now
+	s.now = before.Published.Add(-n.m.p.ClockAhead - 30*time.Second)
+	n.start()
+	if n.m.descs.all[n.rid] != nil || n.m.own.seq != before.Seq {
+		t.Fatalf("number %d of %d is known", n.m.own.seq, before.Seq)
+	}
+	said := s.now.Truncate(time.Second)
+	n.step(Descriptor{Data: n.descriptor(Publish{
+		Seq: max(n.m.own.seq+1, uint64(said.Unix())), Published: said, Expires: said.Add(n.m.p.DescriptorLife), Terms: []uint64{n.m.term(), n.m.term() + 1},
+	})})
+	n.stop()
+	s.now, n.reports = now, nil
+	n.start()
+	s.until(now.Sub(s.doc.EpochStart(0)) + 30*time.Second)
+	for _, r := range n.reports {
+		if r.What == ReportOldMemory || r.What == ReportOtherSelf {
+			t.Errorf("it reports %v", r.What)
+		}
+	}
+}

@@ -3,6 +3,7 @@
 package directory
 
 import (
+	"bytes"
 	"chive/directory/gossip"
 	"chive/directory/record"
 	"chive/directory/snapshot"
@@ -148,6 +149,9 @@ func (m *Machine) loadRecords() {
 		value = append([]byte(nil), value...)
 		switch key[0] {
 		case record.ClassDescriptor:
+			if bytes.Equal(key, descriptorKey(m.cfg.RID)) {
+				m.knowOwn(value)
+			}
 			m.acceptDescriptor(value)
 		case record.ClassTombstone:
 			m.acceptTombstone(value)

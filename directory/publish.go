@@ -33,6 +33,19 @@ func (m *Machine) startPublishing() {
 	}
 }
 
+// knowOwn remembers the number of our newest descriptor also when the clock says that it
+// is of another time: what we publish next is above it, and it is no stranger's when
+// others send it back. It comes from our own store.
+func (m *Machine) knowOwn(data []byte) {
+	signed, err := record.DecodeSigned(data, record.MaxDescriptorSize)
+	if err != nil {
+		return
+	}
+	if d, err := record.DecodeDescriptor(signed.Payload); err == nil {
+		m.own.seq = max(m.own.seq, d.Seq)
+	}
+}
+
 // schedule sets the time of the next descriptor after one.
 func (m *Machine) schedule(d *descriptor) {
 	jitter, _ := bits.Mul64(m.cfg.Rand.Uint64(), uint64(2*m.p.RepublishJitter))

@@ -263,7 +263,7 @@ func (d *replica) report(e directory.Report) {
 				Msg("another process runs with this relay's keys; stop one of the two. The relay takes no part in the committee until it was quiet for a term")
 		})
 	case directory.ReportOldMemory:
-		if d.memory.loss == nothingLost {
+		if uint64(d.memory.loss) <= d.r.genesis.EpochAt(now) { // none, or one that is over
 			d.memory.remember(now, lostNow)
 		}
 		log.EmbedObject(redact.Event("old_memory")).

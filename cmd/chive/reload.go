@@ -82,7 +82,7 @@ func (a *app) reload(e *node.Effect) {
 // guards, circuits or listeners of a user.
 func statusForLog(s *control.Status) string {
 	c := s.Client
-	s.Client = nil
+	s.Client, s.Listeners = nil, nil
 	var text strings.Builder
 	printStatus(&text, s)
 	if c != nil {

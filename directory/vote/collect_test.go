@@ -348,7 +348,7 @@ func TestSignedSnapshotIsKept(t *testing.T) {
 
 // After the end nobody signs, whatever arrives then. Spec: EPOCH-6.
 func TestNothingIsSignedAfterTheEnd(t *testing.T) {
-	b := newBench(t, 4, nil)
+	b := newBench(t, 4, voted)
 	votes := []*Vote{b.ballotOf(0, nil), b.ballotOf(1, nil), b.ballotOf(2, nil), b.ballotOf(3, nil)}
 	p := b.proposalOf((b.ownSeat()+1)%4, votes...)
 	b.give(b.at(1, 1100*time.Millisecond), record.ClassProposal, p.Encode())

@@ -74,6 +74,13 @@ func (m *Member) ownSeen(kind Kind, epoch uint64, digest [32]byte) {
 	if epoch < mark.Epoch || epoch == mark.Epoch && digest == mark.Digest {
 		return
 	}
+	if epoch > mark.Epoch && !m.UnsafeUnaware {
+		// Known from now on, so that it is met once: where a network stands still because
+		// of this member, its head stays the one that it signed before.
+		m.memory[kind] = Mark{Epoch: epoch, Digest: digest}
+		m.tokens++
+		m.emit(Store{Token: m.tokens, Memory: m.memory.Encode(m.nid, m.RID)})
+	}
 	m.estrange(epoch > m.Document.EpochAt(m.Since))
 }
 

@@ -101,6 +101,29 @@ func TestAForgottenSignatureUnderTheHeadIsSeen(t *testing.T) {
 	}
 }
 
+// TestTheHeadIsMetOnce: a network that stands still because of the member has the same head
+// at its next start, which must not silence it anew. Spec: EPOCH-11.
+func TestTheHeadIsMetOnce(t *testing.T) {
+	b := newBench(t, 4, nil)
+	one := b.child(b.w.genesis(), 1, 1)
+	cert := b.sign(one, b.ownSeat(), (b.ownSeat()+1)%4, (b.ownSeat()+2)%4)
+	var memory []byte
+	for i, epoch := range []uint64{2, 2, 1000} {
+		again := newBench(t, 4, func(c *Config) {
+			one.w = c.State.(*fakeState).w
+			c.State, c.Certificate, c.Memory = one, cert, memory
+		})
+		out := again.step(again.at(epoch, 0), Tick{})
+		store, stored := effect[Store](out)
+		if _, seen := effect[Strange](out); seen != (i == 0) || stored != (i == 0) {
+			t.Errorf("start %d: strange %v, stored %v", i, seen, stored)
+		}
+		if stored {
+			memory = store.Memory
+		}
+	}
+}
+
 // TestAnotherProcessSilencesTheMemberAtOnceUntilItIsQuiet: even a promise that is being
 // stored is not kept, and the next member goes on abstaining. Spec: EPOCH-11.
 func TestAnotherProcessSilencesTheMemberAtOnceUntilItIsQuiet(t *testing.T) {

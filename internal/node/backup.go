@@ -358,8 +358,31 @@ func (s *State) putBack(files []packed, now time.Time) error {
 	return err
 }
 
-// wasRestored reports whether the relay's keys came out of a backup.
-func (s *State) wasRestored() (bool, error) { return exists(s.path(restoredFile), "file") }
+// restoredTaken ends the file of a restored relay that has been started since.
+const restoredTaken = "started\n"
+
+// wasRestored reports whether the relay's keys came out of a backup, and whether it has
+// not been started since: then what lies in the folder is no memory of it, whatever was
+// put there by hand.
+func (s *State) wasRestored() (restored, first bool, err error) {
+	data, err := store.ReadFile(s.path(restoredFile), maxSmallSize)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return false, false, nil
+	case err != nil:
+		return false, false, fileFault(s.path(restoredFile), "file", err)
+	}
+	return true, !strings.HasSuffix(string(data), restoredTaken), nil
+}
+
+// takeRestored remembers that a restored relay was started.
+func (s *State) takeRestored() error {
+	data, err := store.ReadFile(s.path(restoredFile), maxSmallSize)
+	if err != nil {
+		return fileFault(s.path(restoredFile), "file", err)
+	}
+	return replace(s.path(restoredFile), append(data, restoredTaken...))
+}
 
 // backupFault says why a backup cannot be opened.
 func backupFault(file string, err error) error {

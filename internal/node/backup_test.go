@@ -213,3 +213,51 @@ func TestBackupMistakes(t *testing.T) {
 	}
 	wantFault(t, errOf(memory.ReadBackup(file, testPassphrase, testStart)), "memory_there")
 }
+
+// TestAStorePutBesideARestoredRelayIsNotItsMemory: keys come back from a backup, and
+// somebody copies an old directory.db in before the first start.
+func TestAStorePutBesideARestoredRelayIsNotItsMemory(t *testing.T) {
+	w := found(t, 3, nil)
+	w.sign(t)
+	doc, err := loadGenesis(w.doc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	put := func(s *State, first bool) {
+		t.Helper()
+		l, err := s.openLedger(doc)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if lost := l.note != ""; lost != first {
+			t.Errorf("lost %v, note %q", lost, l.note)
+		}
+		if err := l.begin(); err != nil {
+			t.Fatal(err)
+		}
+		if err := l.Put([]store.Write{{Bucket: "self", Key: []byte("memory"), Value: []byte("7")}}); err != nil {
+			t.Fatal(err)
+		}
+		if err := l.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	put(w.states[0], false)
+	old, err := os.ReadFile(w.states[0].path(tableFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(w.dir, "backup.age")
+	if _, err := w.states[0].writeBackup(file, testPassphrase, testStart, 1); err != nil {
+		t.Fatal(err)
+	}
+	again := stateOf(t, filepath.Join(w.dir, "again"))
+	if _, err := again.ReadBackup(file, testPassphrase, testStart); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(again.path(tableFile), old, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	put(again, true)
+	put(again, false) // started since, with a memory of its own
+}

@@ -36,14 +36,19 @@ func (s *State) openLedger(doc *genesis.Document) (*ledger, error) {
 	if err != nil {
 		return nil, err
 	}
-	restored, err := s.wasRestored() // with an older mark, or none
+	restored, first, err := s.wasRestored() // with an older mark, or none
 	if err != nil {
 		return nil, err
 	}
-	if (mark == wordRan || restored) && !there {
+	if (mark == wordRan || restored) && !there || first {
 		mark = wordLost
 		if err := s.markRelay(doc, mark); err != nil { // before there is a file again
 			return nil, err
+		}
+		if first {
+			if err := s.takeRestored(); err != nil {
+				return nil, err
+			}
 		}
 	}
 	l := &ledger{state: s, doc: doc}
