@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/signal"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -130,9 +132,34 @@ func (a *app) passphrase(file string, fresh bool) ([]byte, error) {
 	return askPassphrase(func(question string) ([]byte, error) {
 		fmt.Fprint(a.err, question)
 		defer fmt.Fprintln(a.err)
-		return term.ReadPassword(int(os.Stdin.Fd()))
+		return readHidden(int(os.Stdin.Fd()))
 	}, a.note, fresh)
 }
+
+// readHidden reads a line that the terminal does not show. An interrupt meanwhile gives
+// the terminal its echo back and ends the process.
+func readHidden(fd int) ([]byte, error) {
+	if before, err := term.GetState(fd); err == nil {
+		interrupted, done := make(chan os.Signal, 1), make(chan struct{})
+		signal.Notify(interrupted, os.Interrupt, syscall.SIGTERM)
+		defer func() {
+			signal.Stop(interrupted)
+			close(done)
+		}()
+		go func() {
+			select {
+			case <-interrupted:
+				_ = term.Restore(fd, before)
+				os.Exit(interruptedCode)
+			case <-done:
+			}
+		}()
+	}
+	return term.ReadPassword(fd)
+}
+
+// interruptedCode is what shells give a command that an interrupt ended.
+const interruptedCode = 130
 
 // askPassphrase asks for a passphrase, a new one twice and three times at most.
 func askPassphrase(read func(question string) ([]byte, error), say func(string, ...any), fresh bool) ([]byte, error) {
