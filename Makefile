@@ -3,7 +3,7 @@
 
 PHASE = bash .ci/phases
 
-.PHONY: help build check check-all ci install format vet staticcheck test race cross twice e2e deb fuzz regress release image-context clean
+.PHONY: help build check check-all ci install format vet staticcheck test race cross twice e2e deb image fuzz regress release image-context clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -22,7 +22,7 @@ ci: ## exactly what continuous integration runs
 install: ## the programs that tests and scripts drive, through apt-get
 	$(PHASE)/install.sh
 
-format vet staticcheck test race cross twice e2e deb: ## one phase of the checks
+format vet staticcheck test race cross twice e2e deb image: ## one phase of the checks
 	$(PHASE)/$@.sh
 
 fuzz: ## every fuzz target; FUZZTIME=20 seconds each, FUZZ_ONLY=regexp for some

@@ -54,7 +54,7 @@ func (c *Client) attach(ctx context.Context, s *story, age uint64, key Isolation
 		}
 		text = "a circuit was built"
 		if first && !c.buildFor(w) {
-			c.giveUp(w, errStarting("it is shutting down"))
+			c.giveUp(w, errEnding())
 		}
 		select {
 		case <-w.done:
@@ -214,7 +214,7 @@ func (c *Client) buildFor(w *waiter) bool {
 		case <-w.done:
 			return
 		case <-c.life.Done():
-			c.giveUp(w, errStarting("it is shutting down"))
+			c.giveUp(w, errEnding())
 			return
 		}
 		if !c.waits(w) {
@@ -222,7 +222,7 @@ func (c *Client) buildFor(w *waiter) bool {
 		}
 		_, err := c.construct(c.life, w.n, w.avoid, func(t TryExplained) { c.noteTry(w, t) })
 		if err != nil && c.life.Err() != nil {
-			err = errStarting("it is shutting down")
+			err = errEnding()
 		}
 		if err != nil {
 			c.giveUp(w, err)
@@ -254,7 +254,7 @@ func (c *Client) notBuilding(w *waiter) {
 	c.mu.Unlock()
 	for _, o := range left {
 		if closing || !c.buildFor(o) {
-			c.giveUp(o, errStarting("it is shutting down"))
+			c.giveUp(o, errEnding())
 		}
 	}
 }

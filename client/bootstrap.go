@@ -244,13 +244,14 @@ func (c *Client) stuck(err error) {
 	c.tell(Event{Kind: EventBootstrap, State: p.Cause})
 }
 
-func (c *Client) startTrouble() string {
+// startTrouble says why the client still starts, and the cause if there is trouble.
+func (c *Client) startTrouble() (text, cause string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.trouble == "" {
-		return "the bootstrap goes on"
+		return "the bootstrap goes on", ""
 	}
-	return c.trouble
+	return c.trouble, c.dir.step.Cause
 }
 
 // troubleOf names the cause of a step that failed and says what to do.

@@ -78,7 +78,7 @@ func (c *Client) explainBuild(err error) error {
 	var ce *circuitError
 	switch {
 	case errors.Is(err, errClosing):
-		return errStarting("it is shutting down")
+		return errEnding()
 	case errors.Is(err, errFull):
 		return errCircuit("the client has as many circuits as it may; close some connections")
 	case errors.Is(err, errLost):

@@ -369,7 +369,7 @@ func (c *Client) awaitReady(ctx context.Context, s *story) (err error) {
 	case <-ctx.Done():
 		return ctx.Err()
 	case <-c.over:
-		return errStarting("it is shutting down")
+		return errEnding()
 	case <-t.C:
 		return errStarting(c.startTrouble())
 	}

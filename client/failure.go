@@ -66,9 +66,38 @@ func errCircuit(why string) *Failure {
 		"try again; if it stays so, look at the log for the network's state")
 }
 
-func errStarting(why string) *Failure {
-	return failure("starting", "the client is not connected to the network yet: "+why,
-		"wait for the bootstrap to reach 100%")
+// errStarting says that nothing can be sent yet. cause is the standstill's; empty: none.
+func errStarting(why, cause string) *Failure {
+	return failure("starting", "the client is not connected to the network yet: "+why, CauseFix(cause))
+}
+
+// errEnding says that the client ends.
+func errEnding() *Failure {
+	return failure("starting", "the client is shutting down", "start it again")
+}
+
+// CauseFix says what to do about the cause of a standstill, one of Progress's closed
+// list, or about none. Spec: product CLI-7, SOCKS-11.
+func CauseFix(cause string) string {
+	switch cause {
+	case "clock_skew":
+		return "set this machine's clock"
+	case "no_route":
+		return "connect this machine to a network; chive doctor --offline says what is wrong here"
+	case "refused":
+		return "check the genesis document and --peer with those who run the network"
+	case "filtered":
+		return "a firewall is in the way: open the relays' ports, or set client.upstream or client.ports"
+	case "proxy_auth":
+		return "put user and password into client.upstream"
+	case "no_peers":
+		return "name a relay that runs: --peer RID@IP:PORT, which its operator's chive status prints"
+	case "directory_stale":
+		return "wait for a newer list, or name another relay: --peer RID@IP:PORT"
+	case "disk":
+		return "make room on the disk of the state folder, or name another: --state DIR"
+	}
+	return "try again in a moment; chive status says how far it is"
 }
 
 func errDown(why string) *Failure {

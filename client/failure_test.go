@@ -6,9 +6,12 @@ import (
 	"context"
 	"errors"
 	"testing"
+	"time"
 
 	"chive/circuit"
 	"chive/circuit/carrier"
+	"chive/internal/testutil"
+	"chive/link"
 )
 
 func TestEveryReasonReachesTheProgram(t *testing.T) {
@@ -42,4 +45,28 @@ func TestEveryReasonReachesTheProgram(t *testing.T) {
 			t.Errorf("%s: says nothing to a person", c.reason)
 		}
 	}
+}
+
+// TestAStuckClientSaysWhatToDo: each cause of a standstill has a fix of its own, and the
+// request that waited for it carries that one. Spec: product CLI-7, SOCKS-11.
+func TestAStuckClientSaysWhatToDo(t *testing.T) {
+	seen := map[string]string{CauseFix(""): "none"}
+	for _, cause := range []string{"clock_skew", "no_route", "refused", "filtered", "proxy_auth", "no_peers", "directory_stale", "disk"} {
+		fix := CauseFix(cause)
+		if other, twice := seen[fix]; twice {
+			t.Errorf("%s has the fix of %s", cause, other)
+		}
+		seen[fix] = cause
+	}
+	testutil.Bubble(t, func(t *testing.T) {
+		c := bare(ending(1, web))
+		c.ready, c.over = make(chan struct{}), make(chan struct{})
+		c.stuck(link.ErrNetworkDown)
+		began := time.Now()
+		err := c.awaitReady(t.Context(), nil)
+		var f *Failure
+		if !errors.As(err, &f) || f.Reason() != "starting" || f.Fix() != CauseFix("no_route") || time.Since(began) != startPatience {
+			t.Errorf("after %v: %v, %v", time.Since(began), err, f)
+		}
+	})
 }

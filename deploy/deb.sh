@@ -1,12 +1,14 @@
 #!/usr/bin/env bash
-# Makes the Debian package of one architecture: bash deploy/deb.sh amd64
+# Makes the Debian package of one architecture: bash deploy/deb.sh [amd64|arm64]
+# By default it is this machine's.
 # The same source gives the same bytes. SOURCE_DATE_EPOCH dates the files; by default
 # it is the last commit's.
 
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-export ARCH=${1:?architecture: amd64 or arm64}
+ARCH=${1:-$(go env GOHOSTARCH)}
+export ARCH
 VERSION=${VERSION:-$(sed -n 's/^const version = "\(.*\)"/\1/p' cmd/chive/version.go)}
 SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/null || echo 0)}
 export VERSION SOURCE_DATE_EPOCH

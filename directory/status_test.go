@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"chive/directory/gossip"
 	"chive/directory/record"
 )
 
@@ -44,6 +45,43 @@ func TestEvidenceFromAClientIsJudgedAndSpread(t *testing.T) {
 	}
 	s.nodes[0].step(Evidence{Data: data})
 	s.nodes[0].step(Evidence{Data: data})
+	s.until(8 * time.Second)
+	for _, n := range s.nodes {
+		if len(n.m.claims.evidence) != 1 {
+			t.Errorf("relay %d holds %d pieces", n.n, len(n.m.claims.evidence))
+		}
+	}
+}
+
+// TestADescriptorOfTwoVoicesUnderACertificateIsEvidence, which a relay makes itself of the
+// two that it hears, and all hold. Spec: protocol §7 (DIR-5, REC-6).
+func TestADescriptorOfTwoVoicesUnderACertificateIsEvidence(t *testing.T) {
+	s := newSim(t, 5, 1)
+	for _, n := range s.nodes {
+		n.start()
+	}
+	s.until(5 * time.Second)
+	liar, nid := s.nodes[4], s.doc.NetworkID()
+	key := signingKey("signing", liar.n)
+	cert := record.NewCert(nid, signingKey("identity", liar.n), key.Public().(ed25519.PublicKey), s.now.Add(24*time.Hour))
+	for i := range 2 {
+		liar.onion = i
+		published := s.now.Truncate(time.Second).Add(s.doc.Params.RepublishGap)
+		d, err := record.DecodeSigned(liar.descriptor(Publish{Seq: uint64(published.Unix()), Published: published, Expires: published.Add(time.Minute)}), record.MaxDescriptorSize)
+		if err != nil {
+			t.Fatal(err)
+		}
+		signed := record.Sign("descriptor", nid, key, d.Payload)
+		signed.Cert = cert
+		data, err := signed.Encode()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, verdict := s.nodes[0].m.acceptDescriptor(data); verdict == gossip.VerdictInvalid {
+			t.Fatalf("descriptor %d is refused", i)
+		}
+	}
+	s.nodes[0].step(Tick{})
 	s.until(8 * time.Second)
 	for _, n := range s.nodes {
 		if len(n.m.claims.evidence) != 1 {

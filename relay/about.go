@@ -46,12 +46,14 @@ func (a *About) descriptor(identity ed25519.PublicKey) *record.Descriptor {
 func (a *About) check(identity ed25519.PublicKey) error {
 	d := a.descriptor(identity)
 	// Keys are the key ring's matter: any that hold.
-	d.Onion = handshake.NewOnionKey(&[32]byte{1}).Public()
-	d.NextOnion = d.Onion
+	d.Onion, d.NextOnion = exampleKey(), exampleKey()
 	d.VRF = [32]byte(identity)
 	d.Published, d.Expires = time.Unix(0, 0), time.Unix(1, 0)
 	return d.Check()
 }
+
+// exampleKey is an onion key that holds.
+func exampleKey() [32]byte { return handshake.NewOnionKey(&[32]byte{1}).Public() }
 
 // describe returns the descriptor that a Publish asks for, with the public halves of
 // the committee keys of its terms.

@@ -47,6 +47,7 @@ type citizen struct {
 	table    *store.Table   // nil: store
 	claims   netip.AddrPort // address that it publishes; zero: its own
 	peers    []Peer         // that its operator knows
+	offline  *offlineKeys   // its identity is not here; nil: it is
 	*Relay
 	stop  context.CancelFunc
 	ended chan error
@@ -112,8 +113,12 @@ func (c *citizen) start() {
 	if c.table != nil {
 		held = c.table
 	}
+	identity, certified := c.identity, CertifiedKeys(nil)
+	if c.offline != nil {
+		identity, certified = nil, c.offline
+	}
 	r, err := New(Config{
-		Genesis: c.w.doc, Identity: c.identity, Keys: keys, About: about(claims), Store: held, Verifier: c.w.verify, Peers: c.peers,
+		Genesis: c.w.doc, Identity: identity, Certified: certified, Keys: keys, About: about(claims), Store: held, Verifier: c.w.verify, Peers: c.peers,
 		Transport: c.w.net.Host(townAddr(c.n).Addr()), Listen: townAddr(c.n), DrainTimeout: -1, Rand: rand.Reader,
 	})
 	if err != nil {

@@ -5,6 +5,7 @@ package relay
 import (
 	"errors"
 	"sync/atomic"
+	"time"
 
 	"chive/circuit"
 )
@@ -47,14 +48,21 @@ type Status struct {
 	Violations      uint64 // circuits closed because a peer broke the protocol
 	Overflows       uint64 // circuits closed at a bound of ours
 	Directory       DirectoryStatus
+	Certified       *CertifiedStatus // of a relay whose identity is offline; else nil
+	LinkEnds        time.Time        // when the certificate of the link key in use ends; zero: none yet
 }
 
 // Status returns the totals, and how the relay stands in the directory.
 func (r *Relay) Status() Status {
 	r.mu.Lock()
 	open := len(r.circuits)
+	var linkEnds time.Time
+	if r.identity != nil {
+		linkEnds = r.identity.NotAfter()
+	}
 	r.mu.Unlock()
 	s := Status{
+		Certified: r.ends.Load(), LinkEnds: linkEnds,
 		OpenCircuits:    open,
 		CellsForwarded:  r.count.cells.Load(),
 		CircuitsCreated: r.count.circuits.Load(),

@@ -38,6 +38,7 @@ type keeper struct {
 	onion OnionKeys
 	given map[uint64]bool // committee keys that the machine has
 	asked time.Time       // the onion keys
+	cert  *record.Cert    // that the newest descriptor was signed under; nil: none, or the identity's own key
 }
 
 // newKeeper asks for the onion keys, which CREATE is answered to from now on. given are
@@ -81,6 +82,11 @@ func (k *keeper) leave(note func()) {
 	k.mu.Lock()
 	note()
 	k.mu.Unlock()
+	k.wakeUp()
+}
+
+// wakeUp has the goroutine look at what is to be done.
+func (k *keeper) wakeUp() {
 	select {
 	case k.wake <- struct{}{}:
 	default:
@@ -101,7 +107,8 @@ func (k *keeper) run() {
 		case <-t.C:
 		}
 		now := k.d.r.wall().Round(0)
-		err := errors.Join(k.rotate(now, every), k.eraseAll(), k.signAll(), k.describe())
+		err := errors.Join(k.rotate(now, every), k.eraseAll(), k.signAll(now), k.describe(now))
+		k.recertify(now)
 		if was := k.failed.Swap(err != nil); err != nil && !was {
 			k.d.r.keyLine.Do(func() {
 				k.d.r.cfg.Log.Error().EmbedObject(redact.RoleRelay).EmbedObject(redact.Event("key_ring")).EmbedObject(redact.Classify(err)).
@@ -161,14 +168,21 @@ func (k *keeper) eraseAll() error {
 }
 
 // signAll signs entry statements.
-func (k *keeper) signAll() error {
+func (k *keeper) signAll(now time.Time) error {
 	k.mu.Lock()
 	entries := k.entries
 	k.entries = nil
 	k.mu.Unlock()
+	if len(entries) == 0 {
+		return nil
+	}
+	signer, cert, err := k.d.r.signer(now)
+	if err != nil {
+		return err
+	}
 	for _, e := range entries {
 		// One that cannot be sealed is answered by time.
-		if data, err := record.SealEntry(e, k.d.r.nid, k.d.r.cfg.Identity, nil); err == nil {
+		if data, err := record.SealEntry(e, k.d.r.nid, signer, cert); err == nil {
 			k.d.send(input{event: directory.EntrySigned{RID: e.Candidate, Data: data}})
 		}
 	}
@@ -177,12 +191,16 @@ func (k *keeper) signAll() error {
 
 // describe makes the descriptor that is wanted, and the committee keys in it. What the
 // key ring fails at is tried again.
-func (k *keeper) describe() error {
+func (k *keeper) describe(now time.Time) error {
 	k.mu.Lock()
 	p := k.wanted
 	k.mu.Unlock()
 	if p == nil {
 		return nil
+	}
+	signer, cert, err := k.d.r.signer(now)
+	if err != nil {
+		return err
 	}
 	keys := k.d.r.cfg.Keys
 	named := map[uint64][32]byte{}
@@ -202,8 +220,10 @@ func (k *keeper) describe() error {
 		}
 	}
 	d := k.d.r.cfg.About.describe(k.d.r.identityKey(), *p, &k.onion, keys.VRF().Public(), named)
+	d.Expires = until(d.Expires, cert)
+	k.cert = cert
 	// An About that was checked and keys that hold make a descriptor.
-	if data, err := record.SealDescriptor(d, k.d.r.nid, k.d.r.cfg.Identity, nil); err == nil {
+	if data, err := record.SealDescriptor(d, k.d.r.nid, signer, cert); err == nil {
 		k.d.send(input{event: directory.Descriptor{Data: data}})
 	}
 	k.mu.Lock()
@@ -212,6 +232,40 @@ func (k *keeper) describe() error {
 	}
 	k.mu.Unlock()
 	return nil
+}
+
+// until is when a descriptor ends: not after the certificate that it is signed under, so
+// that all judge it alike.
+func until(expires time.Time, cert *record.Cert) time.Time {
+	if cert != nil && cert.NotAfter.Before(expires) {
+		return cert.NotAfter
+	}
+	return expires
+}
+
+// recertify has a descriptor made that ends later, or is signed with the new key, once
+// the offline identity has certified anew.
+func (k *keeper) recertify(now time.Time) {
+	if k.cert == nil {
+		return
+	}
+	_, cert, err := k.d.r.signer(now)
+	if err == nil && (!cert.Key.Equal(k.cert.Key) || !cert.NotAfter.Equal(k.cert.NotAfter)) {
+		k.cert = cert // once
+		k.d.send(input{event: directory.Renew{}})
+	}
+}
+
+// stale reports whether a descriptor of a former run ends earlier than one made now
+// would: it was signed under a certificate before this one.
+func (k *keeper) stale(own *record.Descriptor, now time.Time) bool {
+	_, cert, err := k.d.r.signer(now)
+	if err != nil || cert == nil {
+		return false
+	}
+	k.cert = cert
+	full := own.Published.Add(k.d.r.genesis.Params.DescriptorLife)
+	return own.Expires.Before(until(full, cert))
 }
 
 // onionKeys returns the keys that CREATE is answered to.

@@ -30,8 +30,11 @@ import (
 type Config struct {
 	// Genesis is the document the network begins with.
 	Genesis *genesis.Document
-	// Identity is the relay's own signing key.
+	// Identity is the relay's own signing key; nil where Certified is set.
 	Identity ed25519.PrivateKey
+	// Certified keeps what the relay's identity has certified ahead, where the identity's
+	// key is kept offline; nil: Identity is here.
+	Certified CertifiedKeys
 	// Keys are its other keys.
 	Keys Keyring
 	// About is what its descriptor says.
@@ -119,6 +122,10 @@ type Relay struct {
 	count   counters
 	tasks   sync.WaitGroup
 
+	// Of a relay whose identity is offline.
+	ends        atomic.Pointer[CertifiedStatus]
+	uncertified atomic.Bool // nothing is certified any more
+
 	drainOnce sync.Once
 	drainMost time.Duration // for open circuits, set before drain is closed; 0: cfg.DrainTimeout
 
@@ -156,14 +163,19 @@ var ErrNotTestnet = errors.New("relay: an observer is allowed in a testnet only"
 
 // New checks c and returns a relay that Run starts. It does no I/O.
 func New(c Config) (*Relay, error) {
-	if c.Genesis == nil || len(c.Identity) != ed25519.PrivateKeySize || c.Keys == nil || c.Transport == nil || c.Rand == nil {
+	if c.Genesis == nil || (len(c.Identity) == ed25519.PrivateKeySize) == (c.Certified != nil) || c.Keys == nil || c.Transport == nil || c.Rand == nil {
 		return nil, ErrConfig
 	}
 	doc := c.Genesis
 	if c.Store == nil && !doc.Testnet {
 		return nil, ErrConfig
 	}
-	if err := c.About.check(c.Identity.Public().(ed25519.PublicKey)); err != nil {
+	identity := (&Relay{cfg: c}).identityKey()
+	err := c.About.check(identity)
+	if err == nil && c.Certified != nil {
+		err = c.About.checkRoom(identity)
+	}
+	if err != nil {
 		return nil, errors.Join(ErrAbout, err)
 	}
 	if !peersFit(c.Peers) {

@@ -117,7 +117,7 @@ func (r *Relay) newReplica() (_ *replica, err error) {
 		return nil, err
 	}
 	d.step(directory.Tick{}) // reads the rest of what was stored
-	if own := d.machine.Own(); own != nil && !r.cfg.About.says(own, &d.keeper.onion, r.cfg.Keys.VRF().Public()) {
+	if own := d.machine.Own(); own != nil && (!r.cfg.About.says(own, &d.keeper.onion, r.cfg.Keys.VRF().Public()) || d.keeper.stale(own, now)) {
 		d.own = append(d.own, directory.Renew{})
 	}
 	err = unread
@@ -416,6 +416,3 @@ func (r *Relay) contact(rid record.RID) {
 		d.offer(input{event: directory.Contact{RID: rid}})
 	}
 }
-
-// identityKey returns the public half of the relay's identity.
-func (r *Relay) identityKey() ed25519.PublicKey { return r.cfg.Identity.Public().(ed25519.PublicKey) }

@@ -14,22 +14,16 @@ import (
 	"chive/link"
 )
 
-// linkKeyLife is how long one link key is used; its certificate is valid for two
-// such periods. Spec: protocol §1.
-const (
-	linkKeyLife  = 24 * time.Hour
-	linkKeyCheck = time.Hour // how often the wall clock is looked at
-)
-
 // ErrListen says that the link port could not be opened.
 var ErrListen = errors.New("relay: the link port cannot be opened")
 
 // Run serves until ctx ends and everything it started has ended. When ctx ends
 // the relay drains: no new circuits, up to DrainTimeout for those that are open.
-// It returns nil after a drain, or the first cause.
+// It returns nil after a drain, or the first cause; ErrUncertified when what the offline
+// identity has certified is over.
 func (r *Relay) Run(ctx context.Context) error {
 	made := r.wall().Round(0)
-	id, err := link.NewIdentity(r.cfg.Rand, r.nid, r.cfg.Identity, made)
+	id, err := r.newLinkIdentity(made)
 	if err != nil {
 		return err
 	}
@@ -42,9 +36,7 @@ func (r *Relay) Run(ctx context.Context) error {
 		replica.wipe()
 		return errors.Join(ErrListen, redact.Classify(err))
 	}
-	r.mu.Lock()
-	r.identity = id
-	r.mu.Unlock()
+	r.useLinkKey(id)
 
 	// Links and circuits outlive ctx by the drain.
 	life, end := context.WithCancel(context.WithoutCancel(ctx))
@@ -98,6 +90,9 @@ func (r *Relay) Run(ctx context.Context) error {
 	_ = listener.Close()
 	_ = r.pool.Close()
 	r.tasks.Wait()
+	if r.uncertified.Load() && ctx.Err() == nil {
+		return ErrUncertified
+	}
 	return nil
 }
 
@@ -199,46 +194,5 @@ func (r *Relay) circuitEnded(c *circ) {
 	if len(r.circuits) == 0 && r.empty != nil {
 		close(r.empty)
 		r.empty = nil
-	}
-}
-
-// renewLinkKey asks for a new link key, since the clock was set: the certificate of the
-// one in use ends at a time by the old clock.
-func (r *Relay) renewLinkKey() {
-	select {
-	case r.renew <- struct{}{}:
-	default:
-	}
-}
-
-// rotateLinkKey makes a new link key every day by the wall clock, which goes on while
-// the machine sleeps, and when it is asked for. Links that are up keep theirs.
-func (r *Relay) rotateLinkKey(ctx context.Context, made time.Time) {
-	t := time.NewTicker(linkKeyCheck)
-	defer t.Stop()
-	for {
-		asked := false
-		select {
-		case <-ctx.Done():
-			return
-		case <-r.renew:
-			asked = true
-		case <-t.C:
-		}
-		now := r.wall().Round(0) // without the monotonic reading
-		if age := now.Sub(made); !asked && age >= 0 && age < linkKeyLife {
-			continue
-		}
-		id, err := link.NewIdentity(r.cfg.Rand, r.nid, r.cfg.Identity, now)
-		if err != nil {
-			r.cfg.Log.Error().EmbedObject(redact.RoleRelay).EmbedObject(redact.Event("link_key")).
-				Msg("no new link key; restart the relay before its certificate expires")
-			made = now.Add(-linkKeyLife) // at the next check again
-			continue
-		}
-		made = now
-		r.mu.Lock()
-		r.identity = id
-		r.mu.Unlock()
 	}
 }

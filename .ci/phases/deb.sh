@@ -5,6 +5,7 @@
 # shellcheck source=.ci/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/../lib.sh"
 
+PATH=$PATH:/usr/sbin:/sbin # apparmor_parser
 for program in dpkg dpkg-deb tar; do
     have "$program" || skip "$program is missing: no package can be checked"
 done
@@ -107,10 +108,31 @@ completed=$(PATH=$root/usr/bin:$PATH bash --norc -c '
     compopt() { :; }
     __start_chive >&2 && echo "${COMPREPLY[0]%% *}"' _ "$root/usr/share/bash-completion/completions/chive" 2>/dev/null || true)
 [ "$completed" = restore ] || die "bash completes chive keys rest to: $completed"
-for shell in "zsh zsh/vendor-completions/_chive" "fish fish/vendor_completions.d/chive.fish"; do
-    read -r program path <<<"$shell"
-    if have "$program"; then "$program" -n "$root/usr/share/$path"; fi
-done
+# zsh and fish evaluate theirs: at the top, and in a group.
+share=$root/usr/share
+if have zsh; then
+    zsh_completes() { PATH=$root/usr/bin:$PATH TERM=xterm timeout 20 zsh -f .ci/completions.zsh "$share/zsh/vendor-completions" "$SCRATCH/zsh-dump" "$@"; }
+    zsh_completes 'chive ' version | grep -q 'relay .*-- carry' || die "zsh does not complete chive"
+    zsh_completes 'chive keys rest' restore >/dev/null || die "zsh does not complete chive keys rest"
+else
+    warn "zsh is missing: its completion was not tried"
+fi
+if have fish; then
+    fish_completes() { PATH=$root/usr/bin:$PATH HOME=$SCRATCH fish --no-config -c 'set -p fish_complete_path $argv[1]; complete -C $argv[2]' "$share/fish/vendor_completions.d" "$1"; }
+    fish_completes 'chive ' | grep -q '^relay.*carry' || die "fish does not complete chive"
+    [ "$(fish_completes 'chive keys rest' | cut -f 1)" = restore ] || die "fish does not complete chive keys rest"
+else
+    warn "fish is missing: its completion was not tried"
+fi
+
+# The profile: compiled to what a kernel would load, without loading it.
+if have apparmor_parser; then
+    apparmor_parser --skip-kernel-load --skip-cache "$root/etc/apparmor.d/usr.bin.chive" 2>"$SCRATCH/log" || { cat "$SCRATCH/log"; die "AppArmor refuses the profile"; }
+    complaints=$(grep -v 'Cache read/write disabled' "$SCRATCH/log" || true)
+    [ -z "$complaints" ] || die "AppArmor: $complaints"
+else
+    warn "apparmor_parser is missing: the profile was not compiled"
+fi
 ! zgrep -l -e "$PWD" -e "${HOME:?}/" "$root"/usr/share/man/man1/* || die "a manual page names a folder of the builder's"
 
 if have systemd-analyze; then
@@ -144,8 +166,8 @@ left=$(find "$root" -name '*chive*')
 left=$(everything | grep -vE '^\./(etc/systemd|bin/kill)' | comm -13 "$SCRATCH/before" -)
 [ -z "$left" ] || die "the purge leaves what was not there before: $left"
 
-# The image: a daemon to build it is seldom here, so its recipe is read, and what it copies
-# is tried as the user that it names.
+# The image: phase image builds and runs it where it can. Here its recipe is read, and what
+# it copies is tried as the user that it names.
 recipe=deploy/image/Dockerfile
 make image-context >/dev/null
 cmp "$recipe" dist/image/Dockerfile
@@ -167,9 +189,4 @@ in_image health 2>/dev/null || code=$?
 for line in '^FROM scratch$' '^USER 65532:65532$' '^VOLUME /data$' '^HEALTHCHECK .*"/chive", "health"'; do
     grep -qE "$line" "$recipe" || die "$recipe lacks $line"
 done
-if have docker && docker info >/dev/null 2>&1; then
-    make image-context && docker build -q -t chive-check dist/image >/dev/null
-else
-    warn "no Docker engine here: the image was not built"
-fi
 say "the package was installed, checked, removed and purged"

@@ -21,6 +21,11 @@ shellcheck   shellcheck
 miniupnpd    miniupnpd-nftables
 nft          nftables
 ip           iproute2
+zsh          zsh
+fish         fish
+apparmor_parser apparmor
+buildah      buildah
+nsenter      util-linux
 "
 
 # The same, for programs that are fetched only if a test names them.

@@ -14,6 +14,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"chive/client"
 	"chive/internal/control"
 	"chive/internal/node"
 )
@@ -123,20 +124,11 @@ func (d *doctor) checkNetwork(ctx context.Context, now time.Time) {
 
 // causeFix says what to do about the cause of a standstill. Spec: product CLI-7.
 func causeFix(cause string) string {
-	fixes := map[string]string{
-		"clock_skew":      setClock,
-		"no_route":        "Connect this machine to a network; chive doctor --offline says what is wrong here.",
-		"refused":         "Check the genesis document and --peer with those who run the network.",
-		"filtered":        "A firewall is in the way: open the relays' ports, or set client.upstream or client.ports.",
-		"proxy_auth":      "Put user and password into client.upstream.",
-		"no_peers":        "Name a relay that runs: --peer RID@IP:PORT, which its operator's chive status prints.",
-		"directory_stale": "Wait for a newer list, or name another relay: --peer RID@IP:PORT.",
-		"disk":            "Make room on the disk of the state folder, or name another: --state DIR.",
+	if cause == "clock_skew" {
+		return setClock
 	}
-	if fix, known := fixes[cause]; known {
-		return fix
-	}
-	return "See: chive status"
+	fix := client.CauseFix(cause)
+	return sentence(strings.ToUpper(fix[:1]) + fix[1:])
 }
 
 // peerTime bounds one try to reach a relay, and maxTried how many are tried of a kind.

@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"chive/internal/config"
 	"chive/internal/node"
 )
 
@@ -62,7 +63,7 @@ func (a *app) keysFounder() *cobra.Command {
 				"chive.keys.founder/1", r.File, r.Identity, texts(r.Addresses), r.Exit, rate,
 				r.Family, r.KeysMade, r.NewFamily, r.Hidden,
 			}, func(w io.Writer) {
-				fmt.Fprintf(w, "founder %s\nidentity %s\naddresses %s\nexit %s\n", r.File, r.Identity, strings.Join(texts(r.Addresses), ","), r.Exit)
+				fmt.Fprintf(w, "founder %s\nidentity %s\naddresses %s\nrate %s\nexit %s\n", r.File, r.Identity, strings.Join(texts(r.Addresses), ","), config.Kbit(r.RateKbit).About(), r.Exit)
 			})
 			return nil
 		},

@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"chive/internal/config"
 	"chive/internal/node"
 )
 
@@ -205,7 +206,7 @@ func (a *app) printNetwork(schema string, n *node.NetworkInfo) {
 				}
 				family = strconv.Itoa(families[f.Family])
 			}
-			fmt.Fprintf(t, "%s\t%s\t%s\t%d kbit/s\t%s\t%s\t%s\n", f.Identity[:16], f.RID, strings.Join(texts(f.Addresses), ","), f.RateKbit, f.Exit, family, signed)
+			fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", f.Identity[:16], f.RID, strings.Join(texts(f.Addresses), ","), config.Kbit(f.RateKbit).About(), f.Exit, family, signed)
 		}
 		_ = t.Flush()
 	})

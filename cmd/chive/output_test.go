@@ -15,7 +15,7 @@ import (
 )
 
 // TestProgressTranscript: steps once each and rising, a cause of a standstill at
-// once and then every 20 s (CLI-7).
+// once and then every five minutes (CLI-7).
 func TestProgressTranscript(t *testing.T) {
 	var out bytes.Buffer
 	clock := time.Date(2026, 11, 24, 0, 0, 0, 0, time.UTC)
@@ -34,8 +34,9 @@ func TestProgressTranscript(t *testing.T) {
 		{time.Second, client.Progress{Percent: 5, Tag: "connecting"}},
 		{10 * time.Second, down},
 		{time.Second, silent},
-		{8 * time.Second, down},
+		{4 * time.Minute, down},
 		{time.Second, silent},
+		{time.Minute, down},
 		{time.Second, down},
 		{time.Second, client.Progress{Percent: 45, Tag: "loading_directory", Text: "3.1 of 6.0 MB"}},
 		{time.Second, client.Progress{Percent: 100, Tag: "done"}},

@@ -10,9 +10,9 @@ import (
 	"chive/client"
 )
 
-// patience is the pause between two lines about the same cause of a standstill.
-// Spec: product CLI-7.
-const patience = 20 * time.Second
+// patience is the pause between two lines about the same cause of a standstill; a step
+// forward begins anew. Spec: product CLI-7.
+const patience = 5 * time.Minute
 
 // progress prints how a client's bootstrap goes.
 type progress struct {
@@ -60,6 +60,7 @@ func (p *progress) step(s client.Progress) {
 		return
 	}
 	p.shown, p.percent, p.tag = true, s.Percent, s.Tag
+	clear(p.told)
 	text := s.Text
 	if text == "" {
 		text = stepText(s.Tag)

@@ -86,7 +86,7 @@ func (a *app) relayInit() *cobra.Command {
 				if r.RID != "" {
 					fmt.Fprintf(w, "rid %s in network %s\n", r.RID, r.Network)
 				}
-				fmt.Fprintf(w, "addresses %s\nrate %d kbit/s\nexit %s\n", strings.Join(texts(r.Addresses), ","), r.RateKbit, r.Exit)
+				fmt.Fprintf(w, "addresses %s\nrate %s\nexit %s\n", strings.Join(texts(r.Addresses), ","), config.Kbit(r.RateKbit).About(), r.Exit)
 			})
 			return nil
 		},

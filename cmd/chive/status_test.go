@@ -193,8 +193,8 @@ func TestTheListOfRelaysForAPerson(t *testing.T) {
 	want := `list of relays of epoch 9: 4 relays, and a day of its ages 1 min 0 s
 
 rid                               name   addresses       running  age     rate       share  exit    flags
-01010101010101010101010101010101  maple  192.0.2.1:9240  yes      3 days  1000 kB/s  50 %   off     guard,founder
-02020202020202020202020202020202  -      192.0.2.2:9240  no       1 day   0 kB/s     0 %    tcp 80  exit
+01010101010101010101010101010101  maple  192.0.2.1:9240  yes      3 days  977 KiB/s  50 %   off     guard,founder
+02020202020202020202020202020202  -      192.0.2.2:9240  no       1 day   0 B/s      0 %    tcp 80  exit
 and 2 more
 `
 	if out.String() != want {

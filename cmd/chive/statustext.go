@@ -10,6 +10,7 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"chive/internal/config"
 	"chive/internal/control"
 )
 
@@ -188,7 +189,7 @@ func printRelay(w io.Writer, s *control.Status, r *control.Relay, said map[strin
 	}
 	printDirectory(w, s, &r.Directory, said)
 	t := r.Traffic
-	fmt.Fprintf(w, "  %s open, %d made, %d refused; %d MiB forwarded since the start\n", number(t.Circuits, "circuit"), t.Created, t.Refused, t.Forwarded>>20)
+	fmt.Fprintf(w, "  %s open, %d made, %d refused; %s forwarded since the start\n", number(t.Circuits, "circuit"), t.Created, t.Refused, forwarded(t.Forwarded))
 	for _, n := range r.Reports {
 		wrap(w, "  ! "+n.Time.Format(time.DateTime)+" ", n.Text)
 	}
@@ -200,24 +201,21 @@ func printLimits(w io.Writer, r *control.Relay) {
 		fmt.Fprintln(w, "  drains: it takes no new circuits, and ends when those that are open have gone")
 	}
 	if r.Rate > 0 {
-		fmt.Fprintf(w, "  rate: at most %s/s each way\n", megabytes(r.Rate))
+		fmt.Fprintf(w, "  rate: at most %s each way\n", config.Rate(r.Rate).About())
 	}
 	if q := r.Quota; q != nil {
-		fmt.Fprintf(w, "  quota: %s of %s this %s, until %s UTC\n", megabytes(q.Used), megabytes(q.Max), q.Period, q.Ends.UTC().Format(time.DateTime))
+		fmt.Fprintf(w, "  quota: %s of %s this %s, until %s UTC\n", config.Size(q.Used).About(), config.Size(q.Max).About(), q.Period, q.Ends.UTC().Format(time.DateTime))
 		wrap(w, "    ", q.Text)
 	}
 	wrap(w, "  ! ", r.Overload)
 }
 
-// megabytes writes so many bytes for a person.
-func megabytes(n uint64) string {
-	switch {
-	case n >= 10<<30:
-		return fmt.Sprintf("%.1f GiB", float64(n)/(1<<30))
-	case n >= 10<<20:
-		return fmt.Sprintf("%.1f MiB", float64(n)/(1<<20))
+// forwarded is a total, which relays tell in whole MiB.
+func forwarded(n uint64) string {
+	if n < 1<<20 {
+		return "less than 1 MiB"
 	}
-	return fmt.Sprintf("%.1f KiB", float64(n)/(1<<10))
+	return config.Size(n).About()
 }
 
 func printDirectory(w io.Writer, s *control.Status, d *control.Directory, said map[string]bool) {
@@ -320,8 +318,8 @@ func printList(w io.Writer, l *control.Relays) {
 		if r.Nickname != "" {
 			name = r.Nickname
 		}
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%d kB/s\t%.2g %%\t%s\t%s\n", r.RID, name, strings.Join(r.Addresses, ","), running,
-			number(r.AgeDays, "day"), r.Rate/1000, 100*r.Share, r.Exit, strings.Join(r.Flags, ","))
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%.2g %%\t%s\t%s\n", r.RID, name, strings.Join(r.Addresses, ","), running,
+			number(r.AgeDays, "day"), config.Rate(r.Rate).About(), 100*r.Share, r.Exit, strings.Join(r.Flags, ","))
 	}
 	_ = t.Flush()
 	if l.Left > 0 {

@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"errors"
 	"testing"
+	"time"
 
 	"chive/internal/strictcbor"
 )
@@ -73,6 +74,62 @@ func TestEvidenceOfTwoDescriptors(t *testing.T) {
 	}
 	if err := e.Verify(nid(), typical(t).Expires, limits(), nil); !errors.Is(err, ErrExpired) {
 		t.Errorf("after its time: %v", err)
+	}
+}
+
+// TestEvidenceUnderCertificates: what a signing key says binds the identity that has
+// certified it, for as long as the certificate holds. Spec: REC-6, DIR-2.
+func TestEvidenceUnderCertificates(t *testing.T) {
+	end := at().Add(24 * time.Hour)
+	cert := func(by, key string, end time.Time) *Cert { return NewCert(nid(), signingKey(by), publicKey(key), end) }
+	under := func(d *Descriptor, key string, c *Cert) []byte {
+		return must(SealDescriptor(d, nid(), signingKey(key), c))(t)
+	}
+	a, b := typical(t), typical(t)
+	b.DeclaredRate++
+	one, other := cert("identity", "signing", end), cert("identity", "signing 2", end)
+	for name, c := range map[string]struct {
+		a, b []byte
+		at   time.Time
+		want error
+	}{
+		"one certificate":       {under(a, "signing", one), under(b, "signing", one), at(), nil},
+		"two certificates":      {under(a, "signing", one), under(b, "signing 2", other), at(), nil},
+		"identity and another":  {sealed(t, a), under(b, "signing", one), at(), nil},
+		"it has ended":          {sealed(t, a), under(b, "signing", one), end, ErrCert},
+		"another's certificate": {sealed(t, a), under(b, "signing", cert("other", "signing", end)), at(), ErrCert},
+		"for too long":          {sealed(t, a), under(b, "signing", cert("identity", "signing", at().Add(MaxCertLife+time.Second))), at(), ErrCert},
+		"another key's":         {sealed(t, a), under(b, "signing 2", one), at(), ErrSignature},
+	} {
+		e := must(NewEvidence(ClassDescriptor, publicKey("identity"), c.a, c.b))(t)
+		data := must(e.Encode())(t)
+		got := must(DecodeEvidence(data))(t)
+		if err := got.Verify(nid(), c.at, limits(), nil); !errors.Is(err, c.want) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	// Another signature on the same payloads is the same item: whoever holds several keys
+	// is accused once.
+	first := must(NewEvidence(ClassDescriptor, publicKey("identity"), sealed(t, a), sealed(t, b)))(t)
+	second := must(NewEvidence(ClassDescriptor, publicKey("identity"), under(a, "signing", one), under(b, "signing 2", other)))(t)
+	if must(first.Digest())(t) != must(second.Digest())(t) {
+		t.Error("two items")
+	}
+	if _, err := NewEvidence(ClassDescriptor, publicKey("identity"), sealed(t, a), under(a, "signing", one)); !errors.Is(err, ErrEvidence) {
+		t.Errorf("one descriptor, signed with both: %v", err)
+	}
+	// The largest descriptors fit.
+	large, larger := full(t), full(t)
+	large.Contact, larger.Contact = "x", "y"
+	for d, key := range map[*Descriptor]string{large: "x", larger: "y"} {
+		for len(under(d, "signing", one)) < MaxDescriptorSize-2 {
+			d.Contact += key
+		}
+	}
+	e := must(NewEvidence(ClassDescriptor, publicKey("identity"), under(large, "signing", one), under(larger, "signing", one)))(t)
+	t.Logf("%d bytes of %d", len(must(e.Encode())(t)), MaxEvidenceSize)
+	if err := e.Verify(nid(), at(), limits(), nil); err != nil {
+		t.Errorf("the largest descriptors: %v", err)
 	}
 }
 
@@ -170,6 +227,11 @@ func FuzzEvidence(f *testing.F) {
 	f.Add(must(conflicting(f).Encode())(f))
 	e := must(NewEvidence(ClassVote, publicKey("committee"), ballot(f, "vote", "committee", 1, 1), ballot(f, "vote", "committee", 1, 2)))(f)
 	f.Add(must(e.Encode())(f))
+	a, b := typical(f), typical(f)
+	b.DeclaredRate++
+	cert := NewCert(nid(), signingKey("identity"), publicKey("signing"), at().Add(24*time.Hour))
+	under := func(d *Descriptor) []byte { return must(SealDescriptor(d, nid(), signingKey("signing"), cert))(f) }
+	f.Add(must(must(NewEvidence(ClassDescriptor, publicKey("identity"), under(a), under(b)))(f).Encode())(f))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		e, err := DecodeEvidence(data)
 		if err != nil {

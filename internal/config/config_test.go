@@ -5,6 +5,7 @@ package config
 import (
 	"errors"
 	"io/fs"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -134,5 +135,20 @@ func TestConfigurationFilesAreBounded(t *testing.T) {
 	}
 	if _, _, err := ReadFile(path + ".gone"); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("%v", err)
+	}
+}
+
+func TestSizesForPeople(t *testing.T) {
+	for want, n := range map[string]Size{
+		"0 B": 0, "125 B": 125, "1023 B": 1023, "1 KiB": 1024, "1.5 KiB": 1536, "12.2 KiB": 12500, "495 KiB": 507000,
+		"1023 KiB": 1023 << 10, "1 MiB": Size(Kbit(8388)), "2 MiB": Size(Kbit(16777)), "1.91 MiB": Size(Kbit(16000)), "200 GiB": 200 << 30,
+		"99.9 MiB": 104752742, "100 MiB": 104857599, "16 EiB": math.MaxUint64,
+	} {
+		if got := n.About(); got != want {
+			t.Errorf("%d: %s, want %s", uint64(n), got, want)
+		}
+	}
+	if got := Kbit(16777).About(); got != "2 MiB/s" {
+		t.Error(got)
 	}
 }

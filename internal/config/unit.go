@@ -100,6 +100,37 @@ type Rate uint64
 // String writes the rate as ParseRate reads it, exactly.
 func (r Rate) String() string { return Size(r).String() + "/s" }
 
+// About writes the size for a person, in three figures and binary units: 1.95 MiB.
+// ParseSize reads it too. Spec: product CFG-2.
+func (s Size) About() string {
+	n, name := float64(s), "B"
+	for _, u := range [...]string{"KiB", "MiB", "GiB", "TiB", "PiB", "EiB"} {
+		if math.Round(n) < 1024 {
+			break
+		}
+		n, name = n/1024, u
+	}
+	digits := 2
+	switch {
+	case name == "B" || n >= 99.95:
+		digits = 0
+	case n >= 9.995:
+		digits = 1
+	}
+	text := strconv.FormatFloat(n, 'f', digits, 64)
+	if digits > 0 {
+		text = strings.TrimSuffix(strings.TrimRight(text, "0"), ".")
+	}
+	return text + " " + name
+}
+
+// About writes the rate for a person, as Size.About does. What this project's formats
+// count in kbit/s is told so too: nobody should have to convert.
+func (r Rate) About() string { return Size(r).About() + "/s" }
+
+// Kbit is a rate in kbit/s, as the directory counts.
+func Kbit(kbit uint32) Rate { return Rate(kbit) * 125 }
+
 // ParseDuration reads a duration with its unit: as Go writes it, with spaces, or in
 // days. It is not negative. Error: ErrDuration. Spec: product CFG-2.
 func ParseDuration(text string) (time.Duration, error) {

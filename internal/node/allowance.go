@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"chive/internal/config"
 	"chive/internal/control"
 	"chive/internal/limit"
 	"chive/internal/store"
@@ -279,15 +280,7 @@ func (a *allowance) part(now time.Time) *control.Quota {
 	case full:
 		q.Text = "The quota is used up: the relay rests until " + until + ", or until you raise relay.accounting.max."
 	case says < could:
-		q.Text = fmt.Sprintf("So that the quota lasts until %s, the relay declares %s of the %s that it could, and is chosen less.", until, kilobytes(says), kilobytes(could))
+		q.Text = fmt.Sprintf("So that the quota lasts until %s, the relay declares %s of the %s that it could, and is chosen less.", until, config.Kbit(says).About(), config.Kbit(could).About())
 	}
 	return q
-}
-
-// kilobytes writes a rate in kbit/s for a person.
-func kilobytes(kbit uint32) string {
-	if kbit < 8 {
-		return fmt.Sprintf("%d B/s", kbit*125)
-	}
-	return fmt.Sprintf("%d kB/s", kbit/8)
 }
