@@ -41,6 +41,7 @@ const (
 func (c *Client) bootstrap(ctx context.Context) bool {
 	c.progress(Progress{Percent: 0, Tag: "starting"})
 	wait, resync := retryFirst, false
+	c.countPlaces(c.sources())
 	for round := 0; ; round++ {
 		var err error
 		if resync || !c.fresh(time.Now()) {
@@ -119,7 +120,7 @@ func (c *Client) obtain(ctx context.Context, round int) error {
 	return h.settle(ctx)
 }
 
-// hearTimes links to relays in different places for nothing but what their
+// hearTimes links to relays in different places for nothing but what they and their
 // certificates say about this clock. Errors: *clockError, ctx's.
 func (c *Client) hearTimes(ctx context.Context, all []source, patience time.Duration) error {
 	heard := make(map[place]bool)
@@ -136,6 +137,14 @@ func (c *Client) hearTimes(ctx context.Context, all []source, patience time.Dura
 		if err == nil {
 			c.borrow(s.rid, l)
 			heard[s.of(c)] = true
+			if st, err := l.Open(link.StreamDirectory); err == nil {
+				if told, ok := c.askTime(ctx, st, nil); ok {
+					c.heardTold(s.of(c), told)
+				}
+				_ = st.Close()
+			}
+		} else if errors.Is(err, link.ErrCertificateTime) {
+			c.linkForTime(ctx, s, patience)
 		}
 		if ctx.Err() != nil {
 			return ctx.Err()
@@ -157,7 +166,7 @@ func (c *Client) firstCircuit(ctx context.Context) (err error, resync bool) {
 		return err, false
 	}
 	if err := c.firstGuard(ctx); err != nil {
-		return err, errors.Is(err, errNoGuard)
+		return err, errors.Is(err, errNoGuard) || errors.Is(err, link.ErrCertificateTime)
 	}
 	c.giveBack()
 	c.progress(Progress{Percent: 70, Tag: "loading_directory"})
@@ -282,7 +291,10 @@ func (c *Client) troubleOf(err error) (cause, text string) {
 	case c.blocked():
 		return "filtered", "your network blocks your guards: other relays can be reached, these cannot. Use another connection."
 	case errors.Is(err, link.ErrCertificateTime):
-		return "clock_skew", "this clock does not agree with the network's. Set the clock."
+		if errors.As(c.clockWrong(time.Now()), &clock) {
+			return "clock_skew", clock.Error()
+		}
+		return "clock_skew", "this clock does not agree with the relay's that was asked. If others say so too, set the clock."
 	case errors.Is(err, link.ErrNetworkDown), errors.Is(err, link.ErrUnreachable):
 		return "no_route", "this machine has no way to the network. Check its connection."
 	case errors.Is(err, link.ErrRefused):

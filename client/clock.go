@@ -3,7 +3,10 @@
 package client
 
 import (
+	"cmp"
+	"context"
 	"crypto/ed25519"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -24,9 +27,12 @@ import (
 // A certified header of epoch e was signed by a quorum after e began: a clock that
 // shows an earlier time is slow for certain, whoever passed the header on.
 //
-// Nothing bounds from above more tightly than link certificates do. A clock that is
-// fast by less than they last makes the newest list look old, exactly as a network
-// does that agrees on no list; the client then says both (directory.go).
+// Asked (TIME), a relay says what it takes the time for, so that it is known by how much
+// this clock is off. It is asked when it has nothing that is fresh by this clock, or
+// shows a certificate of another time; then over a link for nothing else. Its word counts
+// as a certificate's does. Where relays do not know TIME, a clock that is fast by less than
+// certificates last makes the newest list look old, exactly as a network does that agrees
+// on no list; the client then says both (bootstrap.go).
 //
 // Spec: directory §8 (COLD, clock_skew), protocol §7.
 
@@ -37,27 +43,40 @@ const (
 	maxReadings = 16
 	// readingLife is how long one counts: the user may set the clock.
 	readingLife = 10 * time.Minute
+	// anyClock is a skew beyond all: for links that serve to ask for the time.
+	anyClock = 100 * 365 * 24 * time.Hour
 )
 
-// reading is what one relay's certificate said of this clock.
+// reading is what one relay said of this clock.
 type reading struct {
 	at    place
 	off   time.Duration // how far this clock is ahead (negative: behind) for certain; 0: it may be right
+	told  bool          // the relay was asked: off is what it is, not what it is at least
 	heard time.Time     // with the monotonic clock
 }
 
 // clockError says that this clock is wrong.
 type clockError struct {
-	off time.Duration // positive: fast
+	off  time.Duration // positive: fast
+	told bool          // it is that much; else at least
 }
 
 func (e *clockError) Error() string {
-	way := "fast"
+	way, much, off := "fast", "at least ", e.off.Abs()
 	if e.off < 0 {
 		way = "slow"
 	}
-	return fmt.Sprintf("this clock is at least %s %s. Set the clock.", roughly(e.off.Abs()), way)
+	if e.told {
+		much = ""
+		if off >= time.Minute {
+			off = off.Round(5 * time.Second) // it is known to a second or two: no "59 min"
+		}
+	}
+	return fmt.Sprintf("this clock is %s%s %s. %s", much, roughly(off), way, setClock)
 }
+
+// setClock is what to do about it.
+const setClock = "Set the clock."
 
 // roughly puts a duration into words a person would use.
 func roughly(d time.Duration) string {
@@ -95,11 +114,62 @@ func (c *Client) heardAhead(at place) {
 	c.noteReading(reading{at: at, heard: time.Now(), off: -c.doc.Params.ClockClient - time.Second})
 }
 
-// noteReading keeps the newest reading of each place.
+// askTime asks a relay that was just asked for the list, with fetched coming of it, for
+// the time over the same stream: if it answered and there is still nothing fresh. It
+// returns by how much this clock is ahead by its word.
+func (c *Client) askTime(ctx context.Context, s stream, fetched error) (ahead time.Duration, ok bool) {
+	if fetched != nil && !spoke(fetched) || errors.Is(fetched, dirsync.ErrForged) || c.servedFresh() {
+		return 0, false
+	}
+	return c.timeOver(ctx, s)
+}
+
+func (c *Client) timeOver(ctx context.Context, s stream) (ahead time.Duration, ok bool) {
+	rw, stop := patiently(ctx, s)
+	defer stop()
+	ahead, err := dirsync.FetchTime(rw, time.Now)
+	return ahead, err == nil
+}
+
+// heardTold notes what the relay at a place said of this clock when it was asked.
+func (c *Client) heardTold(at place, ahead time.Duration) {
+	c.noteReading(reading{at: at, off: ahead, told: true, heard: time.Now()})
+}
+
+// linkForTime links to a relay whose certificate is of another time than this clock's,
+// asks it what the time is, and ends the link.
+func (c *Client) linkForTime(ctx context.Context, s source, patience time.Duration) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	cfg := c.linkConfig(s.rid)
+	cfg.ClockSkew = anyClock
+	for _, a := range c.passing(s.addrs) {
+		l, err := link.Dial(ctx, c.cfg.Transport, a, cfg)
+		if err != nil {
+			continue
+		}
+		if st, err := l.Open(link.StreamDirectory); err == nil {
+			if told, ok := c.timeOver(ctx, st); ok {
+				c.heardTold(s.of(c), told)
+			}
+			_ = st.Close()
+		}
+		_ = l.Close()
+		return
+	}
+}
+
+// noteReading keeps the newest reading of each place; what a relay told when it was asked
+// stays, beside what only bounds it.
 func (c *Client) noteReading(r reading) {
 	now := r.heard
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if !r.told && slices.ContainsFunc(c.dir.readings, func(o reading) bool {
+		return o.told && o.at == r.at && now.Sub(o.heard) < readingLife
+	}) {
+		return
+	}
 	c.dir.readings = slices.DeleteFunc(c.dir.readings, func(o reading) bool {
 		return o.at == r.at || now.Sub(o.heard) >= readingLife
 	})
@@ -129,29 +199,29 @@ func (c *Client) clockWrong(now time.Time) error {
 	defer c.mu.Unlock()
 	if t := c.dir.table; t != nil && t.view.Epoch() > 0 {
 		if off := now.Sub(c.doc.EpochStart(t.view.Epoch())); off < -limit {
-			return &clockError{off}
+			return &clockError{off: off}
 		}
 		if dirsync.ServedFresh(c.doc.Params, t.view.Epoch(), c.doc.EpochAt(now)) {
 			return nil
 		}
 	}
-	var offs []time.Duration
+	var offs []reading
 	for _, r := range c.dir.readings {
 		if now.Sub(r.heard) < readingLife {
-			offs = append(offs, r.off)
+			offs = append(offs, r)
 		}
 	}
 	if len(offs) == 0 || len(offs) < min(clockVoices, c.dir.places) {
 		return nil
 	}
-	slices.Sort(offs)
+	slices.SortStableFunc(offs, func(a, b reading) int { return cmp.Compare(a.off, b.off) })
 	// Of an even number the middle one that is nearer to right.
 	a, b := offs[(len(offs)-1)/2], offs[len(offs)/2]
-	if a.Abs() < b.Abs() {
+	if a.off.Abs() < b.off.Abs() {
 		b = a
 	}
-	if b.Abs() > limit {
-		return &clockError{b}
+	if b.off.Abs() > limit {
+		return &clockError{off: b.off, told: b.told}
 	}
 	return nil
 }

@@ -15,19 +15,27 @@ func TestAWrongClockIsNamed(t *testing.T) {
 		name   string
 		off    time.Duration // of the relays' clocks
 		wrong  int           // relays of five whose clock is so
+		old    bool          // the relays do not know TIME
 		says   string
 		refuse bool
 	}{
-		{"fast", -7 * 24 * time.Hour, 5, "5 days fast", true},
-		{"slow", (3*24 - 1) * time.Hour, 5, "2 days slow", true},
-		{"one relay's is wrong", -7 * 24 * time.Hour, 1, "", false},
-		{"right", 0, 5, "", false},
+		{"fast by days", -7 * 24 * time.Hour, 5, false, "is 7 days fast", true},
+		{"fast by hours", -3 * time.Hour, 5, false, "is 3 h fast", true},
+		{"fast by more than the limit", -2 * time.Minute, 5, false, "is 2 min fast", true},
+		{"slow by days", (3*24 - 1) * time.Hour, 5, false, "is 2 days slow", true},
+		{"slow by hours", 130 * time.Minute, 5, false, "is 2 h 10 min slow", true},
+		{"fast, as certificates tell", -7 * 24 * time.Hour, 5, true, "is at least 5 days fast", true},
+		{"slow, as certificates tell", (3*24 - 1) * time.Hour, 5, true, "is at least 2 days slow", true},
+		{"one relay's is days off", -7 * 24 * time.Hour, 1, false, "", false},
+		{"one relay's is hours off", -3 * time.Hour, 1, false, "", false},
+		{"right", 0, 5, false, "", false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			inVillage(t, 5, func(t *testing.T, v *village) {
 				s := v.chain().grow(20, 0).server()
 				for i, r := range v.relays {
 					r.holds(s)
+					r.timeless = c.old
 					if i < c.wrong {
 						r.stop()
 						r.start(c.off)

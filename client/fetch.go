@@ -126,6 +126,9 @@ func (c *Client) fetchFrom(ctx context.Context, s source, patience time.Duration
 	dial, cancel := context.WithTimeout(ctx, patience)
 	l, err := c.links.Get(dial, s.rid, s.addrs)
 	cancel()
+	if errors.Is(err, link.ErrCertificateTime) {
+		c.linkForTime(ctx, s, patience)
+	}
 	if err != nil {
 		return 0, err
 	}
@@ -137,7 +140,11 @@ func (c *Client) fetchFrom(ctx context.Context, s source, patience time.Duration
 	}
 	defer st.Close()
 	c.progress(Progress{Percent: 20, Tag: "loading_checkpoint"})
-	return c.fetchOver(ctx, st)
+	result, err := c.fetchOver(ctx, st)
+	if told, ok := c.askTime(ctx, st, err); ok {
+		c.heardTold(s.of(c), told)
+	}
+	return result, err
 }
 
 // tableProgress reports how much of a list of relays is there.
@@ -173,7 +180,7 @@ func (h *hearing) note(rid record.RID, at place, result dirsync.Result, err erro
 		h.unproven++
 		h.last = errUnproven
 	case err == nil:
-		h.fresh = dirsync.ServedFresh(c.doc.Params, c.current().view.Epoch(), c.doc.EpochAt(time.Now()))
+		h.fresh = c.servedFresh()
 	case errors.Is(err, dirsync.ErrOrphan):
 		h.orphan, h.last = true, err
 		c.setForked()
@@ -201,8 +208,13 @@ func (h *hearing) note(rid record.RID, at place, result dirsync.Result, err erro
 	return h.fresh || len(h.answered) >= voices
 }
 
+// servedFresh reports whether the list in use is fresh by this clock.
+func (c *Client) servedFresh() bool {
+	return dirsync.ServedFresh(c.doc.Params, c.current().view.Epoch(), c.doc.EpochAt(time.Now()))
+}
+
 // spoke reports whether an error is an answer.
-func (h *hearing) spoke(err error) bool {
+func spoke(err error) bool {
 	for _, e := range []error{dirsync.ErrForged, dirsync.ErrOrphan, dirsync.ErrBusy, dirsync.ErrAbsent, dirsync.ErrTooOld, dirsync.ErrAhead} {
 		if errors.Is(err, e) {
 			return true
@@ -229,7 +241,7 @@ func (h *hearing) askAll(ctx context.Context, all []source, patience time.Durati
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		c.strangerAnswered(s.rid, err == nil || h.spoke(err))
+		c.strangerAnswered(s.rid, err == nil || spoke(err))
 		if h.note(s.rid, at, result, err) || errors.Is(err, link.ErrNetworkDown) {
 			break
 		}

@@ -129,19 +129,24 @@ func (c *Client) linkTo(ctx context.Context, r *snapshot.Relay) (*link.Link, err
 	return c.links.Get(ctx, r.RID, r.Addresses)
 }
 
-// dialLink opens a link to the guard rid. It runs once however many circuits wait
-// for that link.
-func (c *Client) dialLink(ctx context.Context, rid [16]byte, addrs []netip.AddrPort) (*link.Link, error) {
-	cfg := link.Config{
+// linkConfig is for links to one relay.
+func (c *Client) linkConfig(rid record.RID) link.Config {
+	return link.Config{
 		NetworkID: c.nid, Rand: c.cfg.Rand, HalfLife: c.doc.Params.EWMAHalfLife,
-		Certified: c.certified(rid, c.placeOf(rid, addrs)),
 		Verify: func(id ed25519.PublicKey) error {
-			if record.NewRID(c.nid, id) != record.RID(rid) {
+			if record.NewRID(c.nid, id) != rid {
 				return errOtherRelay
 			}
 			return nil
 		},
 	}
+}
+
+// dialLink opens a link to the guard rid. It runs once however many circuits wait
+// for that link.
+func (c *Client) dialLink(ctx context.Context, rid [16]byte, addrs []netip.AddrPort) (*link.Link, error) {
+	cfg := c.linkConfig(rid)
+	cfg.Certified = c.certified(rid, c.placeOf(rid, addrs))
 	last := errPorts
 	for _, a := range c.passing(addrs) {
 		l, err := link.Dial(ctx, c.cfg.Transport, a, cfg)

@@ -188,8 +188,11 @@ func (h *hearing) askThrough(ctx context.Context) (answered int, err error) {
 	var asked []*snapshot.Relay
 	for range voices {
 		var result dirsync.Result
+		var told time.Duration
+		var toldOK bool
 		last, err := c.through(ctx, asked, func(ctx context.Context, s stream) (err error) {
 			result, err = c.fetchOver(ctx, s)
+			told, toldOK = c.askTime(ctx, s, err)
 			return err
 		})
 		switch {
@@ -200,7 +203,11 @@ func (h *hearing) askThrough(ctx context.Context) (answered int, err error) {
 			return answered, nil // no circuit could be built
 		}
 		asked = append(asked, last)
-		h.note(last.RID, c.placeOf(last.RID, last.Addresses), result, err)
+		at := c.placeOf(last.RID, last.Addresses)
+		if toldOK {
+			c.heardTold(at, told)
+		}
+		h.note(last.RID, at, result, err)
 		if err == nil {
 			answered++
 		}

@@ -3,6 +3,7 @@
 package client
 
 import (
+	"bytes"
 	"context"
 	"crypto/ed25519"
 	"crypto/rand"
@@ -52,6 +53,8 @@ type fake struct {
 	links    int
 	evidence [][]byte
 	pace     time.Duration // between two bytes of an answer; 0: all at once
+	off      time.Duration // of its clock
+	timeless bool          // it does not know TIME
 	ln       net.Listener
 }
 
@@ -155,6 +158,9 @@ func (r *fake) start(off time.Duration) {
 		r.v.t.Fatal(err)
 	}
 	r.ln = ln
+	r.mu.Lock()
+	r.off = off
+	r.mu.Unlock()
 	r.v.tasks.Go(func() {
 		for {
 			conn, err := ln.Accept()
@@ -196,13 +202,16 @@ func (r *fake) serve(l *link.Link) {
 				}
 				r.mu.Lock()
 				r.asked++
-				answer, pace := r.answers, r.pace
+				answer, pace, off := r.answers, r.pace, r.off
+				if r.timeless && bytes.Equal(body, []byte{0x81, byte(dirsync.CodeTime)}) {
+					answer = func(time.Time, []byte) []byte { return dirsync.Busy() }
+				}
 				r.mu.Unlock()
 				if answer == nil {
 					<-l.Done()
 					return
 				}
-				out := answer(time.Now(), body)
+				out := answer(time.Now().Add(off), body)
 				for ; pace > 0 && len(out) > 1; out = out[1:] {
 					if _, err := st.Write(out[:1]); err != nil {
 						return

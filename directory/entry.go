@@ -9,6 +9,7 @@ import (
 	"chive/directory/gossip"
 	"chive/directory/record"
 	"chive/directory/sybil"
+	"chive/directory/transition"
 )
 
 // Bounds of an entry relay's work for newcomers.
@@ -65,12 +66,46 @@ func (m *Machine) enter(e gossip.JoinAsked) (gossip.JoinCode, bool) {
 	if !ok || challenge.CheckStamp(o.Work) != nil {
 		return gossip.JoinRefused, true
 	}
+	if code, bad := m.badVoucher(o); bad {
+		return code, true
+	}
 	in := &entering{link: e.Link, opened: o, data: e.Data, due: m.now.Add(entryTimeout)}
 	m.entering = append(m.entering, in)
 	if m.p.WorkBits > 0 {
 		m.emit(CheckWork{Digest: o.Digest, Challenge: challenge, Work: *o.Work})
 	} else {
 		m.dialBack(in)
+	}
+	return 0, false
+}
+
+// badVoucher says why a candidate's voucher counts for nothing here. It is found out
+// before the addresses are dialled. Spec: protocol §7 (GOS-15).
+func (m *Machine) badVoucher(o *record.Opened) (gossip.JoinCode, bool) {
+	if o.Voucher == nil {
+		return 0, false
+	}
+	state := m.at.state
+	today := state.Snapshot().Day()
+	if int(o.Voucher.Day) > today { // our list is behind the sponsor's
+		return gossip.JoinBusy, true
+	}
+	switch why, _ := state.Vouching(m.p, m.doc.EpochAt(m.now), o.Voucher.Sponsor); why {
+	case transition.UnfitNot:
+	case transition.UnfitSpent:
+		return gossip.JoinSpent, true
+	default:
+		return gossip.JoinSponsor, true
+	}
+	sponsor, known := m.identity(o.Voucher.Sponsor)
+	if !known {
+		return gossip.JoinBusy, true // its descriptor is on its way
+	}
+	if o.Voucher.Verify(o.VouchedBy, m.nid, sponsor, uint16(min(today, 1<<16-1)), m.now) != nil {
+		return gossip.JoinVoucherOld, true
+	}
+	if other, held := m.pending.Sponsored(o.Voucher.Sponsor); held && other != o.RID {
+		return gossip.JoinSpent, true
 	}
 	return 0, false
 }

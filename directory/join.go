@@ -30,6 +30,10 @@ type joining struct {
 	next    time.Time
 	// unreached are relays that could not reach us when they answered last.
 	unreached map[record.RID]struct{}
+	// doubted are relays that took no request because of its voucher; once there are
+	// enough of them it is left out, and refused is why.
+	doubted map[record.RID]struct{}
+	refused gossip.JoinCode
 }
 
 // newest is the newest snapshot that is known: our own, or the one that the role has
@@ -63,6 +67,7 @@ func (m *Machine) join() {
 	if !j.wanted || own == nil || m.listed() {
 		return
 	}
+	m.voucherOver()
 	if j.data == nil || j.said != own.digest {
 		if !m.makeCandidate(own) {
 			return
@@ -99,8 +104,59 @@ func (m *Machine) makeCandidate(own *descriptor) bool {
 		return false
 	}
 	j.data, j.said, j.taken, j.tried, j.next = data, own.digest, 0, map[record.RID]time.Time{}, m.now
-	j.unreached = map[record.RID]struct{}{}
+	j.unreached, j.doubted = map[record.RID]struct{}{}, map[record.RID]struct{}{}
 	return true
+}
+
+// wants goes on, or begins, to ask for a place on the list.
+func (j *joining) wants(voucher []byte) {
+	j.wanted, j.voucher, j.refused, j.data = true, voucher, 0, nil
+}
+
+// withoutVoucher goes on asking for one of the places that are for everybody.
+func (j *joining) withoutVoucher(why gossip.JoinCode) {
+	j.voucher, j.refused, j.data = nil, why, nil
+}
+
+// voucherOver leaves out a voucher that nobody takes any more.
+func (m *Machine) voucherOver() {
+	j := &m.joining
+	if j.voucher == nil {
+		return
+	}
+	v, _, err := record.OpenVoucher(j.voucher)
+	if err != nil || m.newest().Day()-int(v.Day) >= record.VoucherDays {
+		j.withoutVoucher(gossip.JoinVoucherOld)
+	}
+}
+
+// voucherDoubted takes an entry relay's word against our voucher. One alone may lie: it
+// takes as many as introduce a relay, or all there are, and none that has taken it.
+func (m *Machine) voucherDoubted(e gossip.JoinAnswered) {
+	j := &m.joining
+	if j.voucher == nil {
+		return
+	}
+	j.doubted[e.RID] = struct{}{}
+	if j.taken == 0 && len(j.doubted) >= min(entriesWanted, m.entryRelays()) {
+		j.withoutVoucher(e.Code)
+	}
+}
+
+// mayEnter reports whether a relay of the newest table is one that may introduce us.
+func (m *Machine) mayEnter(r *snapshot.Relay) bool {
+	return r.Flags&snapshot.FlagRunning != 0 && r.RID != m.cfg.RID && m.newest().Day()-int(r.BirthDay) >= m.p.EntryAge
+}
+
+// entryRelays counts them.
+func (m *Machine) entryRelays() (n int) {
+	table := m.newest().Table()
+	for i := range table.Len() {
+		if m.mayEnter(table.At(i)) {
+			n++
+		}
+	}
+	return n
 }
 
 // chooseEntry draws a relay that may introduce us, of a group that was not asked
@@ -118,8 +174,7 @@ func (m *Machine) chooseEntry() (record.RID, bool) {
 	for i := range table.Len() {
 		r := table.At(i)
 		tried, was := j.tried[r.RID]
-		if r.Flags&snapshot.FlagRunning == 0 || r.RID == m.cfg.RID || s.Day()-int(r.BirthDay) < m.p.EntryAge ||
-			was && m.now.Sub(tried) < m.p.EpochLen || slices.Contains(j.active, r.RID) {
+		if !m.mayEnter(r) || was && m.now.Sub(tried) < m.p.EpochLen || slices.Contains(j.active, r.RID) {
 			continue
 		}
 		if rest = append(rest, r.RID); !groups[r.Leaf.Group] {
@@ -148,9 +203,17 @@ func (m *Machine) joinAnswered(e gossip.JoinAnswered) {
 	if e.Sent && (e.Code == gossip.JoinTaken || e.Code == gossip.JoinKnown) {
 		j.taken++
 	}
+	if _, asked := j.tried[e.RID]; e.Sent && asked && voucherCode(e.Code) {
+		m.voucherDoubted(e)
+	}
 	if e.Sent && e.Code == gossip.JoinRefused {
 		m.emit(Report{What: ReportRefused, RID: e.RID})
 	}
+}
+
+// voucherCode reports an answer that is about the voucher.
+func voucherCode(c gossip.JoinCode) bool {
+	return c == gossip.JoinVoucherOld || c == gossip.JoinSponsor || c == gossip.JoinSpent
 }
 
 // joinAt is when to go on asking.

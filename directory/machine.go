@@ -207,7 +207,7 @@ func (m *Machine) take(ev Event) {
 	case EntrySigned:
 		m.entrySigned(ev)
 	case Join:
-		m.joining.wanted, m.joining.voucher, m.joining.data = true, ev.Voucher, nil
+		m.joining.wants(ev.Voucher)
 	case Solved:
 		m.joining.solving, m.joining.work = false, ev.Work
 	case Seen:

@@ -5,6 +5,7 @@ package directory
 import (
 	"time"
 
+	"chive/directory/gossip"
 	"chive/directory/record"
 	"chive/directory/snapshot"
 	"chive/directory/vote"
@@ -21,6 +22,10 @@ type Joining struct {
 	// Unreached are relays that have answered that they cannot reach us at the addresses
 	// of our descriptor.
 	Unreached int
+	// Vouched says that it asks with a voucher; Voucher is why relays took that for
+	// nothing, so that it is left out: 0, or one of the codes of JOINED about it.
+	Vouched bool
+	Voucher gossip.JoinCode
 }
 
 // Joining returns how far joining has come.
@@ -29,7 +34,7 @@ func (m *Machine) Joining() Joining {
 	return Joining{
 		Wanted: j.wanted && !m.listed(), Seen: m.seen != nil, Offered: m.descs.all[m.cfg.RID] != nil,
 		Solving: j.solving, Asked: len(j.active), Accepted: j.taken,
-		Unreached: len(j.unreached),
+		Unreached: len(j.unreached), Vouched: j.voucher != nil, Voucher: j.refused,
 	}
 }
 

@@ -47,6 +47,7 @@ type citizen struct {
 	table    *store.Table   // nil: store
 	claims   netip.AddrPort // address that it publishes; zero: its own
 	peers    []Peer         // that its operator knows
+	voucher  []byte         // nil: none
 	offline  *offlineKeys   // its identity is not here; nil: it is
 	*Relay
 	stop  context.CancelFunc
@@ -118,7 +119,7 @@ func (c *citizen) start() {
 		identity, certified = nil, c.offline
 	}
 	r, err := New(Config{
-		Genesis: c.w.doc, Identity: identity, Certified: certified, Keys: keys, About: about(claims), Store: held, Verifier: c.w.verify, Peers: c.peers,
+		Genesis: c.w.doc, Identity: identity, Certified: certified, Keys: keys, About: about(claims), Store: held, Verifier: c.w.verify, Peers: c.peers, Voucher: c.voucher,
 		Transport: c.w.net.Host(townAddr(c.n).Addr()), Listen: townAddr(c.n), DrainTimeout: -1, Rand: rand.Reader,
 	})
 	if err != nil {

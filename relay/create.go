@@ -22,8 +22,8 @@ func (n *neighbour) serveCircuit(st *link.Stream) {
 		return
 	}
 	c := &circ{from: n, r: n.r, prev: st, hop: hop, car: carrier.New(&hop.End, st)}
-	if n.r.cfg.Exit != nil {
-		c.exit = n.r.cfg.Exit.NewCircuit()
+	if e := n.r.live.exit.Load(); e != nil {
+		c.exit = e.NewCircuit()
 	}
 	if !n.r.circuitBegun(c) {
 		c.end(circuit.ReasonBusy)

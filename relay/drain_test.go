@@ -23,7 +23,7 @@ func TestTheDrainEndsWhenCircuitsAreSilent(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			inTown(t, func(t *testing.T, w *town) {
-				w.relay.cfg.DrainTimeout = defaultDrain
+				w.relay.SetDrainTimeout(0) // the usual one
 				w.circuit(w.client(), 1)
 				held := make([]*circ, 0, 1)
 				w.relay.mu.Lock()

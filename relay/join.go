@@ -196,6 +196,7 @@ func (j *joiner) failed(s source, err error) {
 // Troubles of a relay that is a client of the directory, in words.
 var (
 	troubleSilent = "no relay of the newest list that it knows answers; check that this machine reaches the network, or name a relay that runs (--peer)"
+	troubleClock  = "its clock is off, so that it cannot follow the network: set the clock"
 	troubleAhead  = "the network's list lies ahead of this machine's clock; set the clock"
 	troubleOld    = "what it knows of the network is too old to go on from; a newer release or genesis file is needed"
 	troubleForged = "relays answer with lists that do not hold; check the genesis file"

@@ -3,6 +3,7 @@
 package relay
 
 import (
+	"math/rand/v2"
 	"net/netip"
 	"slices"
 
@@ -51,14 +52,14 @@ type sources struct {
 	places        int // in how many different ones there are running relays and peers
 }
 
-// sourcesBut returns the operator's peers and the running relays of the newest table,
-// without those that were asked or have forged.
-func (j *joiner) sourcesBut(tried map[record.RID]bool) (out sources) {
+// known returns the operator's peers and the running relays of the newest table,
+// without those that were asked or have forged. Any goroutine may call it.
+func (j *joiner) known(tried, forgers map[record.RID]bool) (out sources) {
 	table := j.d.r.View().Table()
 	places := map[place]bool{}
 	add := func(to *[]source, s source) {
 		places[s.place] = true
-		if !tried[s.rid] && !j.forgers[s.rid] {
+		if !tried[s.rid] && !forgers[s.rid] {
 			*to = append(*to, s)
 		}
 	}
@@ -94,17 +95,24 @@ func (j *joiner) sourcesBut(tried map[record.RID]bool) (out sources) {
 // newest table, so that neither many dead founders nor many dead peers use up a round.
 // places is in how many different ones sources are.
 func (j *joiner) choose(tried map[record.RID]bool) (s source, places int, ok bool) {
-	all := j.sourcesBut(tried)
-	from := all.peers
-	if len(from) == 0 || len(tried)%2 == 1 && len(all.listed) > 0 {
-		from = all.listed
-	}
-	if len(from) == 0 {
+	all := j.known(tried, j.forgers)
+	if s, ok = all.draw(j.rand, len(tried)); !ok {
 		return source{}, 0, false
 	}
-	s = from[j.rand.IntN(len(from))]
 	if s.addrs == nil {
 		s.addrs = addressesOf(j.d.r.View().Table(), s.rid)
 	}
 	return s, all.places, true
+}
+
+// draw draws one of them, after so many.
+func (all *sources) draw(random *rand.Rand, after int) (s source, ok bool) {
+	from := all.peers
+	if len(from) == 0 || after%2 == 1 && len(all.listed) > 0 {
+		from = all.listed
+	}
+	if len(from) == 0 {
+		return source{}, false
+	}
+	return from[random.IntN(len(from))], true
 }

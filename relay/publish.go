@@ -38,13 +38,14 @@ type keeper struct {
 	onion OnionKeys
 	given map[uint64]bool // committee keys that the machine has
 	asked time.Time       // the onion keys
+	said  *About          // what the descriptor was last asked to say
 	cert  *record.Cert    // that the newest descriptor was signed under; nil: none, or the identity's own key
 }
 
 // newKeeper asks for the onion keys, which CREATE is answered to from now on. given are
 // the committee keys that the machine begins with. Errors: the key ring's.
 func newKeeper(d *replica, given map[uint64]ed25519.PrivateKey, now time.Time) (*keeper, error) {
-	k := &keeper{d: d, wake: make(chan struct{}, 1), given: map[uint64]bool{}, asked: now}
+	k := &keeper{d: d, wake: make(chan struct{}, 1), given: map[uint64]bool{}, asked: now, said: d.r.about()}
 	for term := range given {
 		k.given[term] = true
 	}
@@ -100,6 +101,7 @@ func (k *keeper) run() {
 	t := time.NewTimer(every)
 	defer t.Stop()
 	for {
+		k.changed()
 		select {
 		case <-k.d.ctx.Done():
 			return
@@ -219,7 +221,7 @@ func (k *keeper) describe(now time.Time) error {
 			clear(key)
 		}
 	}
-	d := k.d.r.cfg.About.describe(k.d.r.identityKey(), *p, &k.onion, keys.VRF().Public(), named)
+	d := k.d.r.about().describe(k.d.r.identityKey(), *p, &k.onion, keys.VRF().Public(), named)
 	d.Expires = until(d.Expires, cert)
 	k.cert = cert
 	// An About that was checked and keys that hold make a descriptor.

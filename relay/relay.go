@@ -26,7 +26,8 @@ import (
 	"chive/relay/exit"
 )
 
-// Config is what a relay needs. It is read once, by New.
+// Config is what a relay needs. It is read once, by New; About, Exit and DrainTimeout
+// can be changed later.
 type Config struct {
 	// Genesis is the document the network begins with.
 	Genesis *genesis.Document
@@ -127,7 +128,8 @@ type Relay struct {
 	uncertified atomic.Bool // nothing is certified any more
 
 	drainOnce sync.Once
-	drainMost time.Duration // for open circuits, set before drain is closed; 0: cfg.DrainTimeout
+	drainMost time.Duration // for open circuits, set before drain is closed; 0: DrainTimeout
+	live      live
 
 	// Lines about what fails for long, once a minute at most.
 	idleLine, keyLine rate.Sometimes
@@ -187,9 +189,6 @@ func New(c Config) (*Relay, error) {
 	if c.Observer != nil && !doc.Testnet {
 		return nil, ErrNotTestnet
 	}
-	if c.DrainTimeout == 0 {
-		c.DrainTimeout = defaultDrain
-	}
 	seen, err := handshake.NewFilter(c.Rand, maxSeen)
 	if err != nil {
 		return nil, err
@@ -209,6 +208,7 @@ func New(c Config) (*Relay, error) {
 		warm:     warm{some: make(chan struct{}, 1)},
 	}
 	r.rid = record.NewRID(r.nid, r.identityKey())
+	r.live.begin(&r.cfg)
 	if r.store == nil {
 		r.store = NewMemoryStore()
 	}

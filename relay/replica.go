@@ -59,6 +59,8 @@ type replica struct {
 	away    awayness
 	joiner  *joiner
 
+	timekeeper timekeeper
+
 	// The loop's.
 	machine *directory.Machine
 	memory  *memory
@@ -117,7 +119,7 @@ func (r *Relay) newReplica() (_ *replica, err error) {
 		return nil, err
 	}
 	d.step(directory.Tick{}) // reads the rest of what was stored
-	if own := d.machine.Own(); own != nil && (!r.cfg.About.says(own, &d.keeper.onion, r.cfg.Keys.VRF().Public()) || d.keeper.stale(own, now)) {
+	if own := d.machine.Own(); own != nil && (!r.about().says(own, &d.keeper.onion, r.cfg.Keys.VRF().Public()) || d.keeper.stale(own, now)) {
 		d.own = append(d.own, directory.Renew{})
 	}
 	err = unread
@@ -131,6 +133,7 @@ func (r *Relay) newReplica() (_ *replica, err error) {
 		return nil, errors.Join(ErrStore, redact.Classify(err))
 	}
 	d.worker = newWorker(d)
+	d.timekeeper.d, d.timekeeper.rand = d, rand.New(rand.NewPCG(d.joiner.rand.Uint64(), d.joiner.rand.Uint64()))
 	d.effects = slices.DeleteFunc(d.effects, func(e directory.Effect) bool {
 		v, ok := e.(directory.View) // at once: the relay is about to serve
 		if ok {
@@ -221,6 +224,7 @@ func (d *replica) run(ctx context.Context) {
 	d.tasks.Go(d.keeper.run)
 	d.tasks.Go(d.worker.run)
 	d.tasks.Go(d.joiner.run)
+	d.tasks.Go(d.timekeeper.run)
 	// Effects of the first step have waited for the goroutines that they ask for.
 	d.carryAll()
 	t := time.NewTimer(0)

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -229,6 +230,42 @@ func TestAWrongClockAbstainsAndSaysSo(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestAClockThatKeepsNeighboursAwayIsNamed: the certificate of a relay whose clock is hours
+// ahead is of another time than the others', who take no link of it. They are asked what
+// the time is. Spec: EPOCH-11, BOOT-3.
+func TestAClockThatKeepsNeighboursAwayIsNamed(t *testing.T) {
+	inCity(t, 4, genesis.Testnet(), func(t *testing.T, w *city) {
+		member, newcomer := w.all[0], w.citizen()
+		wrong := []*citizen{member, newcomer}
+		for _, c := range wrong {
+			c.skew.Store(int64(3 * time.Hour))
+		}
+		w.startAll()
+		w.atEnd(4)
+		for _, c := range wrong {
+			if d := c.Status().Directory; d.Neighbours > 0 || !strings.Contains(d.Clock, "3h0m0s ahead of that of the relays that it has asked") || d.Joining != troubleClock {
+				t.Errorf("neighbours %d, clock %q, joining %q", d.Neighbours, d.Clock, d.Joining)
+			}
+		}
+		if r := member.Status().Directory.Committee.Reason; r != reasonWords[vote.ClockOff] {
+			t.Errorf("the member takes no part: %q", r)
+		}
+		w.agree(w.all[1:4]...)
+		for _, c := range wrong {
+			c.skew.Store(0)
+		}
+		w.atEnd(8)
+		for _, c := range wrong {
+			if d := c.Status().Directory; d.Clock != "" || d.Joining != "" || !d.Listed || d.Committee.Reason != "" && c == member {
+				t.Errorf("set right: %+v", d)
+			}
+		}
+		if w.agree(w.all...) != 8 || w.accused() {
+			t.Error("they do not agree")
+		}
+	})
 }
 
 // TestARelayThatIsGoneIsSeenToBe: members that have not heard of it probe it.

@@ -144,7 +144,7 @@ const drainQuiet = 5 * time.Second
 
 // awaitCircuits waits for open circuits to end or to fall silent, up to the drain time.
 func (r *Relay) awaitCircuits() {
-	most := cmp.Or(r.drainMost, r.cfg.DrainTimeout)
+	most := cmp.Or(r.drainMost, time.Duration(r.live.drain.Load()))
 	if most < 0 {
 		return
 	}

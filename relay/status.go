@@ -10,8 +10,10 @@ import (
 	"chive/directory"
 	"chive/directory/committee"
 	"chive/directory/genesis"
+	"chive/directory/gossip"
 	"chive/directory/record"
 	"chive/directory/snapshot"
+	"chive/directory/sybil"
 	"chive/directory/transition"
 	"chive/directory/vote"
 	"chive/internal/redact"
@@ -48,6 +50,15 @@ type DirectoryStatus struct {
 	Keys             string   // same
 	Reports          []Report // one of each kind at most, the latest last
 	Gossip           GossipStatus
+	Vouching         VouchingStatus
+}
+
+// VouchingStatus is whether a relay may vouch for newcomers.
+type VouchingStatus struct {
+	Day  int    // of the network, as the newest final list tells: the day of a voucher given now
+	Gap  int    // days between two vouchers of one relay; 0: none are needed
+	Why  string // it may not, in words; empty: it may
+	From int    // the day from which it may again, where Why is that it has; else 0
 }
 
 // CommitteeStatus is the committee of the current epoch, as far as it is known.
@@ -80,10 +91,13 @@ type GossipStatus struct {
 }
 
 // facts is what follows from a state.
-type facts struct{ eligible, groups int }
+type facts struct {
+	eligible, groups int
+	vouching         VouchingStatus
+}
 
-func factsOf(p genesis.Params, s *transition.State) facts {
-	var f facts
+func factsOf(p genesis.Params, s *transition.State, self record.RID) facts {
+	f := facts{vouching: vouchingOf(p, s, self)}
 	groups := map[uint16]bool{}
 	for i := range s.Snapshot().Table().Len() {
 		if s.Eligible(p, i) {
@@ -106,6 +120,7 @@ func (d *replica) tell(now time.Time) {
 		Young:      d.facts.eligible < youngRelays || d.facts.groups < youngGroups,
 		Unmeasured: true, Stalled: v.Stalled, Forked: v.Forked, Neighbours: len(peers),
 		Clock: d.clockWords(), Store: d.memory.words(), Reports: d.reports,
+		Vouching: d.facts.vouching,
 	}
 	s.Gossip.Streams = len(d.streams)
 	if r, listed := newest.Table().Relay(d.r.rid); listed {
@@ -125,8 +140,15 @@ func (d *replica) tell(now time.Time) {
 	if s.Current == 0 && (v.Reason == vote.NoSeat || v.Reason == vote.Behind) {
 		s.Committee.Reason = "the first list of relays is still to come"
 	}
-	if v.Reason == vote.Done && s.Clock != "" {
-		s.Committee.Reason = reasonWords[vote.ClockOff] // others did it
+	if s.Clock != "" {
+		switch v.Reason {
+		case vote.Done, vote.NoNeighbour, vote.Behind: // others did it; or that follows from it
+			s.Committee.Reason = reasonWords[vote.ClockOff]
+		case vote.NoSeat: // by this clock the network has not begun
+			if v.Seat && s.Current == 0 {
+				s.Committee.Reason = reasonWords[vote.ClockOff]
+			}
+		}
 	}
 	if v.Other { // also of a relay that has no seat now
 		s.Committee.Reason = reasonWords[vote.OtherSelf]
@@ -139,12 +161,16 @@ func (d *replica) tell(now time.Time) {
 	}
 	if !s.Listed {
 		j := d.machine.Joining()
-		s.Introduced, s.Joining = j.Accepted, joiningWords(j)
+		s.Introduced, s.Joining = j.Accepted, joiningWords(j, sybil.Slots(d.r.genesis.Params, s.Relays)[sybil.LaneVouched])
 	}
 	away := !s.Listed || s.Current > v.Epoch+farBehind
 	if t := d.joiner.trouble.Load(); t != nil && away {
 		s.Joining = *t
+		if s.Clock != "" && (t == &troubleSilent || t == &troubleAhead || t == &troubleOld) {
+			s.Joining = troubleClock
+		}
 	}
+	d.timekeeper.alone.Store(len(peers) == 0 && newest.Table().Len() > 1)
 	d.r.directory.Store(s)
 	d.away.set(away)
 }
@@ -170,11 +196,17 @@ var reasonWords = map[vote.Reason]string{
 	vote.Done:        "", // it did
 }
 
-func joiningWords(j directory.Joining) string {
+func joiningWords(j directory.Joining, places int) string {
+	return joiningStep(j, places) + voucherWords[j.Voucher]
+}
+
+func joiningStep(j directory.Joining, places int) string {
 	switch {
 	case j.Unreached > 0:
 		return fmt.Sprintf("%d of %d relays could not reach this relay at the addresses it declares: check that the port is open and forwarded from outside, and that the addresses are right",
 			j.Unreached, j.Unreached+j.Accepted)
+	case j.Accepted > 0 && j.Vouched:
+		return fmt.Sprintf("vouched, waiting: %d of 3 relays introduce it; %s", j.Accepted, placeWords(places))
 	case j.Accepted > 0:
 		return fmt.Sprintf("%d of 3 relays introduce it; it waits for a place on the list", j.Accepted)
 	case j.Asked > 0:
@@ -187,18 +219,49 @@ func joiningWords(j directory.Joining) string {
 	return "it looks for relays that may introduce it"
 }
 
-// clockWords says by how much the clock is off. One whose neighbours cannot be asked is
-// not known to be.
-func (d *replica) clockWords() string {
-	ahead, n := d.machine.Clock()
-	limit := d.r.genesis.Params.ClockMember
+// placeWords say what a vouched newcomer waits for. Who else waits, members know and tell
+// nobody, and the order of a day is drawn when the day before ends.
+func placeWords(places int) string {
 	switch {
-	case n == 0 || ahead <= limit && ahead >= -limit:
-		return ""
-	case ahead > 0:
-		return fmt.Sprintf("this machine's clock is %v behind that of its neighbours; set it", ahead.Round(time.Millisecond))
+	case places == sybil.Unlimited:
+		return "the next list takes it"
+	case places == 1:
+		return "1 place a day is for vouched relays, drawn by lot among those that waited when the day began"
 	}
-	return fmt.Sprintf("this machine's clock is %v ahead of that of its neighbours; set it", (-ahead).Round(time.Millisecond))
+	return fmt.Sprintf("%d places a day are for vouched relays, drawn by lot among those that waited when the day began", places)
+}
+
+// voucherWords say why a voucher was left out.
+var voucherWords = map[gossip.JoinCode]string{
+	gossip.JoinVoucherOld: ". Its voucher is refused: it has expired, or is not its sponsor's; it goes on without. Ask the sponsor for a new one",
+	gossip.JoinSponsor:    ". Its voucher is refused: the sponsor may not vouch now (it is not on the list, not running, too young or penalised); it goes on without. Ask an operator whose relay may",
+	gossip.JoinSpent:      ". Its voucher is refused: the sponsor has vouched for another relay, and may do so once in a while only; it goes on without. Ask another operator",
+}
+
+// vouchingOf says whether a relay may vouch in what follows a state.
+func vouchingOf(p genesis.Params, s *transition.State, self record.RID) VouchingStatus {
+	out := VouchingStatus{Day: s.Snapshot().Day(), Gap: p.VoucherGap}
+	why, day := s.Vouching(p, s.Epoch()+1, self)
+	switch why {
+	case transition.UnfitUnlisted:
+		out.Why = "it is not on the list"
+	case transition.UnfitStopped:
+		out.Why = "it is on the list but not running: others do not reach it"
+	case transition.UnfitAccused:
+		out.Why = "there is proof that it has signed two things that exclude each other, and its penalty is not over"
+	case transition.UnfitYoung:
+		age := 0
+		if r, listed := s.Snapshot().Table().Relay(self); listed {
+			age = max(0, s.Snapshot().Day()-int(r.BirthDay))
+		}
+		out.Why = fmt.Sprintf("it has served for %d days, and must have for %d", age, day)
+	case transition.UnfitUptime:
+		out.Why = "it was away too often in the last weeks"
+	case transition.UnfitSpent:
+		out.From = day
+		out.Why = fmt.Sprintf("a newcomer is on the list by its voucher already; it may vouch again in %d days", max(1, day-out.Day))
+	}
+	return out
 }
 
 // words says why the store fails.

@@ -83,7 +83,7 @@ func (d *replica) viewed(v directory.View) {
 		now, _ := d.clock.now()
 		d.memory.put(now, Write{Bucket: viewBucket, Key: pastKey, Value: server.Past()}, 0, false)
 	}
-	d.facts = factsOf(d.r.genesis.Params, v.State)
+	d.facts = factsOf(d.r.genesis.Params, v.State, d.r.rid)
 	d.show()
 }
 

@@ -16,7 +16,7 @@ import (
 
 // TestJoiningSaysThatTheAddressesCannotBeReached before anything else.
 func TestJoiningSaysThatTheAddressesCannotBeReached(t *testing.T) {
-	got := joiningWords(directory.Joining{Offered: true, Asked: 1, Accepted: 1, Unreached: 2})
+	got := joiningWords(directory.Joining{Offered: true, Asked: 1, Accepted: 1, Unreached: 2}, 1)
 	if !strings.HasPrefix(got, "2 of 3 relays could not reach this relay") {
 		t.Error(got)
 	}

@@ -55,6 +55,7 @@ func TestCompat(t *testing.T) {
 	t.Run("curl", c.testCurl)
 	t.Run("go", c.testGo)
 	t.Run("resolve", c.testResolve)
+	t.Run("dns", c.testDig)
 	t.Run("udp", c.testUDP)
 	t.Run("wrappers", c.testWrappers)
 	t.Run("fetchers", c.testFetchers)

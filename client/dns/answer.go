@@ -58,12 +58,12 @@ func (s *Server) local(client netip.Addr, q *query) (code dnsmessage.RCode, reco
 		}
 		return notImplemented, nil, t, true
 	case proxy.NameService:
-		if s.cfg.Automap == nil || len(s.cfg.Listeners) == 0 {
+		if s.cfg.Automap == nil || len(*s.mapping.Load()) == 0 {
 			return notFound, nil, t, true
 		}
 		switch asked {
 		case dnsmessage.TypeA:
-			addr, mapped := s.cfg.Automap.Map(s.cfg.Listeners, client, name, time.Now())
+			addr, mapped := s.cfg.Automap.Map(*s.mapping.Load(), client, name, time.Now())
 			if !mapped {
 				return dnsmessage.RCodeServerFailure, nil, t, true
 			}
@@ -99,7 +99,7 @@ func (s *Server) mappedName(client, addr netip.Addr) (string, bool) {
 		return "", false
 	}
 	now := time.Now()
-	for _, listener := range s.cfg.Listeners {
+	for _, listener := range *s.mapping.Load() {
 		if name, ok := s.cfg.Automap.Name(listener, client, addr, now); ok {
 			return name, true
 		}

@@ -76,7 +76,7 @@ type Config struct {
 	Name        string   // part of the isolation key
 	AllowRemote bool     // serve on addresses other than loopback; warns at every start (as SOCKS-2)
 	Testnet     bool     // private addresses may be asked for and answered (as SOCKS-14)
-	Listeners   []string // names of the proxy listeners on which mapped addresses shall work; none: names below chive.alt are NXDOMAIN
+	Listeners   []string // names of the proxy listeners on which mapped addresses shall work; none: names below chive.alt are NXDOMAIN. Server.SetListeners changes them
 
 	Resolver Resolver       // required
 	Automap  *proxy.Automap // the one of those listeners; nil: names below chive.alt are NXDOMAIN

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/netip"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -24,6 +25,7 @@ type Server struct {
 	limits Limits
 
 	lookups chan struct{} // look-ups under way
+	mapping atomic.Pointer[[]string]
 
 	mu      sync.Mutex
 	pending map[pendingKey]struct{} // those that came by UDP: at most as many as lookups holds
@@ -47,11 +49,19 @@ func New(cfg Config) (*Server, error) {
 	if cfg.Resolver == nil || !cfg.Limits.fill() {
 		return nil, ErrConfig
 	}
-	return &Server{
+	s := &Server{
 		cfg: cfg, limits: cfg.Limits,
 		lookups: make(chan struct{}, cfg.Limits.Lookups),
 		pending: make(map[pendingKey]struct{}), flights: make(map[flightKey]*flight),
-	}, nil
+	}
+	s.SetListeners(cfg.Listeners)
+	return s, nil
+}
+
+// SetListeners replaces Config.Listeners for the queries that come later.
+func (s *Server) SetListeners(names []string) {
+	names = slices.Clone(names)
+	s.mapping.Store(&names)
 }
 
 // Counts returns the totals.

@@ -5,6 +5,7 @@ package proxy
 import (
 	"context"
 	"errors"
+	"io"
 	"net"
 	"runtime"
 	"strings"
@@ -80,7 +81,9 @@ func (s *Server) Counts() Counts {
 // Serve accepts connections on l until ctx ends, then resets those that are
 // open, waits for every goroutine and returns nil. It closes l. ErrRemote: l is
 // not loopback nor a unix socket and the options do not allow that. ErrAccept:
-// l was closed by somebody else. Serve may run on several listeners at once.
+// l was closed by somebody else. A listener whose Accept returns io.EOF has no more
+// to give: Serve waits for those that are open, and returns nil when they have ended
+// or ctx has. Serve may run on several listeners at once.
 func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	remote := !isLocal(l.Addr())
 	if remote && !s.cfg.AllowRemote {
@@ -93,14 +96,20 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	sessions := sessionSet{open: make(map[*session]struct{})}
-	var wg sync.WaitGroup
-	wg.Go(func() {
+	var wg, end sync.WaitGroup
+	end.Go(func() {
 		<-ctx.Done()
 		l.Close()
 		sessions.end()
 	})
 	err := s.accept(ctx, l, &sessions, &wg)
+	if err == io.EOF {
+		l.Close()
+		wg.Wait()
+		err = nil
+	}
 	cancel()
+	end.Wait()
 	wg.Wait()
 	return err
 }
@@ -113,7 +122,10 @@ func (s *Server) accept(ctx context.Context, l net.Listener, sessions *sessionSe
 			if ctx.Err() != nil {
 				return nil
 			}
-			if errors.Is(err, net.ErrClosed) {
+			switch {
+			case err == io.EOF:
+				return io.EOF
+			case errors.Is(err, net.ErrClosed):
 				return ErrAccept
 			}
 			// Out of file descriptors, or a connection that died in the queue.

@@ -471,3 +471,61 @@ func TestLogSaysNothingOfPrograms(t *testing.T) {
 		t.Errorf("log: %s", out)
 	}
 }
+
+// ending is a listener that has no more to give once it is told so.
+type ending struct {
+	net.Listener
+	over chan struct{}
+}
+
+func (l ending) Accept() (net.Conn, error) {
+	c, err := l.Listener.Accept()
+	select {
+	case <-l.over:
+		return nil, io.EOF
+	default:
+		return c, err
+	}
+}
+
+// TestAListenerThatGivesNoMoreKeepsItsConnections (CFG-4): Serve returns when the last of
+// them has ended.
+func TestAListenerThatGivesNoMoreKeepsItsConnections(t *testing.T) {
+	s, err := New(Config{Dialer: newFar(t, echo)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	real, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := ending{real, make(chan struct{})}
+	served := make(chan error, 1)
+	go func() { served <- s.Serve(t.Context(), l) }()
+	c, err := net.Dial("tcp", real.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	answer := make([]byte, 2)
+	if _, err := c.Write([]byte{5, 1, 0}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.ReadFull(c, answer); err != nil {
+		t.Fatal(err)
+	}
+	close(l.over)
+	_ = real.Close() // wakes Accept
+	// The connection is served still: a command that there is not is answered as such.
+	if _, err := c.Write([]byte{5, 9, 0, 1, 1, 2, 3, 4, 0, 80}); err != nil {
+		t.Fatal(err)
+	}
+	rest := make([]byte, 10)
+	if _, err := io.ReadFull(c, rest); err != nil || rest[1] != 7 {
+		t.Errorf("the connection got %x, %v", rest, err)
+	}
+	_ = c.Close()
+	if err := <-served; err != nil {
+		t.Error(err)
+	}
+}

@@ -99,13 +99,8 @@ func (a *app) clientOptions(c *cobra.Command, cfg *config.Config, wait time.Dura
 	for _, p := range cfg.Client.Ports {
 		o.Ports = append(o.Ports, uint16(p))
 	}
-	o.Socks = node.SocksOptions{Named: cfg.Client.Listeners(), Answers: answers}
-	if at := cfg.Client.DNS.Listen; !at.IsOff() {
-		o.DNS = at.Or(config.DefaultDNS)
-	}
-	if at := cfg.Web.At(a.env.System); !at.IsOff() {
-		o.Web, o.WebUsual = string(at), cfg.Web.Listen == config.Auto
-	}
+	at := node.FrontOf(cfg, a.env.System, answers)
+	o.Socks, o.DNS, o.Web, o.WebUsual, o.System = at.Socks, at.DNS, at.Web, at.WebUsual, a.env.System
 	step := o.Progress
 	o.Progress = func(p client.Progress) {
 		step(p)

@@ -270,6 +270,7 @@ func configFlags() []configFlag {
 		{name: "monthly", key: "relay.accounting.max", also: config.Flag{Key: "relay.accounting.period", Values: []string{"month"}}},
 		{name: "nat", key: "relay.nat"},
 		{name: "family", key: "relay.family"},
+		{name: "voucher", key: "relay.voucher"},
 		{name: "exit", key: "relay.exit.policy"},
 	}
 }

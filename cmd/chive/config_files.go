@@ -25,7 +25,8 @@ func namedFiles() config.Named {
 			}
 			return hidden, unfit(err)
 		},
-		Family: func(path string) error { return unfit(node.CheckFamily(path)) },
+		Family:  func(path string) error { return unfit(node.CheckFamily(path)) },
+		Voucher: func(path string) error { return unfit(node.CheckVoucher(path)) },
 	}
 }
 

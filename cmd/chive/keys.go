@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"fmt"
 	"io"
+	"net/netip"
 	"strconv"
 	"strings"
 	"text/tabwriter"
@@ -58,6 +59,7 @@ func (a *app) keysFounder() *cobra.Command {
 				return err
 			}
 			a.noteMade(r.Made, state.Dir(), o.Family)
+			a.warnOfAddresses(r.Addresses)
 			rate := uint64(r.RateKbit) * 125
 			a.answer(founderObject{
 				"chive.keys.founder/1", r.File, r.Identity, texts(r.Addresses), r.Exit, rate,
@@ -71,6 +73,13 @@ func (a *app) keysFounder() *cobra.Command {
 	declareFlags(c, &o.Declaring)
 	c.Flags().StringVar(&o.Out, "out", "", "write `FILE`")
 	return c
+}
+
+// warnOfAddresses says what is wrong with the addresses that a relay declares.
+func (a *app) warnOfAddresses(addrs []netip.AddrPort) {
+	if text := node.ExampleAddresses(addrs); text != "" {
+		a.note("Warning: %s", text)
+	}
 }
 
 // declareFlags are the flags by which a relay declares itself.

@@ -44,7 +44,7 @@ An exit connects to destinations on behalf of others, and what they do looks as 
 host did it. It is off unless --exit turns it on, here or when the relay was made.`
 
 func (a *app) relayCommand() *cobra.Command {
-	return parent("relay", "carry other people's traffic", "Makes and runs a relay, which passes on encrypted cells and cannot read them.", a.relayInit(), a.relayRun(), a.relayStatus(), a.relayDrain())
+	return parent("relay", "carry other people's traffic", "Makes and runs a relay, which passes on encrypted cells and cannot read them.", a.relayInit(), a.relayRun(), a.relayVouch(), a.relayStatus(), a.relayDrain())
 }
 
 func (a *app) relayRun() *cobra.Command {
@@ -64,7 +64,7 @@ func (a *app) relayRun() *cobra.Command {
 			o.Effect = a.effect(c, cfg)
 			prepareProcess()
 			ctx, stop := untilSignal(c.Context(), func() {
-				a.note("Draining: no new circuits, and %v at most for those that are in use. Interrupt again to stop at once.", cfg.Relay.Drain)
+				a.note("Draining: no new circuits, and %v at most for those that are in use. Interrupt again to stop at once.", o.Effect.Drain())
 			})
 			defer stop()
 			heed, deaf := a.heed(o.Effect)
@@ -86,6 +86,7 @@ func (a *app) relayRun() *cobra.Command {
 	f.String("genesis", "", "the network's genesis document is in `FILE`")
 	f.String("listen", node.DefaultListen, "accept links at `ADDR`, IP:PORT; [::]:9240 is IPv4 and IPv6")
 	f.StringArray("peer", nil, "ask the relay `RID@IP:PORT` too, where those of the network's document are gone; repeat it for more")
+	f.String("voucher", "", "join with the voucher in `FILE`, which another relay's operator made with chive relay vouch; kept for later runs")
 	f.String("exit", "", "connect to destinations as `POLICY` permits: off, web, reduced, or a file of rules; kept for later runs, and off unless it was ever said")
 	f.String("rate", "", "carry `SIZE` per second each way at most, and offer as much; what is offered is kept for later runs")
 	f.String("monthly", "", "carry `SIZE` a month at most, such as 200GiB, and rest for what is left of it")
@@ -96,25 +97,10 @@ func (a *app) relayRun() *cobra.Command {
 
 // relayOptions are what the configuration says of the relay.
 func (a *app) relayOptions(cfg *config.Config) (node.RelayOptions, error) {
-	r := &cfg.Relay
 	o := node.RelayOptions{
 		State: a.global.state, Genesis: cfg.Network.Genesis, Peers: cfg.Network.Peers,
-		Listen: r.Listen.Or(config.DefaultListen), Drain: r.Drain, Log: a.log("info"), Version: version, Tell: a.tell,
-		Check: checkNetwork(cfg),
-	}
-	o.About = node.About{Nickname: r.Nickname, Contact: r.Contact}
-	o.Addresses, o.Family = r.Addresses, r.Family
-	if cfg.Given("relay.rate") {
-		o.Rate = r.Rate.String()
-	}
-	if !r.Metrics.Listen.IsOff() {
-		o.Metrics = r.Metrics.Listen.Or(config.DefaultMetrics)
-	}
-	if r.Drain == 0 {
-		o.Drain = -1 // none, where 0 is the usual time
-	}
-	if cfg.Given("relay.exit.policy") {
-		o.Exit = r.Exit.Policy
+		Listen: cfg.Relay.Listen.Or(config.DefaultListen), Drain: node.DrainOf(cfg), Log: a.log("info"), Version: version, Tell: a.tell,
+		Check: checkNetwork(cfg), Declaring: node.DeclaringOf(cfg), Metrics: node.MetricsOf(cfg), Voucher: cfg.Relay.Voucher,
 	}
 	var err error
 	if o.Limits, err = node.LimitsOf(cfg); err != nil {

@@ -28,6 +28,7 @@ type initObject struct {
 	Exit      string   `json:"exit"`
 	Rate      uint64   `json:"rate_bytes_per_second"`
 	Family    string   `json:"family,omitempty"`
+	Vouched   string   `json:"vouched_by,omitempty"` // rid of the sponsor
 	KeysMade  bool     `json:"keys_made"`
 	NewFamily bool     `json:"family_made"`
 	Hidden    []string `json:"hidden_rules,omitempty"` // what clients will not see of the exit policy
@@ -78,13 +79,17 @@ func (a *app) relayInit() *cobra.Command {
 			for _, n := range r.Notes {
 				a.note("Note: %s", n)
 			}
+			a.warnOfAddresses(r.Addresses)
 			a.answer(initObject{
 				"chive.relay.init/1", state.Dir(), r.Identity, r.Network, r.RID, r.Founder, texts(r.Addresses), r.Exit,
-				uint64(r.RateKbit) * 125, r.Family, r.KeysMade, r.NewFamily, r.Hidden, r.Notes, a.keptIn(kept),
+				uint64(r.RateKbit) * 125, r.Family, r.Vouched, r.KeysMade, r.NewFamily, r.Hidden, r.Notes, a.keptIn(kept),
 			}, func(w io.Writer) {
 				fmt.Fprintf(w, "relay %s\nidentity %s\n", state.Dir(), r.Identity)
 				if r.RID != "" {
 					fmt.Fprintf(w, "rid %s in network %s\n", r.RID, r.Network)
+				}
+				if r.Vouched != "" {
+					fmt.Fprintf(w, "vouched by %s\n", r.Vouched)
 				}
 				fmt.Fprintf(w, "addresses %s\nrate %s\nexit %s\n", strings.Join(texts(r.Addresses), ","), config.Kbit(r.RateKbit).About(), r.Exit)
 			})
@@ -93,8 +98,9 @@ func (a *app) relayInit() *cobra.Command {
 	}
 	declareFlags(c, &o.Declaring)
 	f := c.Flags()
-	f.StringVar(&monthly, "monthly", "", "carry `SIZE` a month at most, such as 200GiB, or off; kept in your configuration file")
+	f.StringVar(&monthly, "monthly", "", "carry `SIZE` a month at most, such as 200GiB, or off; kept in your configuration file, so with your usual state folder only")
 	f.BoolVarP(&yes, "yes", "y", false, "ask nothing: take what the questions propose")
+	f.StringVar(&o.Voucher, "voucher", "", "the relay joins with the voucher in `FILE`, which another relay's operator made with chive relay vouch")
 	f.StringVar(&o.Genesis, "genesis", "", "the relay is for the network whose genesis document is in `FILE`: check what it declares, and bind the state folder to it")
 	return c
 }

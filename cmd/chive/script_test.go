@@ -39,6 +39,7 @@ func TestMain(m *testing.M) {
 //	signal NAME SIGNAL       sends HUP, USR1 or another
 //	outputs NAME             makes its output so far stdout and stderr
 //	port VAR                 a port of 127.0.0.1 that is free
+//	expand FILE FROM         writes FROM with its $VARIABLES replaced
 //	serve VAR TEXT           a web server that answers TEXT; its port
 //	passing VAR              a SOCKS5 proxy that connects to loopback; its port
 //	fetch PROXY URL TEXT     gets TEXT through a proxy: http or socks5h
@@ -71,7 +72,7 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 			"exits": scriptExits, "start": scriptStart, "end": scriptEnd, "signal": scriptSignal, "passing": scriptPassing,
 			"await": awaits("await", func(p *daemon) *watched { return &p.out }), "hears": awaits("hears", func(p *daemon) *watched { return &p.err }),
-			"outputs": scriptOutputs, "port": scriptPort, "serve": scriptServe, "fetch": scriptFetch,
+			"outputs": scriptOutputs, "port": scriptPort, "expand": scriptExpand, "serve": scriptServe, "fetch": scriptFetch,
 		},
 		Condition: func(cond string) (bool, error) {
 			switch cond {
@@ -261,6 +262,11 @@ func scriptPort(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(err)
 	ts.Check(l.Close())
 	ts.Setenv(args[0], strconv.Itoa(l.Addr().(*net.TCPAddr).Port))
+}
+
+func scriptExpand(ts *testscript.TestScript, neg bool, args []string) {
+	need(ts, !neg && len(args) == 2, "expand FILE FROM")
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(os.Expand(ts.ReadFile(args[1]), ts.Getenv)), 0o600))
 }
 
 func scriptServe(ts *testscript.TestScript, neg bool, args []string) {

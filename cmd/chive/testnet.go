@@ -65,8 +65,9 @@ small web server that only the exits can reach, as http://hello.test/. It is the
 code that a volunteer runs, with every defence on; only the parameters are a testnet's.
 
 It prints a line that begins with "ready testnet", then commands to paste: a page fetched
-through the network, and what the first client knows of it. It runs until it is interrupted and leaves nothing behind. Nothing leaves this machine except what you
-send through the proxy.`
+through the network, and what the first client knows of it. It runs until it is interrupted
+and leaves nothing behind. Nothing leaves this machine except what you send through the
+proxy.`
 
 func (a *app) testnetCommand() *cobra.Command {
 	return parent("testnet", "a whole network on this machine", "Starts networks for trying chive out and for experiments.", a.testnetUp(), a.testnetRun(), a.testnetList())

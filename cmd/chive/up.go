@@ -44,11 +44,15 @@ func (a *app) upCommand() *cobra.Command {
 	f.String("rate", "", "the relay carries `SIZE` per second at most, such as 1MiB/s")
 	f.String("monthly", "", "the relay carries `SIZE` a month at most, such as 200GiB")
 	f.String("nat", "auto", "not in force yet: ask the router to forward the relay's port, `auto` or off")
-	c.MarkFlagsMutuallyExclusive("relay", "no-relay")
 	return c
 }
 
 func (a *app) up(c *cobra.Command, wait time.Duration) error {
+	if c.Flags().Changed("relay") && c.Flags().Changed("no-relay") {
+		return &node.Fault{
+			Kind: node.Usage, Code: "relay_both", Text: "--relay and --no-relay cannot be used together", Fix: "Use one of them.",
+		}
+	}
 	cfg, err := a.configuration(c)
 	if err != nil {
 		return err

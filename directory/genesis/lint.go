@@ -14,8 +14,19 @@ import (
 
 // Finding is one thing Lint has to say: what is wrong and what to do.
 type Finding struct {
-	Error bool // the document is refused; else it is a warning
-	Text  string
+	Error   bool // the document is refused; else it is a warning
+	Text    string
+	Founder *record.Founder // whom it is about; nil: the document as a whole
+	does    string          // the text behind the founder's name
+}
+
+// Named returns the text with another name for the founder whom it is about, such as
+// that of a file.
+func (f Finding) Named(name string) string {
+	if f.Founder == nil {
+		return f.Text
+	}
+	return "Founder " + name + " " + f.does
 }
 
 // RefusedError says why a document breaks the rules.
@@ -55,9 +66,24 @@ func (l *linter) warn(bad bool, format string, args ...any) {
 	}
 }
 
+// of adds a finding about a founder, who is named by address: the order in a document is
+// that of identities, which nobody knows.
+func (l *linter) of(f *record.Founder, isError, bad bool, format string, args ...any) {
+	if !bad {
+		return
+	}
+	name := "without an address"
+	if len(f.Addresses) > 0 {
+		name = f.Addresses[0].String()
+	}
+	found := Finding{Error: isError, Founder: f, does: fmt.Sprintf(format, args...)}
+	found.Text = found.Named(name)
+	l.out = append(l.out, found)
+}
+
 // Lint says everything that is wrong or doubtful with a document, errors first.
 // It says nothing about signatures: Missing and Verify do. Founders are named by
-// their place in the document, counted from 1.
+// their first address.
 func (d *Document) Lint() []Finding {
 	var l linter
 	l.refuse(!validName(d.Name), "The name must be 1 to %d letters a-z, digits and hyphens, and begin with a letter: choose another.", MaxNameSize)
@@ -155,14 +181,14 @@ func (d *Document) lintFounders(l *linter) {
 	groups := map[netip.Prefix]bool{}
 	for i, f := range d.Founders {
 		if i > 0 {
-			l.refuse(f.Identity.Equal(d.Founders[i-1].Identity), "Founder %d is there twice: leave one out.", i+1)
+			l.of(f, true, f.Identity.Equal(d.Founders[i-1].Identity), "is there twice: leave one out.")
 		}
-		l.refuse(onions[f.Onion], "Founder %d has another founder's onion key: have it make its own.", i+1)
+		l.of(f, true, onions[f.Onion], "has another founder's onion key: have it make its own.")
 		onions[f.Onion] = true
 		for _, a := range f.Addresses {
-			l.refuse(places[a], "Founder %d has an address and port of another founder: one of them must change.", i+1)
+			l.of(f, true, places[a], "has an address and port of another founder: one of them must change.")
 			places[a] = true
-			l.refuse(!d.Testnet && !record.Public(a.Addr()), "Founder %d has the address %v, which strangers cannot reach: give its public one.", i+1, a)
+			l.of(f, true, !d.Testnet && !record.Public(a.Addr()), "has the address %v, which strangers cannot reach: give its public one.", a.Addr())
 			groups[record.Network(a.Addr())] = true
 		}
 		if f.Roles&record.RoleGuard != 0 {
@@ -171,7 +197,7 @@ func (d *Document) lintFounders(l *linter) {
 		if f.Roles&record.RoleExit != 0 {
 			exits++
 		}
-		l.warn(f.DeclaredRate == 0, "Founder %d declares no bandwidth and would never be chosen: give a rate.", i+1)
+		l.of(f, false, f.DeclaredRate == 0, "declares no bandwidth and would never be chosen: give a rate.")
 	}
 	d.lintAddressCaps(l)
 	l.warn(n > 0 && n < 3, "A circuit needs three relays and there are %d founders: nothing can be reached until others join.", n)
@@ -185,7 +211,7 @@ func (d *Document) lintFounders(l *linter) {
 func (d *Document) lintAddressCaps(l *linter) {
 	p := d.Params
 	counts := map[netip.Prefix]int{}
-	for i, f := range d.Founders {
+	for _, f := range d.Founders {
 		var mine []netip.Prefix
 		for _, a := range f.Addresses {
 			bits := []int{32, 24}
@@ -210,6 +236,6 @@ func (d *Document) lintAddressCaps(l *linter) {
 			}
 			over = over || (most > 0 && counts[net] > most)
 		}
-		l.refuse(over, "Founder %d shares its address or network with more founders than the network allows: leave some out.", i+1)
+		l.of(f, true, over, "shares its address or network with more founders than the network allows: leave some out.")
 	}
 }

@@ -104,6 +104,9 @@ const (
 	JoinRefused     JoinCode = 3 // the candidate does not hold
 	JoinUnreachable JoinCode = 4 // an address could not be reached, or proved another identity
 	JoinKnown       JoinCode = 5 // on the list, or waiting already
+	JoinVoucherOld  JoinCode = 6 // the voucher is over, or not its sponsor's
+	JoinSponsor     JoinCode = 7 // the voucher's sponsor may not vouch
+	JoinSpent       JoinCode = 8 // the sponsor has vouched for somebody else
 )
 
 // Joined answers a Join.

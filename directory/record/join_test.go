@@ -402,6 +402,7 @@ func TestJoinVectors(t *testing.T) {
 	digest := must(e.Digest())(t)
 	golden(t, "join.txt", "Records of joining and leaving. Keys: SHA-256 of a purpose as seed.\nA changed line is a change of the protocol. Spec: directory §3.\n", [][2]string{
 		{"voucher", hex.EncodeToString(c.Voucher)},
+		{"voucher_text", hex.EncodeToString([]byte(voucherText(t).Encode()))},
 		{"entry", hex.EncodeToString(c.Entry)},
 		{"candidate", hex.EncodeToString(b)},
 		{"candidate_digest", fmt.Sprintf("%x", o.Digest)},

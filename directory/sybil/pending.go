@@ -269,6 +269,13 @@ func (s *Pending) drop(h *held) {
 	}
 }
 
+// Sponsored returns the candidate that is held with a voucher of a sponsor, where one of
+// each sponsor is.
+func (s *Pending) Sponsored(sponsor record.RID) (record.RID, bool) {
+	rid, ok := s.named[sponsor]
+	return rid, ok
+}
+
 // Remove forgets a relay: it was admitted, or revoked.
 func (s *Pending) Remove(rid record.RID) {
 	if h := s.all[rid]; h != nil {

@@ -3,6 +3,8 @@
 package sync
 
 import (
+	"encoding/binary"
+
 	"chive/directory/snapshot"
 	"chive/directory/vote"
 	"chive/internal/strictcbor"
@@ -13,6 +15,8 @@ const (
 	maxTiles = snapshot.MaxLeafCount / snapshot.TileLeafCount
 	// maxPath bounds an inclusion proof: as many hashes as a history has levels.
 	maxPath = 64
+	// maxTime bounds what a relay may say of the time.
+	maxTime = 1 << 40
 )
 
 // Refusal says why a request got no answer.
@@ -57,6 +61,8 @@ type Answer struct {
 	// header that the client named, if it is no parent; none: not known here.
 	Digest [32]byte
 	Path   [][32]byte
+	// TIME: the relay's, in Unix seconds, at most maxTime.
+	Time uint64
 }
 
 type wireSyncAnswer struct {
@@ -109,6 +115,8 @@ func (a *Answer) Encode() ([]byte, error) {
 		return append(out, a.Certificate...), nil
 	case CodeProof:
 		return append(append(out, a.Digest[:]...), joinHashes(a.Path)...), nil
+	case CodeTime:
+		return binary.BigEndian.AppendUint64(out, a.Time), nil
 	}
 	return out, nil // EVIDENCE
 }
@@ -132,6 +140,8 @@ func (a *Answer) inBounds() bool {
 		return within(a.Certificate, 1, vote.MaxCertificateSize)
 	case CodeProof:
 		return len(a.Path) <= maxPath
+	case CodeTime:
+		return a.Time <= maxTime
 	}
 	return a.Code == CodeEvidence
 }
@@ -197,6 +207,10 @@ func DecodeAnswer(body []byte, asked *Request) (*Answer, error) {
 	case CodeProof:
 		if ok = len(content) >= 32 && len(content)%32 == 0 && len(content)/32-1 <= maxPath; ok {
 			a.Digest, a.Path = [32]byte(content), splitHashes(content[32:])
+		}
+	case CodeTime:
+		if ok = len(content) == 8; ok {
+			a.Time = binary.BigEndian.Uint64(content)
 		}
 	default:
 		ok = len(content) == 0

@@ -5,6 +5,7 @@ package sync
 import (
 	"errors"
 	"io"
+	"time"
 
 	"chive/directory/record"
 	"chive/directory/snapshot"
@@ -77,6 +78,21 @@ func FetchCertificate(rw io.ReadWriter, digest [32]byte) (*vote.Certificate, err
 		return nil, ErrForged
 	}
 	return c, nil
+}
+
+// FetchTime asks what a relay takes the time for, and returns by how much clock is ahead
+// of that (negative: behind): right within a second, and half of what the answer took.
+// It is one relay's word. Errors: ErrForged, ErrBusy, ErrAbsent, and rw's.
+// Spec: protocol §7 (BOOT-3).
+func FetchTime(rw io.ReadWriter, clock func() time.Time) (ahead time.Duration, err error) {
+	asked := clock()
+	a, err := ask(rw, &Request{Code: CodeTime})
+	if err != nil {
+		return 0, err
+	}
+	took := max(0, clock().Sub(asked)) // by the monotonic clock, if there is one
+	half := time.Second / 2            // of the second that began
+	return asked.Round(0).Add(took / 2).Sub(time.Unix(int64(a.Time), 0).Add(half)), nil
 }
 
 // SendEvidence hands evidence to a relay. Errors: ErrForged, ErrBusy, ErrAbsent,

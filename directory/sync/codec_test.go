@@ -32,6 +32,7 @@ func requests() map[string]*Request {
 		"cert":      {Code: CodeCertificate, Digest: digest},
 		"proof":     {Code: CodeProof, Index: MaxEpoch, Digest: digest},
 		"evidence":  {Code: CodeEvidence, Evidence: []byte{1, 2, 3}},
+		"time":      {Code: CodeTime},
 	}
 }
 
@@ -52,6 +53,7 @@ func answers() map[string]*Answer {
 		"cert":      {Code: CodeCertificate, Certificate: []byte{1}},
 		"proof":     {Code: CodeProof, Digest: number(1), Path: [][32]byte{number(2), number(3)}},
 		"evidence":  {Code: CodeEvidence},
+		"time":      {Code: CodeTime, Time: maxTime},
 	}
 }
 
@@ -108,7 +110,7 @@ func TestRequestBounds(t *testing.T) {
 	}
 	for name, q := range map[string]*Request{
 		"code 0":             {Code: CodeRefused},
-		"code 9":             {Code: 9},
+		"code 10":            {Code: 10},
 		"five lists":         {Code: CodeSync, Lists: make([][32]byte, MaxListCount+1)},
 		"lists too far":      {Code: CodeSync, Epoch: MaxEpoch + 1},
 		"tile too far":       {Code: CodeTile, N: maxTiles, Count: 1},
@@ -129,7 +131,8 @@ func TestRequestBounds(t *testing.T) {
 		"nothing":            []int{},
 		"no array":           5,
 		"code 0":             []int{0, 0},
-		"code 9":             []int{9, 0},
+		"code 10":            []int{10},
+		"time of what":       []int{9, 0},
 		"code 256":           []int{256, 0},
 		"code as text":       []string{"a"},
 		"short header":       wireSync{Code: 1, Header: h[:31]},
@@ -176,7 +179,7 @@ func TestAnswerRoundTrip(t *testing.T) {
 			t.Errorf("nothing: %v", err)
 		}
 		// Those whose content is a block by itself say so only to who reads the block.
-		if slices.Contains([]Code{CodeRefused, CodeSync, CodeTile, CodeEvidence}, a.Code) {
+		if slices.Contains([]Code{CodeRefused, CodeSync, CodeTile, CodeEvidence, CodeTime}, a.Code) {
 			for n := range b {
 				if _, err := DecodeAnswer(b[:n], asked); !errors.Is(err, ErrAnswer) {
 					t.Fatalf("%s cut to %d bytes: %v", name, n, err)
@@ -187,7 +190,7 @@ func TestAnswerRoundTrip(t *testing.T) {
 			}
 		}
 		if a.Code != CodeRefused {
-			if _, err := DecodeAnswer(b, &Request{Code: a.Code%8 + 1}); !errors.Is(err, ErrAnswer) {
+			if _, err := DecodeAnswer(b, &Request{Code: a.Code%9 + 1}); !errors.Is(err, ErrAnswer) {
 				t.Errorf("%s to another question: %v", name, err)
 			}
 		}
@@ -223,7 +226,7 @@ func TestAnswerBounds(t *testing.T) {
 		a  *Answer
 		ok bool
 	}{
-		"unknown code":            {&Answer{Code: 9}, false},
+		"unknown code":            {&Answer{Code: 10}, false},
 		"last refusal":            {&Answer{Refusal: refusals - 1}, true},
 		"unknown refusal":         {&Answer{Refusal: refusals}, false},
 		"unknown working":         {&Answer{Code: CodeSync, Working: workings}, false},
@@ -261,6 +264,8 @@ func TestAnswerBounds(t *testing.T) {
 		"longest path":            {&Answer{Code: CodeProof, Path: roots(maxPath)}, true},
 		"path too long":           {&Answer{Code: CodeProof, Path: roots(maxPath + 1)}, false},
 		"evidence that says more": {&Answer{Code: CodeEvidence}, true},
+		"latest time":             {&Answer{Code: CodeTime, Time: maxTime}, true},
+		"time too late":           {&Answer{Code: CodeTime, Time: maxTime + 1}, false},
 	} {
 		b, err := test.a.Encode()
 		if (err == nil) != test.ok {

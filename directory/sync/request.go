@@ -21,6 +21,7 @@ const (
 	CodeCertificate  Code = 6
 	CodeProof        Code = 7
 	CodeEvidence     Code = 8
+	CodeTime         Code = 9
 )
 
 // MaxListCount bounds the committee lists that a client names.
@@ -121,6 +122,11 @@ type wireEvidence struct {
 	Evidence []byte
 }
 
+type wireTime struct {
+	_    struct{} `cbor:",toarray"`
+	Code Code
+}
+
 // Encode returns the request's body. Error: ErrRequest for a request that no
 // server would answer.
 func (q *Request) Encode() ([]byte, error) {
@@ -152,6 +158,8 @@ func (q *Request) Encode() ([]byte, error) {
 		v = wireProof{Code: q.Code, Index: q.Index, To: q.Digest[:]}
 	case CodeEvidence:
 		v = wireEvidence{Code: q.Code, Evidence: q.Evidence}
+	case CodeTime:
+		v = wireTime{Code: q.Code}
 	}
 	return strictcbor.Marshal(v)
 }
@@ -162,7 +170,7 @@ func (q *Request) inBounds() bool {
 		return q.Epoch <= MaxEpoch && len(q.Lists) <= MaxListCount
 	case CodeTile:
 		return q.N < maxTiles && q.Count > 0 && q.Count <= MaxTileCount
-	case CodeDictionaries, CodeCertificate:
+	case CodeDictionaries, CodeCertificate, CodeTime:
 		return true
 	case CodeDiff:
 		return q.Table != nil
@@ -222,6 +230,10 @@ func requestReaders() map[Code]requestReader {
 			var w wireEvidence
 			err := read(b, &w)
 			return &Request{Evidence: w.Evidence}, err
+		},
+		CodeTime: func(b []byte) (*Request, error) {
+			var w wireTime
+			return &Request{}, read(b, &w)
 		},
 	}
 }

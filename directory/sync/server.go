@@ -253,6 +253,8 @@ func (s *Server) answer(now time.Time, q *Request) *Answer {
 			return refused(RefusedUnknown)
 		}
 		return &Answer{Code: q.Code}
+	case CodeTime:
+		return &Answer{Code: q.Code, Time: uint64(max(0, now.Unix()))}
 	}
 	return refused(RefusedAbsent)
 }

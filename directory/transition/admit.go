@@ -40,6 +40,45 @@ func (s *State) MayVouch(p genesis.Params, epoch uint64, sponsor record.RID) boo
 	return found && s.Eligible(p, i) && mayVouch(p, &s.aux[i], snapshot.Day(p, epoch))
 }
 
+// Unfit is why a relay cannot vouch.
+type Unfit uint8
+
+// Reasons, in the order in which they are looked at.
+const (
+	UnfitNot      Unfit = iota // it may vouch
+	UnfitUnlisted              // it is not in the table
+	UnfitStopped               // others do not reach it
+	UnfitAccused               // on probation, or with a penalty
+	UnfitYoung                 // too few days of service, and no founder
+	UnfitUptime                // away too often
+	UnfitSpent                 // a voucher of its has let somebody in lately
+)
+
+// Vouching is MayVouch with the reason against it. day is the day of the network from
+// which a relay may vouch again that has vouched (UnfitSpent), and the days of service
+// that it needs (UnfitYoung); else 0. Spec: directory §7.4, protocol §7 (TRN-7).
+func (s *State) Vouching(p genesis.Params, epoch uint64, sponsor record.RID) (why Unfit, day int) {
+	i, found := s.snap.Table().Index(sponsor)
+	if !found {
+		return UnfitUnlisted, 0
+	}
+	l, a := &s.snap.Table().At(i).Leaf, &s.aux[i]
+	switch {
+	case s.Eligible(p, i):
+		if !mayVouch(p, a, snapshot.Day(p, epoch)) {
+			return UnfitSpent, int(a.VoucherDay) - 1 + p.VoucherGap
+		}
+		return UnfitNot, 0
+	case l.Flags&snapshot.FlagRunning == 0:
+		return UnfitStopped, 0
+	case l.Flags&snapshot.FlagProbation != 0 || a.PenaltyEnd > s.Epoch():
+		return UnfitAccused, 0
+	case l.Flags&snapshot.FlagFounder == 0 && s.snap.Day()-int(l.BirthDay) < p.CommitteeAge:
+		return UnfitYoung, p.CommitteeAge
+	}
+	return UnfitUptime, 0
+}
+
 // maxDrawn bounds the candidates of each lane that a member probes and votes on in an
 // epoch.
 const maxDrawn = 32

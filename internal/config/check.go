@@ -155,4 +155,9 @@ func (l *loader) named(n Named) {
 			wrong("relay.family", err)
 		}
 	}
+	if path := c.Relay.Voucher; path != "" && n.Voucher != nil {
+		if err := n.Voucher(path); err != nil {
+			wrong("relay.voucher", err)
+		}
+	}
 }

@@ -85,6 +85,7 @@ type Relay struct {
 	NAT        bool // ask the router for a port
 	Drain      time.Duration
 	Family     string // file; empty: none
+	Voucher    string // file; empty: none is named
 	Accounting Accounting
 	Exit       Exit
 	Metrics    Metrics

@@ -117,6 +117,7 @@ memory = "1.5 GiB"
 nat = "off"
 drain = "0s"
 family = "family.key"
+voucher = "maple.voucher"
 accounting = { max = "200 GiB", period = "week", start = "tue 04:30", count = "out" }
 [relay.exit]
 policy = "rules"
@@ -154,7 +155,7 @@ allow_remote = true
 		"relay":    r.Enabled && r.Listen == "[::]:9240" && len(r.Addresses) == 2 && r.Nickname == "maple" && r.Contact == "ops@example.net" && !r.NAT && r.Drain == 0,
 		"units":    r.Rate == 2_500_000 && r.Burst == 10_000_000 && r.BurstSize() == 10_000_000 && r.Memory == 1536<<20,
 		"quota":    r.Accounting == Accounting{200 << 30, "week", "tue 04:30", "out"} && r.Accounting.StartText() == "tue 04:30",
-		"files":    r.Family == "family.key" && r.Exit.Policy == "rules" && r.Exit.IsFile() && c.Network.Genesis == "../genesis.chive",
+		"files":    r.Family == "family.key" && r.Voucher == "maple.voucher" && r.Exit.Policy == "rules" && r.Exit.IsFile() && c.Network.Genesis == "../genesis.chive",
 		"metrics":  r.Metrics.Listen == "unix:/run/chive/metrics",
 		"log":      c.Log == Log{"debug", "json"},
 		"peers":    len(c.Network.Peers) == 1,
@@ -268,14 +269,14 @@ func TestChangesAreAppliedOrNeedARestart(t *testing.T) {
 		{"relay.rate = \"1 MiB/s\"", "", "", ""},
 		{"relay.rate = \"8 Mbit/s\"", "relay.rate = \"1 MB/s\"", "", ""},
 		{"", "log.level = \"warn\"\nrelay.rate = \"2 MiB/s\"\nrelay.accounting.max = \"1 GiB\"\nrelay.exit.policy = \"web\"\nrelay.contact = \"me\"\nclient.socks = []",
-			"relay.rate relay.accounting.max log.level", "client.socks relay.contact relay.exit.policy"},
-		{"", "client.hops = 4\nnetwork.genesis = \"g\"\nrelay.memory = \"1 GiB\"\nrelay.enabled = true", "", "client.hops relay.enabled relay.memory network.genesis"},
+			"client.socks relay.contact relay.rate relay.accounting.max relay.exit.policy log.level", ""},
+		{"", "relay.listen = \"0.0.0.0:9\"\nclient.hops = 4\nnetwork.genesis = \"g\"\nrelay.memory = \"1 GiB\"\nrelay.enabled = true", "", "client.hops relay.enabled relay.listen relay.memory network.genesis"},
 		{"state = \"/a\"", "state = \"/b\"\nlog.format = \"json\"", "log.format", "state"},
 		{"client.upstream = \"http://u:one@192.0.2.1:1\"", "client.upstream = \"http://u:two@192.0.2.1:1\"", "", "client.upstream"},
-		{"", lan, "", "client.listener.lan"},
+		{"", lan, "client.listener.lan", ""},
 		{lan, lan, "", ""},
-		{lan, "", "", "client.listener.lan"},
-		{lan, lan + "refuse_ip = true", "", "client.listener.lan"},
+		{lan, "", "client.listener.lan", ""},
+		{lan, lan + "refuse_ip = true", "client.listener.lan", ""},
 		{"", "[[client.listener]]\nname = \"x\"\naddress = \"off\"", "", ""},
 	} {
 		applied, restart := Diff(load(c.old), load(c.new))

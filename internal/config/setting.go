@@ -127,7 +127,7 @@ func Reloads() func(key string) bool {
 }
 
 // listenersReload says whether a listener with options changes at once.
-const listenersReload = false
+const listenersReload = true
 
 // runs returns the listener of that name; the zero value: there is none, or it is off.
 func (c *Config) runs(name string) Listener {

@@ -51,7 +51,7 @@ func keys() []key {
 		},
 
 		{
-			name: "client.socks", takes: "a list of addresses, or off",
+			name: "client.socks", takes: "a list of addresses, or off", reload: true,
 			help: "Where programs find the proxy, which speaks SOCKS5, SOCKS4a and HTTP on one port. auto: " + DefaultSocks + ". Loopback or unix:/PATH only.",
 			at: func(c *Config) field {
 				return addressesField{&c.Client.Socks, accepts{usual: DefaultSocks, noOff: true, fixRemote: fixSocks}}
@@ -80,7 +80,7 @@ func keys() []key {
 			at:   func(c *Config) field { return portsField{&c.Client.Ports} },
 		},
 		{
-			name: "client.dns.listen", takes: anAddress + "auto, off or IP:PORT",
+			name: "client.dns.listen", takes: anAddress + "auto, off or IP:PORT", reload: true,
 			help: "Answers DNS questions, over UDP and TCP, through the network. auto: " + DefaultDNS + ". Loopback only.",
 			at: func(c *Config) field {
 				return addressField{&c.Client.DNS.Listen, accepts{usual: DefaultDNS, noUnix: true, fixRemote: fixLocal}}
@@ -88,7 +88,7 @@ func keys() []key {
 		},
 
 		{
-			name: "web.listen", takes: anAddress + "auto, off or IP:PORT",
+			name: "web.listen", takes: anAddress + "auto, off or IP:PORT", reload: true,
 			help: "Where the page of this node is. auto: " + DefaultWeb + " for a node that a user started, off for a system service. Loopback only.",
 			at: func(c *Config) field {
 				return addressField{&c.Web.Listen, accepts{usual: DefaultWeb, noUnix: true, fixRemote: fixLocal}}
@@ -115,12 +115,12 @@ func keys() []key {
 			},
 		},
 		{
-			name: "relay.nickname", takes: "text",
+			name: "relay.nickname", takes: "text", reload: true,
 			help: "What the relay is called: at most " + strconv.Itoa(MaxNicknameSize) + " letters, digits, - and _. Everybody can read it. Empty: what chive relay init was told.",
 			at:   func(c *Config) field { return textField{&c.Relay.Nickname, checkNickname} },
 		},
 		{
-			name: "relay.contact", takes: "text",
+			name: "relay.contact", takes: "text", reload: true,
 			help: "Where its operator can be reached: a mail address or a page. Everybody can read it; exits need one. Empty: what chive relay init was told.",
 			at:   func(c *Config) field { return textField{&c.Relay.Contact, checkContact} },
 		},
@@ -149,14 +149,20 @@ func keys() []key {
 			at:   func(c *Config) field { return switchField{&c.Relay.NAT} },
 		},
 		{
-			name: "relay.drain", takes: "a duration, 0s to " + durationText(maxDrain),
+			name: "relay.drain", takes: "a duration, 0s to " + durationText(maxDrain), reload: true,
 			help: "How long open circuits are given when the relay is stopped.",
 			at:   func(c *Config) field { return durationField{&c.Relay.Drain, 0, maxDrain} },
 		},
 		{
-			name: "relay.family", takes: "a file",
+			name: "relay.family", takes: "a file", reload: true,
 			help: "The key of the family, for who runs several relays; it is made if it is not there. Empty: none.",
 			at:   func(c *Config) field { return pathField{to: &c.Relay.Family} },
+		},
+
+		{
+			name: "relay.voucher", takes: "a file",
+			help: "A voucher that the operator of a relay of long service gave, with which a newcomer gets on the list sooner. Empty: what chive relay init was told, or none.",
+			at:   func(c *Config) field { return pathField{to: &c.Relay.Voucher} },
 		},
 
 		{
@@ -189,14 +195,14 @@ func keys() []key {
 		},
 
 		{
-			name: "relay.exit.policy", takes: "off, web, reduced, or a file of rules",
+			name: "relay.exit.policy", takes: "off, web, reduced, or a file of rules", reload: true,
 			help: "What destinations clients may reach from here. What they do looks as if this host did it. off: none.",
 			at: func(c *Config) field {
 				return pathField{to: &c.Relay.Exit.Policy, words: policies}
 			},
 		},
 		{
-			name: "relay.metrics.listen", takes: anAddress + "auto, off, IP:PORT or unix:/PATH",
+			name: "relay.metrics.listen", takes: anAddress + "auto, off, IP:PORT or unix:/PATH", reload: true,
 			help: "Numbers for Prometheus. auto: " + DefaultMetrics + ". Loopback or unix:/PATH only.",
 			at: func(c *Config) field {
 				return addressField{&c.Relay.Metrics.Listen, accepts{usual: DefaultMetrics, fixRemote: fixLocal}}

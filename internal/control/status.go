@@ -191,6 +191,16 @@ type Relay struct {
 	Memory    *Memory    `json:"memory,omitempty"`
 	Overload  string     `json:"overload,omitempty"` // what there is too much of, a sentence
 	Drains    bool       `json:"drains,omitempty"`   // it takes no new circuits and will end
+	Vouching  *Vouching  `json:"vouching,omitempty"` // nil: not known
+}
+
+// Vouching is whether a relay may vouch for newcomers (chive relay vouch).
+type Vouching struct {
+	May     bool   `json:"may"`
+	Text    string `json:"text,omitempty"`     // why it may not
+	Day     int    `json:"day"`                // of the network, by its newest list
+	FromDay int    `json:"from_day,omitempty"` // it has vouched, and may again from that day
+	GapDays int    `json:"gap_days"`           // between two vouchers of one relay
 }
 
 // Reachable is the result of a relay's test of its own address.

@@ -206,6 +206,25 @@ func parseRate(text string) (uint32, error) {
 	return uint32(bits / 1000), nil
 }
 
+// examples are the blocks that stand in documents and nowhere else (RFC 5737, 3849, 9637).
+var examples = []netip.Prefix{
+	netip.MustParsePrefix("192.0.2.0/24"), netip.MustParsePrefix("198.51.100.0/24"), netip.MustParsePrefix("203.0.113.0/24"),
+	netip.MustParsePrefix("2001:db8::/32"), netip.MustParsePrefix("3fff::/20"),
+}
+
+// ExampleAddresses says which of a relay's addresses are examples out of documents, which
+// nobody can be reached at; empty: none.
+func ExampleAddresses(addrs []netip.AddrPort) string {
+	for _, a := range addrs {
+		for _, p := range examples {
+			if p.Contains(a.Addr()) {
+				return a.Addr().String() + " is an example address, such as stands in documents: nobody is reached there. Say this relay's own: --address IP:PORT."
+			}
+		}
+	}
+	return ""
+}
+
 // addressFix says how to name an address.
 const addressFix = "Give the address that others reach this relay at: --address IP:PORT, for example --address 127.0.0.1:9240 in a testnet on one machine."
 

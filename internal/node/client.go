@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"net"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -35,6 +36,7 @@ type ClientOptions struct {
 	Web     string // IP:PORT of loopback for the local page; empty: none
 	// WebUsual says that nobody has named the page's port; see FrontOptions.
 	WebUsual bool
+	System   bool     // the service manager of the system runs the process
 	Peers    []string // RID@IP:PORT: relays to ask first
 	Hops     int      // client.MinHops to client.MaxHops; 0: the default
 	// Dirtiness is how long a circuit takes new streams; 0: the default.
@@ -220,10 +222,12 @@ func (r *clientRun) run(ctx context.Context, relay *relayRun) error {
 	source := &ClientSources{
 		Sources: &Sources{Document: r.doc, Version: r.o.Version, Client: r.role}, Front: r.front, Effect: r.o.Effect, drain: r.drain,
 	}
-	source.Listeners = r.front.Places()
+	source.places = r.front.Places
 	if relay != nil {
 		source.Relays = append(source.Relays, relay.source())
+		source.places = func() []control.Listener { return append(r.front.Places(), relay.metrics.places()...) }
 	}
+	r.follow()
 	if r.o.Serving != nil {
 		r.o.Serving(source)
 	}
@@ -309,6 +313,10 @@ func notReady(wait time.Duration, last *client.Progress, s client.Status, proxie
 	if last != nil {
 		why = ": " + last.Text
 	}
+	if last != nil && last.Cause == "clock_skew" {
+		why = strings.TrimSuffix(why, ". Set the clock.")
+		fix = "Set the clock, and let the system keep it: timedatectl set-ntp true."
+	}
 	if proxied && last != nil && slices.Contains([]string{"no_route", "proxy_auth", "filtered"}, last.Cause) {
 		fix = "Check the proxy that client.upstream names. Or give it longer: --wait D."
 	}
@@ -346,7 +354,11 @@ func (s *State) clientFault(err error, doc *genesis.Document) error {
 // for through c, until ctx ends. It closes the listeners. testnet comes from the
 // genesis document.
 func ServeProxy(ctx context.Context, c *client.Client, listeners []Listener, testnet bool, log zerolog.Logger) error {
-	return (&Front{socks: listeners, automap: proxy.NewAutomap(nil)}).Serve(ctx, c, testnet, log)
+	f := &Front{automap: proxy.NewAutomap(nil)}
+	for _, l := range listeners {
+		f.socks = append(f.socks, newDoor(l, l.Name))
+	}
+	return f.Serve(ctx, c, testnet, log)
 }
 
 // guardStore keeps the guards in a file that others cannot read.

@@ -4,10 +4,13 @@ package node
 
 import (
 	"context"
+	"io/fs"
 	"net"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
+	"time"
 
 	"chive/internal/control"
 	"chive/internal/store"
@@ -80,7 +83,7 @@ func (s ControlSocket) note() string {
 
 // TestnetFolder makes a folder of this user's alone for the control socket of a testnet,
 // which has no state folder: under the session's folder for sockets, or where temporary
-// files are. The caller removes it.
+// files are. The caller removes it. Those of testnets that were killed are removed first.
 func TestnetFolder(runtime string) (string, error) {
 	parent := os.TempDir()
 	if runtime != "" {
@@ -89,11 +92,44 @@ func TestnetFolder(runtime string) (string, error) {
 		}
 		parent = runtime
 	}
-	path, err := os.MkdirTemp(parent, "testnet-")
+	removeDeadTestnets(parent)
+	path, err := os.MkdirTemp(parent, testnetPrefix)
 	if err != nil {
 		return "", fileFault(parent, "folder of control sockets", err)
 	}
 	return path, nil
+}
+
+// testnetPrefix begins the names of TestnetFolder's folders. A folder younger than
+// testnetYoung may be one whose testnet still starts.
+const (
+	testnetPrefix = "testnet-"
+	testnetYoung  = 10 * time.Second
+)
+
+// removeDeadTestnets removes the folders of testnets that were killed: those that hold a
+// control socket at which nobody answers, and nothing else. Others are none of ours.
+func removeDeadTestnets(parent string) {
+	all, err := os.ReadDir(parent)
+	if err != nil {
+		return
+	}
+	for _, e := range all {
+		number, ours := strings.CutPrefix(e.Name(), testnetPrefix)
+		if _, err := strconv.ParseUint(number, 10, 64); !ours || err != nil || !e.IsDir() {
+			continue
+		}
+		folder := filepath.Join(parent, e.Name())
+		made, err := os.Lstat(folder)
+		held, err2 := os.ReadDir(folder)
+		if err != nil || err2 != nil || made.Mode().Perm() != store.FolderMode || time.Since(made.ModTime()) < testnetYoung ||
+			len(held) != 1 || held[0].Type() != fs.ModeSocket || held[0].Name() != controlFile {
+			continue
+		}
+		if socket := filepath.Join(folder, controlFile); !control.Answers(socket) && os.Remove(socket) == nil {
+			_ = os.Remove(folder)
+		}
+	}
 }
 
 // OpenControl opens a control socket for ServeControl, for this user alone. One that a

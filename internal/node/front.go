@@ -15,6 +15,7 @@ import (
 	"chive/client"
 	"chive/client/dns"
 	"chive/client/proxy"
+	"chive/internal/config"
 	"chive/internal/control"
 	"chive/internal/redact"
 	"chive/internal/web"
@@ -31,64 +32,120 @@ type FrontOptions struct {
 	WebMoves bool // of a testnet: see WebUsual
 }
 
+// FrontOf returns what a configuration says of it. The service manager of the system runs
+// the process, or somebody else. answers is [SocksOptions.Answers].
+func FrontOf(cfg *config.Config, system bool, answers func(path string) bool) FrontOptions {
+	o := FrontOptions{Socks: SocksOptions{Named: cfg.Client.Listeners(), Answers: answers}}
+	if at := cfg.Client.DNS.Listen; !at.IsOff() {
+		o.DNS = at.Or(config.DefaultDNS)
+	}
+	if at := cfg.Web.At(system); !at.IsOff() {
+		o.Web, o.WebUsual = string(at), cfg.Web.Listen == config.Auto
+	}
+	return o
+}
+
 // Front is what a client offers to the programs and the user of this machine: proxy
 // listeners, a port for DNS queries, and the local page. It is opened before the client
-// runs, so that mistakes are told at once.
+// runs, so that mistakes are told at once; what it offers can change while it is served.
 type Front struct {
-	socks   []Listener
-	queries net.PacketConn // DNS by UDP; nil: none
-	lookups net.Listener   // DNS by TCP
-	page    net.Listener   // nil: none
 	note    string         // what became of the page; empty: it is as it was asked for
 	tokens  web.Tokens     // of the page
 	hub     control.Hub    // what the client says that changes
+	known   proxy.Lookups  // addresses that were looked up through chive
+	automap *proxy.Automap // addresses that stand for names
 
-	known   proxy.Lookups   // addresses that were looked up through chive
-	automap *proxy.Automap  // addresses that stand for names
-	servers []*proxy.Server // set by Serve, before the client is asked
-	mu      sync.Mutex      // of servers
+	mu    sync.Mutex
+	socks []*door
+	dns   *dnsDoor // nil: none
+	page  *door    // nil: none
+	asked FrontOptions
+	serve *service     // nil: not yet
+	pages *pageService // nil: not yet, or not any more
+	ended bool         // Serve has
+}
+
+// service is what servers of a Front are made and run with.
+type service struct {
+	ctx   context.Context
+	end   context.CancelCauseFunc
+	tasks sync.WaitGroup
+	of    func(Listener) proxy.Config
+	names dns.Config // without listeners
+}
+
+// pageService is what serves the page.
+type pageService struct {
+	ctx   context.Context
+	end   context.CancelCauseFunc
+	tasks sync.WaitGroup
+	cfg   web.Config
+}
+
+// dnsDoor is the DNS port.
+type dnsDoor struct {
+	packets net.PacketConn
+	streams net.Listener
+	server  *dns.Server        // nil: nobody serves it yet
+	end     context.CancelFunc // likewise
+}
+
+func (d *dnsDoor) close() {
+	_ = d.packets.Close()
+	_ = d.streams.Close()
 }
 
 // OpenFront opens every listener, or none. Spec: product SOCKS-2, DNS-3, PAGE-1.
 func OpenFront(o FrontOptions) (f *Front, err error) {
-	f = &Front{automap: proxy.NewAutomap(nil)}
+	f = &Front{automap: proxy.NewAutomap(nil), asked: o}
 	defer func() {
 		if err != nil {
 			f.Close()
 			f = nil
 		}
 	}()
-	if f.socks, err = ListenSocks(o.Socks); err != nil {
+	if err := o.Socks.Check(); err != nil {
 		return f, err
 	}
+	for _, w := range o.Socks.wanted() {
+		l, err := w.open()
+		if err != nil {
+			return f, err
+		}
+		f.socks = append(f.socks, newDoor(l, w.place))
+	}
 	if o.DNS != "" {
-		if err := f.listenDNS(o.DNS); err != nil {
+		if f.dns, err = listenDNS(o.DNS); err != nil {
 			return f, err
 		}
 	}
 	if o.Web != "" {
-		if f.page, err = listenLocal("--web", o.Web, o.WebUsual && o.WebMoves); err != nil {
-			var taken *Fault
-			if !o.WebUsual || !errors.As(err, &taken) || taken.Code != "port_in_use" {
-				return f, err
-			}
-			f.page, f.note = nil, "There is no local page: another program has the port of "+o.Web+". Name another: --web 127.0.0.1:PORT."
+		l, err := listenLocal("--web", o.Web, o.WebUsual && o.WebMoves)
+		var taken *Fault
+		switch {
+		case err == nil:
+			f.page = newDoor(Listener{Listener: l}, o.Web)
+		case o.WebUsual && errors.As(err, &taken) && taken.Code == "port_in_use":
+			f.note = "There is no local page: another program has the port of " + o.Web + ". Name another: --web 127.0.0.1:PORT."
+		default:
+			return f, err
 		}
 	}
 	return f, nil
 }
 
 // listenDNS opens the same port for UDP and TCP.
-func (f *Front) listenDNS(text string) error {
+func listenDNS(text string) (*dnsDoor, error) {
 	l, err := listenLocal("--dns", text, false)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	f.lookups = l
-	if f.queries, err = net.ListenPacket("udp", l.Addr().String()); err != nil {
-		return listenFault("--dns", text, err)
+	p, err := net.ListenPacket("udp", l.Addr().String())
+	if err != nil {
+		_ = l.Close()
+		return nil, listenFault("--dns", text, err)
 	}
-	return nil
+	return &dnsDoor{packets: p, streams: l}, nil
 }
 
 // listenLocal opens a port that only this machine reaches.
@@ -111,41 +168,58 @@ func listenLocal(flag, text string, moves bool) (net.Listener, error) {
 	return l, nil
 }
 
-// Close closes what is open; Serve does so too.
+// Close closes what is open; Serve does so too, but for the page.
 func (f *Front) Close() {
-	closeAll(f.socks)
-	for _, l := range []net.Listener{f.lookups, f.page} {
-		if l != nil {
-			_ = l.Close()
-		}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, d := range f.socks {
+		d.close()
 	}
-	if f.queries != nil {
-		_ = f.queries.Close()
+	if f.dns != nil {
+		f.dns.close()
+	}
+	if f.page != nil {
+		f.page.close()
 	}
 }
 
 // Names returns the proxy's listeners as ready lines show them.
 func (f *Front) Names() (names []string) {
-	for _, l := range f.socks {
-		names = append(names, l.Name)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, d := range f.socks {
+		names = append(names, d.Name)
 	}
 	return names
 }
 
 // DNSName returns where DNS queries are answered: host:port, or off.
 func (f *Front) DNSName() string {
-	if f.lookups == nil {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.dns == nil {
 		return "off"
 	}
-	return f.lookups.Addr().String()
+	return f.dns.streams.Addr().String()
 }
 
 // PageName returns where the page is, without a token: its address, or off.
 func (f *Front) PageName() string {
-	if f.page == nil {
+	at := f.pageAt()
+	if at == nil {
 		return "off"
 	}
-	return "http://" + f.page.Addr().String() + "/"
+	return "http://" + at.String() + "/"
+}
+
+// pageAt returns where the page is; nil: there is none.
+func (f *Front) pageAt() net.Addr {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.page == nil {
+		return nil
+	}
+	return f.page.Addr()
 }
 
 // Event passes on what the client says: client.Config.Events.
@@ -157,73 +231,131 @@ func (f *Front) Event(e client.Event) {
 // listeners and the DNS port. testnet comes from the genesis document.
 func (f *Front) Serve(ctx context.Context, c *client.Client, testnet bool, log zerolog.Logger) error {
 	gate := proxy.NewGate(proxy.DefaultHandshakes, proxy.DefaultStreams)
-	ctx, end := context.WithCancelCause(ctx)
-	defer end(nil)
-	var tasks sync.WaitGroup
-	var mapping []string
-	for _, l := range f.socks {
-		s, err := proxy.New(proxy.Config{
+	return f.run(ctx, func(l Listener) proxy.Config {
+		return proxy.Config{
 			Options: l.options(testnet, log), Dialer: dialer{c, l.Name}, ListenPacket: listenPacket,
 			Gate: gate, Lookups: &f.known, Automap: f.automap,
-		})
-		if err != nil {
-			end(fault(Failed, "proxy_failed", "Report this as a fault of chive.", "The proxy cannot be set up"))
-			_ = l.Close()
-			continue
 		}
-		if !l.Options.NoAutomap {
-			mapping = append(mapping, l.Name)
-		}
-		f.mu.Lock()
-		f.servers = append(f.servers, s)
-		f.mu.Unlock()
-		tasks.Go(func() {
-			if err := s.Serve(ctx, l); err != nil {
-				end(fault(Failed, "proxy_failed", "Start chive again.", "The proxy at %s stopped", l.Name))
-			}
-		})
+	}, dns.Config{Name: "dns", Testnet: testnet, Resolver: dialer{c, "dns"}, Automap: f.automap, Lookups: &f.known, Log: log})
+}
+
+// run is Serve with servers that are made so.
+func (f *Front) run(ctx context.Context, of func(Listener) proxy.Config, names dns.Config) error {
+	s := &service{of: of, names: names}
+	s.ctx, s.end = context.WithCancelCause(ctx)
+	defer s.end(nil)
+	f.mu.Lock()
+	f.serve = s
+	for _, d := range f.socks {
+		f.startProxyLocked(d)
 	}
-	if f.queries != nil {
-		s, err := dns.New(dns.Config{
-			Name: "dns", Testnet: testnet, Listeners: mapping, Resolver: dialer{c, "dns"},
-			Automap: f.automap, Lookups: &f.known, Log: log,
-		})
-		if err != nil {
-			end(fault(Failed, "dns_failed", "Report this as a fault of chive.", "The DNS port cannot be set up"))
-		} else {
-			tasks.Go(func() {
-				if err := s.Serve(ctx, f.queries, f.lookups); err != nil {
-					end(fault(Failed, "dns_failed", "Start chive again.", "The DNS port %s stopped", f.DNSName()))
-				}
-			})
+	if f.dns != nil {
+		f.startDNSLocked(f.dns)
+	}
+	f.mu.Unlock()
+	<-s.ctx.Done()
+	f.mu.Lock()
+	f.ended = true // from now on nothing is begun
+	f.mu.Unlock()
+	s.tasks.Wait()
+	return stopped(s.ctx)
+}
+
+// startProxyLocked has another server serve a door, with the options that the door has.
+func (f *Front) startProxyLocked(d *door) {
+	s := f.serve
+	server, err := proxy.New(s.of(d.Listener))
+	if err != nil {
+		s.end(fault(Failed, "proxy_failed", "Report this as a fault of chive.", "The proxy cannot be set up"))
+		d.close()
+		return
+	}
+	l, name := d.turn(false), d.Name
+	s.tasks.Go(func() {
+		if err := server.Serve(s.ctx, l); err != nil {
+			s.end(fault(Failed, "proxy_failed", "Start chive again.", "The proxy at %s stopped", name))
+		}
+	})
+}
+
+// startDNSLocked has the DNS port served.
+func (f *Front) startDNSLocked(d *dnsDoor) {
+	s := f.serve
+	cfg := s.names
+	cfg.Listeners = f.mappingLocked()
+	server, err := dns.New(cfg)
+	if err != nil {
+		s.end(fault(Failed, "dns_failed", "Report this as a fault of chive.", "The DNS port cannot be set up"))
+		d.close()
+		return
+	}
+	ctx, end := context.WithCancel(s.ctx)
+	d.server, d.end = server, end
+	s.tasks.Go(func() {
+		defer end()
+		if err := server.Serve(ctx, d.packets, d.streams); err != nil {
+			s.end(fault(Failed, "dns_failed", "Start chive again.", "The DNS port %s stopped", d.streams.Addr()))
+		}
+	})
+}
+
+// mappingLocked returns the listeners at which mapped addresses work.
+func (f *Front) mappingLocked() (names []string) {
+	for _, d := range f.socks {
+		if !d.Options.NoAutomap {
+			names = append(names, d.Name)
 		}
 	}
-	<-ctx.Done()
-	tasks.Wait()
-	return stopped(ctx)
+	return names
 }
 
 // ServePage serves the page until ctx ends, and closes its listener. Without a page it
-// returns at once.
+// waits: there may be one later.
 func (f *Front) ServePage(ctx context.Context, source control.Source) error {
-	if f.page == nil {
-		return nil
+	p := &pageService{cfg: web.Config{API: control.Handler(source, &f.hub), Tokens: &f.tokens}}
+	p.ctx, p.end = context.WithCancelCause(ctx)
+	defer p.end(nil)
+	f.mu.Lock()
+	f.pages = p
+	if f.page != nil {
+		p.start(f.page)
 	}
-	if web.Serve(ctx, f.page, web.Config{API: control.Handler(source, &f.hub), Tokens: &f.tokens}) != nil {
-		return fault(Failed, "web_failed", "Start chive again to have it back; all else goes on.", "The local page broke")
-	}
-	return nil
+	f.mu.Unlock()
+	<-p.ctx.Done()
+	f.mu.Lock()
+	f.pages = nil
+	f.mu.Unlock()
+	p.tasks.Wait()
+	return stopped(p.ctx)
 }
+
+// start serves the page at a door.
+func (p *pageService) start(d *door) {
+	l := d.turn(true)
+	ctx, end := context.WithCancel(p.ctx)
+	d.end = func() { time.AfterFunc(pageGrace, end) }
+	p.tasks.Go(func() {
+		defer end()
+		if web.Serve(ctx, l, p.cfg) != nil {
+			p.end(fault(Failed, "web_failed", "Start chive again to have it back; all else goes on.", "The local page broke"))
+		}
+	})
+}
+
+// pageGrace is how long requests go on of a page that has moved: one of them may have
+// moved it.
+const pageGrace = time.Second
 
 // pageTime is how long an address of the page is good.
 const pageTime = web.TokenTime
 
 // pageAddress makes an address of the page, with a token.
 func (f *Front) pageAddress() (string, time.Duration, error) {
-	if f.page == nil {
+	at := f.pageAt()
+	if at == nil {
 		return "", 0, &control.Failure{Code: "no_page", Text: "This process serves no page", Fix: "Start it with --web 127.0.0.1:9251."}
 	}
-	return web.Address(f.page.Addr(), f.tokens.Mint()), pageTime, nil
+	return web.Address(at, f.tokens.Mint()), pageTime, nil
 }
 
 // PageAddress makes an address of the page with a token, for a terminal to show; empty:
@@ -249,6 +381,9 @@ func (l Listener) options(testnet bool, log zerolog.Logger) proxy.Options {
 
 // Places are the listeners as the status shows them.
 func (f *Front) Places() (out []control.Listener) {
+	dns, page := f.DNSName(), f.PageName()
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	for _, l := range f.socks {
 		place := control.Listener{Kind: "socks", Address: l.Addr().String()} // which programs dial
 		if l.Addr().Network() == "unix" {
@@ -259,11 +394,11 @@ func (f *Front) Places() (out []control.Listener) {
 		}
 		out = append(out, place)
 	}
-	if f.lookups != nil {
-		out = append(out, control.Listener{Kind: "dns", Address: f.DNSName()})
+	if f.dns != nil {
+		out = append(out, control.Listener{Kind: "dns", Address: dns})
 	}
 	if f.page != nil {
-		out = append(out, control.Listener{Kind: "web", Address: f.PageName()})
+		out = append(out, control.Listener{Kind: "web", Address: page})
 	}
 	return out
 }

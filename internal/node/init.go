@@ -16,6 +16,7 @@ import (
 // InitOptions say what relay to make.
 type InitOptions struct {
 	Declaring
+	Voucher string // file of a sponsor's voucher, to be placed in the state folder
 	Genesis string // file of the network it is to join; empty: that is said when it runs
 }
 
@@ -25,6 +26,7 @@ type Initiation struct {
 	Network string // name; empty: none was named
 	RID     string // hexadecimal; in that network
 	Founder bool   // of that network
+	Vouched string // rid of the sponsor, hexadecimal; empty: no voucher was given
 	Notes   []string
 }
 
@@ -71,6 +73,16 @@ func (s *State) Init(o InitOptions, rand io.Reader, now time.Time) (*Initiation,
 		return nil, err
 	}
 	done.Identity = hex.EncodeToString(public[:])
+	if o.Voucher != "" {
+		v, err := readVoucher(o.Voucher, public, doc)
+		if err != nil {
+			return nil, err
+		}
+		if err := s.keepVoucher(v); err != nil {
+			return nil, err
+		}
+		done.Vouched = hex.EncodeToString(v.Voucher.Sponsor[:])
+	}
 	if done.NewFamily, err = d.makeFamily(rand, now); err != nil {
 		return nil, err
 	}

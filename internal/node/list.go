@@ -27,7 +27,7 @@ func (s *Sources) List() *control.Relays {
 	for _, r := range s.Relays {
 		rid := r.now().RID()
 		if i, listed := view.Table().Index(rid); listed && i < len(out.Relays) {
-			out.Relays[i].Nickname = r.Nickname
+			out.Relays[i].Nickname, _ = r.words()
 		}
 	}
 	return out

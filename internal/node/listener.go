@@ -50,56 +50,70 @@ type SocksOptions struct {
 // remote ones are allowed. On a fault none stays open.
 // Spec: product SOCKS-2.
 func ListenSocks(o SocksOptions) (out []Listener, err error) {
-	defer func() {
-		if err != nil {
-			closeAll(out)
-			out = nil
-		}
-	}()
 	if err := o.Check(); err != nil {
 		return nil, err
 	}
-	for _, addr := range o.Addrs {
-		var l Listener
-		if path, ok := strings.CutPrefix(addr, unixPrefix); ok {
-			l, err = listenUnix("--socks", path, o.Answers)
-		} else {
-			l, err = listenTCP(addr, o)
-		}
+	for _, w := range o.wanted() {
+		l, err := w.open()
 		if err != nil {
-			return out, err
-		}
-		out = append(out, l)
-	}
-	for _, n := range o.Named {
-		l, err := listenNamed(n, o)
-		if err != nil {
-			return out, err
+			closeAll(out)
+			return nil, err
 		}
 		out = append(out, l)
 	}
 	return out, nil
 }
 
-// listenNamed opens a listener with options of its own.
-func listenNamed(n config.Listener, o SocksOptions) (l Listener, err error) {
-	if path, ok := n.Address.Unix(); ok {
-		l, err = listenUnix("--socks", path, o.Answers)
+// wanted is a listener that is to be.
+type wanted struct {
+	place   string // as it was written: IP:PORT, or unix: and a path
+	label   string // its name in the configuration; empty: none
+	options proxy.Options
+	o       SocksOptions
+}
+
+// wanted returns the listeners in their order.
+func (o SocksOptions) wanted() (out []wanted) {
+	for _, addr := range o.Addrs {
+		out = append(out, wanted{place: addr, o: o})
+	}
+	for _, n := range o.Named {
+		w := wanted{place: string(n.Address), o: o, options: proxy.Options{
+			IsolateDestination: n.IsolateDestination, IsolatePort: n.IsolatePort, ExtendedErrors: n.ExtendedErrors,
+			PreferNoAuth: n.PreferNoAuth, RefuseIP: n.RefuseIP, NoAutomap: !n.Automap,
+		}}
+		w.o.AllowRemote = n.AllowRemote
+		if !strings.HasPrefix(n.Name, unixPrefix) && n.Name != w.place {
+			w.label = n.Name
+		}
+		out = append(out, w)
+	}
+	return out
+}
+
+// open opens it.
+func (w wanted) open() (l Listener, err error) {
+	if path, ok := strings.CutPrefix(w.place, unixPrefix); ok {
+		l, err = listenUnix("--socks", path, w.o.Answers)
 	} else {
-		o.AllowRemote = n.AllowRemote
-		l, err = listenTCP(string(n.Address), o)
+		l, err = listenTCP(w.place, w.o)
 	}
 	if err != nil {
 		return Listener{}, err
 	}
-	if !strings.HasPrefix(n.Name, unixPrefix) && n.Name != string(n.Address) {
-		l.Name = n.Name + "=" + l.Name
+	return w.of(l.Listener), nil
+}
+
+// of is the listener that is wanted, which is open.
+func (w wanted) of(l net.Listener) Listener {
+	name := l.Addr().String()
+	if l.Addr().Network() == "unix" {
+		name = unixPrefix + name
 	}
-	l.Options = proxy.Options{
-		IsolateDestination: n.IsolateDestination, IsolatePort: n.IsolatePort, ExtendedErrors: n.ExtendedErrors,
-		PreferNoAuth: n.PreferNoAuth, RefuseIP: n.RefuseIP, NoAutomap: !n.Automap,
+	if w.label != "" {
+		name = w.label + "=" + name
 	}
-	return l, nil
+	return Listener{Listener: l, Name: name, Options: w.options}
 }
 
 // Check refuses addresses that cannot be right, without opening or writing

@@ -8,6 +8,7 @@ import (
 	"math"
 	"net"
 	"strings"
+	"sync"
 	"time"
 
 	"chive/directory/genesis"
@@ -69,29 +70,111 @@ func listenerName(l net.Listener) string {
 	return l.Addr().String()
 }
 
-// openMetrics opens the listener of the relay's metrics, if there are to be any.
-func (r *relayRun) openMetrics() (err error) {
-	r.metrics, err = metricsListener(r.o.Metrics)
-	return err
+// metricsPort is where a relay's metrics are served, which can change while they are.
+type metricsPort struct {
+	mu    sync.Mutex
+	place string       // where they are to be; empty: nowhere
+	l     net.Listener // nil: none
+	end   context.CancelFunc
+	serve func(l net.Listener) (end context.CancelFunc) // nil: nobody serves them
 }
 
-// closeMetrics closes the listener where nothing serves it.
-func (r *relayRun) closeMetrics() {
-	if r.metrics != nil {
-		_ = r.metrics.Close() // whoever served it has closed it already
+// open opens the port.
+func (p *metricsPort) open(place string) error {
+	l, err := metricsListener(place)
+	if err != nil {
+		return err
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.place, p.l = place, l
+	return nil
+}
+
+// close closes the port where nothing serves it.
+func (p *metricsPort) close() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.l != nil {
+		_ = p.l.Close() // whoever served it has closed it already
+	}
+}
+
+// places shows the port in the status.
+func (p *metricsPort) places() []control.Listener {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.l == nil {
+		return nil
+	}
+	return []control.Listener{{Kind: "metrics", Address: listenerName(p.l)}}
+}
+
+// change prepares another place, which it opens: see prepared.
+func (p *metricsPort) change(place string) (commit, drop func(), err error) {
+	p.mu.Lock()
+	was := p.place
+	p.mu.Unlock()
+	if place == was {
+		return nil, nil, nil
+	}
+	l, err := metricsListener(place)
+	if err != nil {
+		return nil, nil, err
+	}
+	drop = func() {
+		if l != nil {
+			_ = l.Close()
+		}
+	}
+	return func() { p.become(place, l) }, drop, nil
+}
+
+// become has another listener served, and closes the one before.
+func (p *metricsPort) become(place string, l net.Listener) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.end != nil {
+		p.end()
+	}
+	if p.l != nil {
+		_ = p.l.Close()
+	}
+	p.place, p.l, p.end = place, l, nil
+	p.startLocked()
+}
+
+func (p *metricsPort) startLocked() {
+	if p.l != nil && p.serve != nil {
+		p.end = p.serve(p.l)
 	}
 }
 
 // serveMetrics shows the relay's numbers until ctx ends.
 func (r *relayRun) serveMetrics(ctx context.Context, tell func(string)) {
-	if r.metrics == nil {
-		return
-	}
 	source := r.source()
 	take := func() metrics.Snapshot { return r.snapshot(&source, time.Now()) }
-	if err := metrics.Serve(ctx, r.metrics, metrics.New(take).Handler()); err != nil {
-		tell("Metrics are not served any more (" + redact.Classify(err).String() + "). Everything else goes on; a restart brings them back.")
+	handler := metrics.New(take).Handler()
+	var tasks sync.WaitGroup
+	p := &r.metrics
+	p.mu.Lock()
+	p.serve = func(l net.Listener) context.CancelFunc {
+		ctx, end := context.WithCancel(ctx)
+		tasks.Go(func() {
+			defer end()
+			if err := metrics.Serve(ctx, l, handler); err != nil {
+				tell("Metrics are not served any more (" + redact.Classify(err).String() + "). Everything else goes on; a restart brings them back.")
+			}
+		})
+		return end
 	}
+	p.startLocked()
+	p.mu.Unlock()
+	<-ctx.Done()
+	p.mu.Lock()
+	p.serve = nil
+	p.mu.Unlock()
+	tasks.Wait()
 }
 
 // snapshot is the relay in plain numbers. What the relay does not count is left out: a
@@ -116,7 +199,7 @@ func (r *relayRun) snapshot(source *RelaySource, now time.Time) metrics.Snapshot
 		m.Overload.Quota = known(usedUp)
 	}
 	if shown.Listed { // others dial the addresses of a relay on the list
-		for _, a := range r.declared.Addresses {
+		for _, a := range r.declares().Addresses {
 			if a.Addr().Unmap().Is4() {
 				m.Reachable4 = known(shown.Running)
 			} else {

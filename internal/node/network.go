@@ -26,6 +26,7 @@ func NewNetwork(name string, founderFiles []string, testnet bool, now time.Time,
 		return nil, err
 	}
 	var founders []*record.Founder
+	files := make(map[*record.Founder]string)
 	for _, path := range founderFiles {
 		data, err := store.ReadFile(path, record.MaxFounderFileSize)
 		if err != nil {
@@ -36,10 +37,11 @@ func NewNetwork(name string, founderFiles []string, testnet bool, now time.Time,
 			return nil, fault(Usage, "founder_damaged", "Get the file again from its founder, who makes it with chive keys founder.", "%s is not a founder's file, or was changed", path)
 		}
 		founders = append(founders, f)
+		files[f] = path
 	}
 	doc, err := genesis.New(name, founders, testnet, now)
 	if err != nil {
-		f := refusedFault("This network", err)
+		f := refusedFault("This network", err, files)
 		if !testnet {
 			f.Fix += " For a network of your own, to try things out: --testnet."
 		}
@@ -228,13 +230,13 @@ func genesisFault(path string, doc *genesis.Document, err error) *genesisError {
 	case errors.Is(err, genesis.ErrSignature):
 		f = fault(Usage, "genesis_forged", "Get the file again from the network's founders.", "%s holds a founder's signature that does not verify", path)
 	case errors.As(err, &refused):
-		f = refusedFault(path, err)
+		f = refusedFault(path, err, nil)
 	}
 	return &genesisError{f, err}
 }
 
 // refusedFault puts the rules that a document breaks into words.
-func refusedFault(what string, err error) *Fault {
+func refusedFault(what string, err error, files map[*record.Founder]string) *Fault {
 	var refused *genesis.RefusedError
 	if !errors.As(err, &refused) {
 		return fault(Usage, "genesis_refused", "Leave out founders, or make a testnet: --testnet.", "%s cannot be made a genesis document (%s)", what, oneLine(err))
@@ -242,15 +244,28 @@ func refusedFault(what string, err error) *Fault {
 	if len(refused.Findings) > 1 {
 		text := what + " breaks rules of networks:"
 		for _, f := range refused.Findings {
-			text += "\n  " + f.Text
+			text += "\n  " + founderNamed(f, files)
 		}
 		return fault(Usage, "genesis_refused", "Put each of them right.", "%s", text)
 	}
-	first, fix, _ := strings.Cut(refused.Findings[0].Text, ": ")
+	first, fix, _ := strings.Cut(founderNamed(refused.Findings[0], files), ": ")
 	if fix == "" {
 		fix = "Make the document anew."
 	}
 	return fault(Usage, "genesis_refused", sentence(strings.TrimSuffix(fix, ".")), "%s breaks a rule of networks: %s", what, first)
+}
+
+// founderNamed is what a finding says, with the file and the address of the founder whom
+// it is about.
+func founderNamed(f genesis.Finding, files map[*record.Founder]string) string {
+	file, known := files[f.Founder]
+	if !known {
+		return f.Text
+	}
+	if len(f.Founder.Addresses) > 0 {
+		file += " (" + f.Founder.Addresses[0].String() + ")"
+	}
+	return f.Named(file)
 }
 
 // genesisName is the file that WriteGenesis writes.

@@ -20,6 +20,7 @@ import (
 
 	"chive/directory/genesis"
 	"chive/directory/record"
+	"chive/directory/snapshot"
 	"chive/internal/control"
 	"chive/internal/redact"
 	"chive/relay"
@@ -36,7 +37,8 @@ type RelayOptions struct {
 	Listen  string   // IP:PORT
 	Peers   []string // RID@IP:PORT: relays to ask, beside those that the documents name
 	Declaring
-	Limits RelayLimits
+	Voucher string // file of a sponsor's voucher to join with; empty: the one in the state folder, if any
+	Limits  RelayLimits
 	// Metrics is where numbers for Prometheus are served: a loopback host:port, or
 	// unix:/path; empty or off: nowhere.
 	Metrics string
@@ -85,15 +87,18 @@ type relayRun struct {
 	ring     *keyRing
 	identity ed25519.PrivateKey
 	rid      record.RID
-	declared *declared
+	declared atomic.Pointer[declared] // see declares
+	voucher  *record.VoucherText      // nil: none
+	late     string                   // why the voucher is left out; empty: it is not
 	table    *ledger
 	allowed  *allowance
 	log      zerolog.Logger
 	role     *relay.Relay
 	live     atomic.Pointer[relay.Relay] // the role, for whoever shows it
 	noted    []string                    // what the operator should look at
-	exit     atomic.Pointer[exit.Exit]   // nil: it is none
-	metrics  net.Listener                // nil: none
+	exit     atomic.Pointer[exit.Exit]   // nil: it never was one
+	metrics  metricsPort
+	mu       sync.Mutex // while the role is made, or what it is made from changes
 }
 
 // RunRelay runs a relay until ctx ends; then it drains and returns nil. The relay is
@@ -162,7 +167,9 @@ func prepareRelay(o RelayOptions, state *State) (r *relayRun, err error) {
 			r.noted = append(r.noted, note)
 		}
 		o.Effect.limits(r.allowed)
-		err = r.build()
+		if err = r.build(); err == nil {
+			r.follow()
+		}
 	}
 	if err != nil {
 		r.close()
@@ -173,7 +180,7 @@ func prepareRelay(o RelayOptions, state *State) (r *relayRun, err error) {
 
 // close wipes the keys, and closes the directory's table and what was opened.
 func (r *relayRun) close() {
-	r.closeMetrics()
+	r.metrics.close()
 	clear(r.identity)
 	_ = r.table.Close()
 	r.ring.wipe()
@@ -181,11 +188,16 @@ func (r *relayRun) close() {
 
 // begin opens the metrics' listener, keeps what the relay declares, and notes that it runs.
 func (r *relayRun) begin() error {
-	if err := r.openMetrics(); err != nil {
+	if err := r.metrics.open(r.o.Metrics); err != nil {
 		return err
 	}
-	if err := r.state.keepDeclared(r.declared); err != nil {
+	if err := r.state.keepDeclared(r.declares()); err != nil {
 		return err
+	}
+	if r.voucher != nil && r.o.Voucher != "" {
+		if err := r.state.keepVoucher(r.voucher); err != nil {
+			return err
+		}
 	}
 	return r.table.begin()
 }
@@ -234,7 +246,7 @@ func (r *relayRun) declare() error {
 	if err != nil {
 		return err
 	}
-	r.declared = d
+	r.declared.Store(d)
 	f := founderOf(r.doc, public)
 	if f != nil {
 		if err := r.checkFounder(f); err != nil {
@@ -255,6 +267,10 @@ func (r *relayRun) declare() error {
 	if err := checkPublic(r.doc, d.Addresses); err != nil {
 		return err
 	}
+	today := snapshot.Day(r.doc.Params, r.doc.EpochAt(time.Now()))
+	if r.voucher, r.late, err = r.state.takeVoucher(r.o.Voucher, public, r.doc, today); err != nil {
+		return err
+	}
 	return d.joinFamily(nid, r.rid)
 }
 
@@ -273,43 +289,32 @@ func (r *relayRun) checkFounder(f *record.Founder) error {
 
 // build makes the role. It is called again when the role has rested.
 func (r *relayRun) build() error {
-	d := r.declared
-	about := relay.About{
-		Addresses: d.Addresses, Rate: r.allowed.declared(d.RateKbit, time.Now()), Roles: roles, Policy: d.policy.Summary(),
-		Nickname: d.Nickname, Contact: d.Contact, Software: software(r.o.Version),
-	}
-	if d.isExit() {
-		about.Roles |= record.RoleExit
-	}
-	if d.Family != nil {
-		about.Family = &record.Family{Key: d.Family.Key, Signature: d.Family.Signature}
-	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	d := r.declares()
 	cfg := relay.Config{
-		Genesis: r.doc, Identity: r.identity, Keys: r.ring, About: about, Store: r.table, Peers: relayPeers(r.peers),
+		Genesis: r.doc, Identity: r.identity, Keys: r.ring, About: r.about(d, r.allowed.declared(d.RateKbit, time.Now())),
+		Store: r.table, Peers: relayPeers(r.peers),
 		Transport: r.allowed.transport(), Listen: r.listen, DrainTimeout: r.o.Drain, Rand: rand.Reader, Log: r.log,
 	}
-	var role atomic.Pointer[relay.Relay]
+	if r.voucher != nil {
+		cfg.Voucher = r.voucher.Signed
+	}
 	var err error
 	if d.isExit() {
-		cfg.Exit, err = newExit(r.allowed.network(), d.policy, r.doc.Testnet, d.Addresses, func(a netip.AddrPort) bool {
-			running := role.Load()
-			return running != nil && running.IsRelay(a)
-		})
-		if err != nil {
-			return fault(Failed, "relay_failed", "Report this as a fault of chive.", "The exit cannot be set up")
+		if cfg.Exit, err = r.newExit(d); err != nil {
+			return err
 		}
 		r.exit.Store(cfg.Exit)
 	}
-	if r.role, err = relay.New(cfg); err != nil {
-		if errors.Is(err, relay.ErrAbout) {
-			return fault(Usage, "about_refused", "Say again what the relay is: chive relay init.", "What this relay declares cannot be published (%s)", oneLine(err))
-		}
-		return fault(Failed, "relay_failed", "Report this as a fault of chive.", "The relay cannot be set up")
+	role, err := relay.New(cfg)
+	if err != nil {
+		return aboutFault(err)
 	}
-	role.Store(r.role)
-	r.live.Store(r.role)
+	r.role = role
+	r.live.Store(role)
 	r.ring.named = func(public [32]byte) bool {
-		self, ok := r.role.View().Table().Relay(r.rid)
+		self, ok := role.View().Table().Relay(r.rid)
 		return ok && self.Onion == public
 	}
 	return nil
@@ -334,9 +339,7 @@ func (r *relayRun) run(ctx context.Context, socket net.Listener) error {
 		r.live.Load().DrainWithin(after)
 		end()
 	}
-	if r.metrics != nil {
-		source.Listeners = append(source.Listeners, control.Listener{Kind: "metrics", Address: listenerName(r.metrics)})
-	}
+	source.places = r.metrics.places
 	if r.o.Serving != nil {
 		r.o.Serving(source)
 	}
@@ -418,12 +421,12 @@ func (r *relayRun) work(ctx context.Context, tell func(string), ready func()) (u
 
 // source is what the control socket tells of the relay.
 func (r *relayRun) source() RelaySource {
-	return RelaySource{live: &r.live, quota: r.allowed, Nickname: r.declared.Nickname, Published: r.declared.Addresses, Exit: r.declared.Exit}
+	return RelaySource{live: &r.live, quota: r.allowed, said: r.declares, Published: r.declares().Addresses}
 }
 
 // ready says that links are accepted, and what is odd about it.
 func (r *relayRun) ready() RelayReady {
-	d := r.declared
+	d := r.declares()
 	out := RelayReady{
 		Network: r.doc.Name, Testnet: r.doc.Testnet, RID: hex.EncodeToString(r.rid[:]), Listen: r.role.Addr(),
 		Published: d.Addresses, Exit: d.Exit, Control: r.o.Control.Name(), Took: time.Since(r.began),
@@ -438,6 +441,9 @@ func (r *relayRun) ready() RelayReady {
 	}
 	if !out.Listed {
 		out.Notes = append(out.Notes, joinNote(r.doc))
+		if r.late != "" {
+			out.Notes = append(out.Notes, r.late)
+		}
 	}
 	if note := r.o.Control.note(); note != "" {
 		out.Notes = append(out.Notes, note)

@@ -31,10 +31,29 @@ type Effect struct {
 	changes []change
 }
 
-// change prepares what a configuration that was read again says, and returns what puts
-// it into force. It may be asked for something and then not be committed: drop undoes
-// what was prepared; nil: nothing. Neither fails.
-type change func(now, next *config.Config) (commit, drop func(), err error)
+// change is one part of a process that follows the configuration.
+type change struct {
+	keys    []string // that it follows; one that ends in a dot stands for all below it
+	prepare prepare
+}
+
+// prepare prepares what a configuration that was read again says. On a fault nothing has
+// changed, and nothing was prepared.
+type prepare func(now, next *config.Config) (prepared, error)
+
+// prepared is what a change has prepared.
+type prepared struct {
+	commit func()   // puts it into force; it does not fail. Nil: nothing changes
+	drop   func()   // undoes it where something else failed. Nil: there is nothing to undo
+	also   []string // keys that say what they said, of something that has changed, such as a file
+}
+
+// follows reports whether the change follows a key.
+func (c *change) follows(key string) bool {
+	return slices.ContainsFunc(c.keys, func(k string) bool {
+		return k == key || strings.HasSuffix(k, ".") && strings.HasPrefix(key, k)
+	})
+}
 
 // NewEffect returns the Effect of a process that starts with cfg. read reads every layer
 // again, and says what is wrong with it as a *Fault.
@@ -78,7 +97,8 @@ func (e *Effect) Settings() []control.Setting {
 
 // Reload reads the configuration again. A *Fault says what is wrong with it, or what
 // could not be done; then nothing has changed. Keys that need a restart are named each
-// time, until there was one.
+// time, until there was one. Those of a role that this process does not have are not
+// named as applied.
 func (e *Effect) Reload() (*control.Reloaded, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -86,27 +106,43 @@ func (e *Effect) Reload() (*control.Reloaded, error) {
 	if err != nil {
 		return nil, err
 	}
-	applied, _ := config.Diff(e.now, next)
-	_, restart := config.Diff(e.began, next)
-	var commits, drops []func()
-	for _, prepare := range e.changes {
-		commit, drop, err := prepare(e.now, next)
+	done := &control.Reloaded{}
+	changed, _ := config.Diff(e.now, next)
+	_, done.Restart = config.Diff(e.began, next)
+	var all []prepared
+	for _, c := range e.changes {
+		p, err := c.prepare(e.now, next)
 		if err != nil {
-			for _, drop := range drops {
-				drop()
+			for _, p := range slices.Backward(all) {
+				if p.drop != nil {
+					p.drop()
+				}
 			}
 			return nil, err
 		}
-		commits = append(commits, commit)
-		if drop != nil {
-			drops = append(drops, drop)
+		all = append(all, p)
+		changed = append(changed, p.also...)
+	}
+	for _, p := range all {
+		if p.commit != nil {
+			p.commit()
 		}
 	}
-	for _, commit := range commits {
-		commit()
-	}
 	e.now = next
-	return &control.Reloaded{Applied: applied, Restart: restart}, nil
+	for _, key := range changed {
+		if slices.ContainsFunc(e.changes, func(c change) bool { return c.follows(key) }) && !slices.Contains(done.Applied, key) {
+			done.Applied = append(done.Applied, key)
+		}
+	}
+	return done, nil
+}
+
+// Drain is how long open circuits are given when the relay of this process ends, as the
+// configuration in force says.
+func (e *Effect) Drain() time.Duration {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.now.Relay.Drain
 }
 
 // reloaded is Reload for the control socket.
@@ -122,14 +158,15 @@ func (e *Effect) reloaded() (*control.Reloaded, error) {
 	return done, err
 }
 
-// follow has prepare be asked at each reading. A nil Effect has none.
-func (e *Effect) follow(prepare change) {
+// follow has prepare be asked at each reading, which follows these keys. A nil Effect has
+// none.
+func (e *Effect) follow(prepare prepare, keys ...string) {
 	if e == nil {
 		return
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.changes = append(e.changes, prepare)
+	e.changes = append(e.changes, change{keys, prepare})
 }
 
 // logger makes the process's logger, which follows log.level and log.format.
@@ -138,28 +175,27 @@ func (e *Effect) logger(l Log, testnet bool) (zerolog.Logger, error) {
 	if turn == nil {
 		return log, err
 	}
-	e.follow(func(_, next *config.Config) (commit, drop func(), err error) {
+	e.follow(func(_, next *config.Config) (prepared, error) {
 		level, err := Log{Level: next.Log.Level}.level()
 		console := next.Log.Format == "console" || next.Log.Format == string(config.Auto) && l.Terminal
-		return func() { turn.Set(level, console) }, nil, err
-	})
+		return prepared{commit: func() { turn.Set(level, console) }}, err
+	}, "log.")
 	return log, err
 }
 
 // limits has a relay's allowance follow relay.rate, relay.burst and relay.accounting.
 func (e *Effect) limits(a *allowance) {
-	e.follow(func(now, next *config.Config) (commit, drop func(), err error) {
-		if applied, _ := config.Diff(now, next); !slices.ContainsFunc(applied, isLimit) {
-			return func() {}, nil, nil
-		}
+	e.follow(func(now, next *config.Config) (p prepared, err error) {
 		limits, err := LimitsOf(next)
-		return func() { a.set(limits, time.Now()) }, nil, err
-	})
-}
-
-// isLimit reports whether a key says how much a relay carries.
-func isLimit(key string) bool {
-	return key == "relay.rate" || key == "relay.burst" || strings.HasPrefix(key, "relay.accounting.")
+		if was, wrong := LimitsOf(now); err != nil || wrong == nil && was == limits {
+			return p, err
+		}
+		if now.Given("relay.rate") != next.Given("relay.rate") {
+			p.also = []string{"relay.rate"} // what bounds nothing shows as the default
+		}
+		p.commit = func() { a.set(limits, time.Now()) }
+		return p, nil
+	}, "relay.rate", "relay.burst", "relay.accounting.")
 }
 
 // LimitsOf are what a configuration says of how much a relay carries. A rate that nobody

@@ -21,6 +21,8 @@ const (
 	policyFile       = "relay/exit.policy"
 	relayNetworkFile = "relay/network"
 	tableFile        = "relay/directory.db"
+	voucherFile      = "relay/voucher" // that it was given, to join with
+	vouchedFile      = "relay/vouched" // whom it gave the last one
 	clientFolder     = "client"
 	guardsFile       = "client/state"
 	clientTableFile  = "client/directory"

@@ -26,6 +26,7 @@ type Sources struct {
 	Relays   []RelaySource
 	// Listeners are where local programs are served.
 	Listeners []control.Listener
+	places    func() []control.Listener // more of them, which change; nil: none
 }
 
 // RelaySource is one relay and what only composition knows of it.
@@ -33,6 +34,7 @@ type RelaySource struct {
 	Relay     *relay.Relay
 	live      *atomic.Pointer[relay.Relay] // the one that runs now, where that changes; nil: Relay
 	quota     *allowance                   // nil: none
+	said      func() *declared             // who it is, where that changes; nil: Nickname and Exit say
 	Name      string                       // in a testnet
 	Nickname  string
 	Published []netip.AddrPort
@@ -49,7 +51,10 @@ func (s *Sources) Status() *control.Status {
 			Name: doc.Name, ID: hex.EncodeToString(nid[:]), Testnet: doc.Testnet,
 			Began: doc.Time.UTC(), EpochSeconds: doc.Params.EpochLen.Seconds(), DaySeconds: daySeconds(doc),
 		},
-		Listeners: s.Listeners,
+		Listeners: slices.Clone(s.Listeners),
+	}
+	if s.places != nil {
+		out.Listeners = append(out.Listeners, s.places()...)
 	}
 	if s.Client != nil {
 		out.Client = clientPart(doc, s.Client.Status())
@@ -110,15 +115,25 @@ func (r *RelaySource) now() *relay.Relay {
 	return r.Relay
 }
 
+// words are what its operator calls it, and what it is as an exit.
+func (r *RelaySource) words() (nickname, exit string) {
+	if r.said != nil {
+		d := r.said()
+		return d.Nickname, d.Exit
+	}
+	return r.Nickname, r.Exit
+}
+
 // part shows a relay: totals, never circuits or peers (API-1).
 func (r *RelaySource) part(doc *genesis.Document) control.Relay {
 	role := r.now()
 	s := role.Status()
 	rid := role.RID()
 	f := s.Directory
+	nickname, exit := r.words()
 	out := control.Relay{
-		Name: r.Name, RID: hex.EncodeToString(rid[:]), Nickname: r.Nickname, Listen: role.Addr().String(),
-		Published: []string{}, Exit: r.Exit, Listed: f.Listed, Running: f.Running, AgeDays: f.Age,
+		Name: r.Name, RID: hex.EncodeToString(rid[:]), Nickname: nickname, Listen: role.Addr().String(),
+		Published: []string{}, Exit: exit, Listed: f.Listed, Running: f.Running, AgeDays: f.Age,
 		Seat: f.Committee.Seat, Neighbours: f.Neighbours,
 		Joining: f.Joining, Clock: f.Clock, Store: f.Store, Keys: f.Keys, Reports: []control.Note{},
 		Traffic: control.Traffic{
@@ -139,12 +154,20 @@ func (r *RelaySource) part(doc *genesis.Document) control.Relay {
 	d.Young, d.Unmeasured, d.Stalled, d.Forked = f.Young, f.Unmeasured, f.Stalled, f.Forked
 	d.Freshness = newestText(doc, &d)
 	told := d
+	if f.Clock != "" {
+		told.Stalled = false // what this clock calls old need not be
+		if d.CurrentEpoch < d.Epoch || d.CurrentEpoch > d.Epoch+uint64(doc.Params.Fresh) {
+			d.Freshness = "How old the newest list is cannot be told: this machine's clock is off."
+		}
+	}
 	if f.Joining != "" && !f.Listed {
 		told.Stalled = false // a newcomer has had no list yet; Joining says how far it is
 	}
 	d.Notes = directoryNotes(doc, &told, true)
 	out.Directory = d
 	out.Drains = role.Draining()
+	v := f.Vouching
+	out.Vouching = &control.Vouching{May: v.Why == "", Text: v.Why, Day: v.Day, FromDay: v.From, GapDays: v.Gap}
 	out.Reachable = reachable(&out)
 	out.Weight = weightPart(table, rid)
 	for _, p := range f.Reports {

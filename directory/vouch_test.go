@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
+package directory
+
+import (
+	"crypto/ed25519"
+	"testing"
+	"time"
+
+	"chive/directory/genesis"
+	"chive/directory/gossip"
+	"chive/directory/record"
+	"chive/directory/transition"
+)
+
+// limited are a testnet's parameters with a public network's admission.
+func limited() genesis.Params {
+	p, public := genesis.Testnet(), genesis.Public()
+	p.AdmitRate, p.AdmitFloor, p.AdmitHold, p.VoucherShare = public.AdmitRate, 2, public.AdmitHold, public.VoucherShare
+	p.VoucherGap = public.VoucherGap
+	return p
+}
+
+// vouch returns a founder's signed voucher.
+func (s *sim) vouch(sponsor, newcomer *node, day int) []byte {
+	s.t.Helper()
+	identity := public(signingKey("identity", newcomer.n))
+	text, err := record.NewVoucherText(s.doc.NetworkID(), signingKey("identity", sponsor.n), ed25519.PublicKey(identity[:]), uint16(day))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return text.Signed
+}
+
+// joinsWith is joins with a voucher.
+func (n *node) joinsWith(voucher []byte) {
+	n.joins()
+	n.step(Join{Voucher: voucher})
+}
+
+func (s *sim) listed(n *node) bool {
+	_, listed := s.nodes[0].m.table().Index(n.rid)
+	return listed
+}
+
+// A flood of newcomers waits for the open places, of which there is one a day; who has a
+// voucher is on the list at the first draw, and its sponsor has none left.
+// Spec: directory §7, ADM-3, ADM-4, TRN-7.
+func TestAVouchedNewcomerIsAdmittedThroughAFlood(t *testing.T) {
+	p := limited()
+	s := newSimOf(t, 4, 31, p)
+	s.startAll()
+	s.until(25 * time.Second)
+	var flood []*node
+	for range 8 {
+		n := s.add()
+		n.joins()
+		flood = append(flood, n)
+	}
+	guest := s.add()
+	guest.joinsWith(s.vouch(s.nodes[0], guest, 0))
+	if j := guest.m.Joining(); !j.Vouched || j.Voucher != 0 {
+		t.Errorf("%+v", j)
+	}
+	day := time.Duration(p.Day) * p.EpochLen
+	// Held since the first day; the lottery of the second has its beacon.
+	s.until(2*day + 3*p.EpochLen)
+	if !s.listed(guest) {
+		t.Fatalf("the vouched one is not on the list: %+v", guest.m.Joining())
+	}
+	in := 0
+	for _, n := range flood {
+		if s.listed(n) {
+			in++
+		}
+	}
+	if in > 2 {
+		t.Errorf("%d of the flood in two days", in)
+	}
+	state := s.nodes[1].m.at.state
+	if why, until := state.Vouching(p, state.Epoch()+1, s.nodes[0].rid); why != transition.UnfitSpent || until < p.VoucherGap {
+		t.Errorf("the sponsor: %d, from day %d", why, until)
+	}
+	if why, _ := state.Vouching(p, state.Epoch()+1, s.nodes[1].rid); why != transition.UnfitNot {
+		t.Errorf("another founder: %d", why)
+	}
+}
+
+// Entry relays say why a voucher counts for nothing, and the newcomer goes on without.
+// Spec: GOS-15.
+func TestANewcomerLearnsWhyItsVoucherIsRefused(t *testing.T) {
+	p := limited()
+	p.CommitteeAge = 60
+	for name, c := range map[string]struct {
+		code gossip.JoinCode
+		make func(s *sim, n *node) []byte
+	}{
+		"a sponsor that is not on the list": {gossip.JoinSponsor, func(s *sim, n *node) []byte { return s.vouch(&node{n: 90}, n, 0) }},
+		"a sponsor that has vouched": {gossip.JoinSpent, func(s *sim, n *node) []byte {
+			other := s.add()
+			other.joinsWith(s.vouch(s.nodes[2], other, 0))
+			s.until(35 * time.Second)
+			return s.vouch(s.nodes[2], n, 0)
+		}},
+		"another's signature": {gossip.JoinVoucherOld, func(s *sim, n *node) []byte {
+			v := s.vouch(s.nodes[1], n, 0)
+			v[5]++
+			return v
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newSimOf(t, 4, 32, p)
+			s.startAll()
+			s.until(25 * time.Second)
+			n := s.add()
+			n.joinsWith(c.make(s, n))
+			s.until(58 * time.Second)
+			j := n.m.Joining()
+			if j.Vouched || j.Voucher != c.code || j.Accepted == 0 {
+				t.Errorf("%+v", j)
+			}
+		})
+	}
+}
+
+// A voucher whose time is over is left out without asking anybody.
+func TestAnExpiredVoucherIsLeftOut(t *testing.T) {
+	p := limited()
+	p.Day = 1
+	s := newSimOf(t, 4, 33, p)
+	s.startAll()
+	s.until(325 * time.Second)
+	n := s.add()
+	n.joinsWith(s.vouch(s.nodes[1], n, 1))
+	s.until(335 * time.Second)
+	if j := n.m.Joining(); j.Vouched || j.Voucher != gossip.JoinVoucherOld {
+		t.Errorf("%+v", j)
+	}
+}
+
+// One relay that refuses a good voucher does not make the newcomer give it up.
+func TestOneRelaysWordAgainstAVoucherIsNotEnough(t *testing.T) {
+	s := newSim(t, 4, 34)
+	s.startAll()
+	s.until(15 * time.Second)
+	n := s.add()
+	n.joinsWith(s.vouch(s.nodes[1], n, 0))
+	j := &n.m.joining
+	j.voucher, j.taken = s.vouch(s.nodes[1], n, 0), 0
+	j.doubted, j.tried = map[record.RID]struct{}{}, map[record.RID]time.Time{}
+	for i := range 3 {
+		rid := s.nodes[i].rid
+		j.tried[rid] = s.now
+		n.m.joinAnswered(gossip.JoinAnswered{RID: rid, Sent: true, Code: gossip.JoinSponsor})
+		n.m.joinAnswered(gossip.JoinAnswered{RID: rid, Sent: true, Code: gossip.JoinSponsor})
+		n.m.joinAnswered(gossip.JoinAnswered{RID: record.RID{77}, Sent: true, Code: gossip.JoinSponsor}) // nobody asked it
+		if gone := j.voucher == nil; gone != (i == 2) {
+			t.Errorf("after %d relays: given up %v", i+1, gone)
+		}
+	}
+}

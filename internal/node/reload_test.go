@@ -1,0 +1,205 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
+package node
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"chive/internal/config"
+	"chive/internal/control"
+	"chive/internal/limit"
+)
+
+// written is a configuration file that a test writes anew.
+type written struct{ text string }
+
+func (w *written) load() (*config.Config, error) {
+	c, err := config.Load(config.Sources{
+		Files: []config.File{{Path: "f", Optional: false}},
+		Read:  func(string) ([]byte, fs.FileMode, error) { return []byte(w.text), 0o600, nil },
+	})
+	if err != nil {
+		return nil, fault(Usage, "config", "Mend it.", "%s", err.Error())
+	}
+	return c, nil
+}
+
+// effect begins with a text.
+func (w *written) effect(t *testing.T, text string) *Effect {
+	t.Helper()
+	w.text = text
+	c, err := w.load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return NewEffect(c, w.load)
+}
+
+// reload wants that a text makes these keys count, and that those need a restart.
+func (w *written) reload(t *testing.T, e *Effect, text, applied, restart string) {
+	t.Helper()
+	w.text = text
+	done, err := e.Reload()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if a, r := strings.Join(done.Applied, " "), strings.Join(done.Restart, " "); a != applied || r != restart {
+		t.Errorf("%q: applied %q, want %q; restart %q, want %q", text, a, applied, r, restart)
+	}
+}
+
+// TestReloadAppliesAllOrNothing (CFG-4): a mistake, and something that cannot be done,
+// keep everything; what was prepared is undone, the last first.
+func TestReloadAppliesAllOrNothing(t *testing.T) {
+	var w written
+	e := w.effect(t, "")
+	var log []string
+	var refuse error
+	part := func(name string) prepare {
+		return func(now, next *config.Config) (prepared, error) {
+			return prepared{commit: func() { log = append(log, "commit "+name) }, drop: func() { log = append(log, "drop "+name) }}, nil
+		}
+	}
+	e.follow(part("one"), "relay.contact")
+	e.follow(part("two"), "log.")
+	e.follow(func(_, _ *config.Config) (prepared, error) { return prepared{}, refuse }, "client.socks")
+	said := func() string {
+		for _, s := range e.Settings() {
+			if s.Key == "relay.contact" {
+				return s.Value
+			}
+		}
+		return ""
+	}
+
+	w.text = "relay.contact = 7"
+	wantFault(t, errOf(e.Reload()), "config")
+	if len(log) != 0 || said() != `""` {
+		t.Errorf("a mistake: %q, contact %s", log, said())
+	}
+	refuse = fault(Usage, "port_in_use", "Free it.", "The port of 127.0.0.1:1 is taken")
+	w.text = "relay.contact = \"me\""
+	wantFault(t, errOf(e.Reload()), "port_in_use")
+	if want := []string{"drop two", "drop one"}; !slices.Equal(log, want) || said() != `""` {
+		t.Errorf("what cannot be done: %q, contact %s", log, said())
+	}
+	log, refuse = nil, nil
+	w.reload(t, e, w.text, "relay.contact", "")
+	if want := []string{"commit one", "commit two"}; !slices.Equal(log, want) || said() != `"me"` {
+		t.Errorf("%q, contact %s", log, said())
+	}
+	w.reload(t, e, w.text, "", "")
+}
+
+// TestReloadNamesWhatItDoes (CFG-4): what needs a restart each time, what no part of this
+// process follows never, and a file's change by the key that names it.
+func TestReloadNamesWhatItDoes(t *testing.T) {
+	var w written
+	e := w.effect(t, "client.hops = 3")
+	var also []string
+	e.follow(func(_, _ *config.Config) (prepared, error) { return prepared{also: also}, nil }, "relay.exit.policy", "relay.accounting.")
+	const hops = "client.hops = 4\n"
+	w.reload(t, e, hops+"relay.contact = \"me\"\nrelay.accounting.max = \"1 GiB\"", "relay.accounting.max", "client.hops")
+	w.reload(t, e, hops+"relay.contact = \"me\"\nrelay.accounting.max = \"1 GiB\"", "", "client.hops")
+	also = []string{"relay.exit.policy"}
+	w.reload(t, e, hops+"relay.exit.policy = \"web\"\nrelay.contact = \"me\"\nrelay.accounting.max = \"1 GiB\"", "relay.exit.policy", "client.hops")
+	for _, s := range e.Settings() {
+		if s.Key == "client.hops" && s.Value != "3" {
+			t.Errorf("client.hops is said to be %s before the restart", s.Value)
+		}
+	}
+	also = nil
+	w.reload(t, e, "client.hops = 3", "relay.accounting.max relay.exit.policy", "")
+
+	var none *Effect
+	none.follow(nil)
+	if _, err := none.reloaded(); none.Settings() != nil {
+		t.Error("no configuration is shown as one")
+	} else if f := (*control.Failure)(nil); !errors.As(err, &f) || f.Code != "not_here" {
+		t.Errorf("%v", err)
+	}
+	w.text = "nonsense"
+	if _, err := e.reloaded(); err == nil {
+		t.Error("nonsense is read")
+	} else if f := (*control.Failure)(nil); !errors.As(err, &f) || f.Code != "config" || !strings.HasSuffix(f.Text, "Nothing was changed") {
+		t.Errorf("%v", err)
+	}
+}
+
+// TestLimitsFollowTheConfiguration (CFG-4, REL-4): a rate that nobody had said bounds from
+// now on, even where it is what the default shows; a quota that is new counts from now on,
+// one that is raised keeps what was used, and none bounds nothing.
+func TestLimitsFollowTheConfiguration(t *testing.T) {
+	s := stateOf(t, filepath.Join(t.TempDir(), "relay"))
+	if err := os.MkdirAll(filepath.Join(s.Dir(), "relay"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	now := time.Now()
+	a, _, err := s.openAllowance(RelayLimits{}, 0, now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var w written
+	e := w.effect(t, "")
+	e.limits(a)
+	w.reload(t, e, "relay.rate = \"1 MiB/s\"", "relay.rate", "")
+	if a.rate() != 1<<20 {
+		t.Errorf("the rate is %d", a.rate())
+	}
+	if got := a.declared(1<<30, now); got != 1<<20/125 {
+		t.Errorf("it declares %d kbit/s", got)
+	}
+	w.reload(t, e, "relay.rate = \"1 MiB/s\"\nrelay.accounting.max = \"1 MiB\"", "relay.accounting.max", "")
+	if q := a.part(now); q == nil || q.Max != 1<<20 || q.Used != 0 {
+		t.Errorf("a new quota: %+v", q)
+	}
+	a.quota.Add(now, 1<<20, 0)
+	if usedUp, _ := a.used(now); !usedUp {
+		t.Error("it is not used up")
+	}
+	w.reload(t, e, "relay.rate = \"2 MiB/s\"\nrelay.accounting.max = \"1 GiB\"", "relay.rate relay.accounting.max", "")
+	if usedUp, _ := a.used(now); usedUp || a.part(now).Used != 1<<20 {
+		t.Errorf("a raised quota: %+v", a.part(now))
+	}
+	w.reload(t, e, "", "relay.rate relay.accounting.max", "")
+	if a.part(now) != nil || a.rate() != 0 {
+		t.Errorf("without limits: %+v, %d", a.part(now), a.rate())
+	}
+	if got := a.declared(1<<20, now); got != 1<<20 {
+		t.Errorf("without limits it declares %d kbit/s", got)
+	}
+
+	// What the file says of the period counts for a quota that comes later.
+	if err := a.count(now, true); err != nil {
+		t.Fatal(err)
+	}
+	later, _, err := s.openAllowance(RelayLimits{}, 0, now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	later.set(RelayLimits{Quota: limit.Accounting{Max: 1 << 30}, Period: "month"}, now)
+	if q := later.part(now); q == nil || q.Used != 1<<20 {
+		t.Errorf("a quota that comes back: %+v", q)
+	}
+}
+
+// TestTheDrainIsPartOfTheReserve: a longer one keeps more of the quota.
+func TestTheDrainIsPartOfTheReserve(t *testing.T) {
+	s := stateOf(t, filepath.Join(t.TempDir(), "relay"))
+	a, _, err := s.openAllowance(RelayLimits{Rate: 1 << 10, Quota: limit.Accounting{Max: 1 << 40}, Period: "month"}, time.Second, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	short := a.accounting(a.limits).Reserve
+	a.setDrain(time.Minute, time.Now())
+	if long := a.accounting(a.limits).Reserve; long <= short {
+		t.Errorf("%d bytes are kept for a minute, %d for a second", long, short)
+	}
+}

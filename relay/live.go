@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
+package relay
+
+import (
+	"cmp"
+	"errors"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"chive/directory"
+	"chive/relay/exit"
+)
+
+// live is what of a Config may change while the relay runs.
+type live struct {
+	changing sync.Mutex            // of about, by whoever changes it
+	about    atomic.Pointer[About] // never nil; what it points to is not changed
+	exit     atomic.Pointer[exit.Exit]
+	drain    atomic.Int64 // DrainTimeout
+}
+
+// begin takes what a Config says.
+func (l *live) begin(c *Config) {
+	about := c.About
+	l.about.Store(&about)
+	l.exit.Store(c.Exit)
+	l.drain.Store(int64(cmp.Or(c.DrainTimeout, defaultDrain)))
+}
+
+// CheckAbout reports whether a descriptor can say a: nil, or ErrAbout with the fault
+// joined to it.
+func (r *Relay) CheckAbout(a About) error {
+	if err := a.check(r.identityKey()); err != nil {
+		return errors.Join(ErrAbout, err)
+	}
+	return nil
+}
+
+// ChangeAbout changes what the descriptor says: change gets a copy of what it says now,
+// and must not change what that points to. A new descriptor is published as soon as the
+// directory takes one. Nothing changes on ErrAbout. It does not wait, and may be called
+// at any time.
+//
+// Spec: product CFG-4.
+func (r *Relay) ChangeAbout(change func(*About)) error {
+	r.live.changing.Lock()
+	defer r.live.changing.Unlock()
+	next := *r.live.about.Load()
+	change(&next)
+	if err := r.CheckAbout(next); err != nil {
+		return err
+	}
+	r.live.about.Store(&next)
+	if d := r.replica.Load(); d != nil {
+		d.keeper.leave(func() {})
+	}
+	return nil
+}
+
+// SetExit replaces what connects circuits to destinations; nil: the relay is no exit any
+// more. Circuits that are open keep what they began with: streams of theirs go on, and
+// what that Exit's policy forbids by then is not begun on them.
+func (r *Relay) SetExit(e *exit.Exit) { r.live.exit.Store(e) }
+
+// SetDrainTimeout is Config.DrainTimeout for a drain that has not begun.
+func (r *Relay) SetDrainTimeout(d time.Duration) {
+	r.live.drain.Store(int64(cmp.Or(d, defaultDrain)))
+}
+
+// about returns what the descriptor says. It is not changed.
+func (r *Relay) about() *About { return r.live.about.Load() }
+
+// changed has a new descriptor made if what it says has changed. It is called by the
+// keeper's goroutine.
+func (k *keeper) changed() {
+	about := k.d.r.about()
+	if about != k.said && k.d.send(input{event: directory.Renew{}}) {
+		k.said = about
+	}
+}
