@@ -275,7 +275,7 @@ func (c *Client) troubleOf(err error) (cause, text string) {
 	case errors.As(err, &clock):
 		return "clock_skew", clock.Error()
 	case errors.Is(err, errAnchor):
-		return "directory_stale", "what this client has to begin with is too old: keys retired since then must not speak. Get a newer release, or a newer genesis document."
+		return "directory_stale", "what this client has to begin with is too old: keys retired since then must not speak. Get a newer release, or an anchor: whoever runs a client or relay in that network makes one with chive network anchor; then --anchor FILE."
 	case errors.Is(err, errStale):
 		return "directory_stale", c.freshnessWords(c.current(), time.Now()) + " No relay asked has one: the network is stalled, these relays hold it back, or this clock is fast."
 	case errors.Is(err, link.ErrProxy):

@@ -17,6 +17,7 @@ import (
 	"chive/directory/genesis"
 	"chive/directory/path"
 	"chive/directory/record"
+	dirsync "chive/directory/sync"
 	"chive/directory/vote"
 	"chive/link"
 )
@@ -44,6 +45,9 @@ type Config struct {
 	// Directory keeps the list of relays, with what it was verified by and what was
 	// found against it: up to dirsync.MaxSavedSize bytes. Nil forgets it.
 	Directory Store
+	// Anchor is what to begin with where nothing was saved lately: it comes with a release
+	// or from the network's founders. Nil: the genesis document.
+	Anchor *dirsync.AnchorFile
 	// Peers are relays that the user knows, to begin with; nil is fine as long as
 	// founders, or relays of the saved list, are there. At most MaxPeers.
 	Peers []Peer
@@ -159,6 +163,11 @@ func New(c Config) (*Client, error) {
 	}
 	if c.Verifier == nil {
 		c.Verifier = vote.Plain{}
+	}
+	if c.Anchor != nil {
+		if err := c.Anchor.Verify(c.Genesis, c.Verifier); err != nil {
+			return nil, errors.Join(ErrConfig, err)
+		}
 	}
 	cl := &Client{
 		cfg: c, doc: c.Genesis, nid: c.Genesis.NetworkID(), dir: newDirectory(&c),

@@ -29,6 +29,7 @@ type directory struct {
 	nextFetch time.Time
 	checked   time.Time
 	taken     bool // a certificate was taken, and nobody apart was asked about it yet
+	grounded  bool // an anchor is all that is known yet: no table
 	lagging   bool // the last round found nothing fresh
 	stalled   bool
 	forked    bool
@@ -90,24 +91,24 @@ func (c *Client) withFollower(ctx context.Context, use func(*dirsync.Follower)) 
 // loadDirectory goes on from what was saved. What cannot be used is left behind: the
 // genesis document is there, and nothing in the list of relays is a secret.
 func (c *Client) loadDirectory() {
-	if c.cfg.Directory == nil {
-		return
+	var saved []byte
+	var err error
+	if c.cfg.Directory != nil {
+		saved, err = c.cfg.Directory.Load()
 	}
-	saved, err := c.cfg.Directory.Load()
 	reason := redact.Other
 	if err != nil {
 		reason = redact.Classify(err)
 	}
-	if err == nil && saved == nil {
+	if err == nil && saved == nil && c.cfg.Anchor == nil {
 		return
 	}
-	var f *dirsync.Follower
-	if err == nil {
-		f, err = dirsync.LoadFollower(c.doc, c.cfg.Verifier, saved)
-	}
-	if err != nil {
+	f, unread := dirsync.Resume(c.doc, c.cfg.Verifier, saved, c.cfg.Anchor, time.Now())
+	if err != nil || unread != nil {
 		c.cfg.Log.Warn().EmbedObject(redact.RoleClient).EmbedObject(redact.Event("directory_state")).EmbedObject(reason).
 			Msg("the saved list of relays cannot be used; it is fetched anew")
+	}
+	if f == nil { // New has verified the anchor
 		return
 	}
 	<-c.dir.follower
@@ -129,6 +130,16 @@ func (c *Client) keep(f *dirsync.Follower) {
 	c.install(f)
 }
 
+// Anchor makes an anchor file of the list of relays that this client holds. It waits while
+// a fetch is under way. Errors: dirsync.ErrAnchor while it holds that of the genesis
+// document alone; ctx's.
+func (c *Client) Anchor(ctx context.Context) (a *dirsync.AnchorFile, err error) {
+	if held := c.withFollower(ctx, func(f *dirsync.Follower) { a, err = f.AnchorFile() }); held != nil {
+		return nil, held
+	}
+	return a, err
+}
+
 // install makes the snapshot that f holds the one in use, view and selector at once.
 // Guards are judged by it; open circuits stay. The caller holds f.
 func (c *Client) install(f *dirsync.Follower) {
@@ -140,7 +151,7 @@ func (c *Client) install(f *dirsync.Follower) {
 	}
 	c.mu.Lock()
 	c.dir.taken = c.dir.taken || taken
-	c.dir.table, c.dir.seats = t, seatsOf(f)
+	c.dir.table, c.dir.seats, c.dir.grounded = t, seatsOf(f), f.Grounded()
 	drawn := c.guards != nil && len(c.guards.List(time.Now())) > 0
 	c.mu.Unlock()
 	c.notice(f)

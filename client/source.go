@@ -63,7 +63,8 @@ func (c *Client) ownSources() []source {
 }
 
 // sources returns whom to ask who has nobody yet: own guards, then configured peers,
-// then relays of the table, those that run first; each kind in a random order.
+// then those of an anchor, then relays of the table, those that run first; each kind in
+// a random order.
 // Whoever forged is left out.
 func (c *Client) sources() []source {
 	seen := make(map[record.RID]bool)
@@ -84,6 +85,7 @@ func (c *Client) sources() []source {
 		peers = append(peers, source{p.RID, p.Addresses})
 	}
 	add(peers)
+	add(c.fallbacks())
 	all := c.current().view.Table()
 	for i := range all.Len() {
 		r := all.At(i)
@@ -95,6 +97,21 @@ func (c *Client) sources() []source {
 	}
 	add(running)
 	add(others)
+	return out
+}
+
+// fallbacks returns the relays of the anchor, while no table of it is known. They stand
+// before those of the genesis document, which is old then. Spec: directory §8 (COLD).
+func (c *Client) fallbacks() (out []source) {
+	c.mu.Lock()
+	grounded := c.dir.grounded
+	c.mu.Unlock()
+	if !grounded {
+		return nil
+	}
+	for _, f := range c.cfg.Anchor.Fallback {
+		out = append(out, source{f.RID, f.Addresses})
+	}
 	return out
 }
 

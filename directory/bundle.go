@@ -205,15 +205,6 @@ func (b *bundle) handOver(p genesis.Params, parent *transition.State) {
 	b.steps = b.steps[max(0, len(b.steps)-vote.MaxStepCount):]
 }
 
-func knows(lists []*transition.List, l *transition.List) bool {
-	for _, o := range lists {
-		if o != nil && o.Name == l.Name && o.Term >= l.Term {
-			return true
-		}
-	}
-	return false
-}
-
 func knowsStep(steps []*vote.Step, l *transition.List) bool {
 	for _, s := range steps {
 		if s.List.Committee == l.Name && s.List.Term >= l.Term {
@@ -263,25 +254,28 @@ func (b *bundle) follows(s *transition.State) bool {
 	return true // ours is older than what the ancestors show
 }
 
-// verify follows the hand-over from the lists of a state to the certificate.
+// verify follows the hand-over from what is believed to the certificate.
 // Errors: vote's.
-func (b *bundle) verify(doc *genesis.Document, from *transition.State, v vote.Verifier) error {
+func (b *bundle) verify(doc *genesis.Document, from *vote.Anchor, v vote.Verifier) error {
 	if b.certificate == nil {
 		return errBundle
 	}
-	anchor := &vote.Anchor{Epoch: from.Epoch()}
-	lists := from.Lists()
-	for _, l := range lists {
-		if l != nil {
-			anchor.Lists = append(anchor.Lists, l.ForClients())
-		}
-	}
 	var steps []*vote.Step
 	for _, s := range b.steps {
-		if !knows(lists[:], &transition.List{Name: s.List.Committee, Term: s.List.Term}) {
+		if !believes(from, s.List) {
 			steps = append(steps, s)
 		}
 	}
-	_, err := anchor.Follow(doc.Params, doc.NetworkID(), steps, b.certificate, v)
+	_, err := from.Follow(doc.Params, doc.NetworkID(), steps, b.certificate, v)
 	return err
+}
+
+// believes reports whether a list is known, or one of a later term of its committee.
+func believes(a *vote.Anchor, l *committee.List) bool {
+	for _, o := range a.Lists {
+		if o.Committee == l.Committee && o.Term >= l.Term {
+			return true
+		}
+	}
+	return false
 }

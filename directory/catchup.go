@@ -9,6 +9,7 @@ import (
 
 	"chive/directory/gossip"
 	"chive/directory/record"
+	dirsync "chive/directory/sync"
 	"chive/directory/transition"
 	"chive/directory/vote"
 )
@@ -162,7 +163,33 @@ func (m *Machine) pursue() {
 // certificate by certificate, is not meant. Spec: directory §8.
 func (m *Machine) tooOld() bool {
 	age := m.p.AnchorAge
-	return age > 0 && m.now.Sub(m.doc.EpochStart(m.at.state.Epoch())) > age
+	epoch := m.at.state.Epoch()
+	if m.believed != nil {
+		epoch = max(epoch, m.believed.Epoch)
+	}
+	return age > 0 && m.now.Sub(m.doc.EpochStart(epoch)) > age
+}
+
+// trust is what a state that is caught up with is verified from: our own lists, or later
+// ones by which the role, as a client, has verified a snapshot.
+func (m *Machine) trust() *vote.Anchor {
+	own := m.at.state
+	if m.believed != nil && m.believed.Epoch > own.Epoch() {
+		// Certificates of steps may be as old as what the lists in force then signed.
+		return &vote.Anchor{Epoch: max(own.Epoch(), dirsync.Floor(m.p, m.believed.Lists, m.believed.Epoch)), Lists: m.believed.Lists}
+	}
+	return anchorOf(own)
+}
+
+// anchorOf returns what clients would believe of a state.
+func anchorOf(s *transition.State) *vote.Anchor {
+	a := &vote.Anchor{Epoch: s.Epoch()}
+	for _, l := range s.Lists() {
+		if l != nil {
+			a.Lists = append(a.Lists, l.ForClients())
+		}
+	}
+	return a
 }
 
 // pursueAt is when catching up is to be looked at.
@@ -234,7 +261,7 @@ func (m *Machine) assemble(c *catchUp) {
 		err = errBundle
 	}
 	if err == nil {
-		err = b.verify(m.doc, m.at.state, m.cfg.Verifier)
+		err = b.verify(m.doc, m.trust(), m.cfg.Verifier)
 	}
 	if err != nil {
 		m.failed.add(c.rid, c.digest)

@@ -119,6 +119,7 @@ func (r *Relay) serveLink(ctx context.Context, l *link.Link) {
 		dirs:  newRation(), gossips: make(chan struct{}, maxGossipPerLink),
 	}
 	if rid != (record.RID{}) {
+		n.dirs.caller = &caller{rid: rid, source: sourceOf(l.RemoteAddr())}
 		r.contact(rid)
 	}
 	defer n.tasks.Wait()

@@ -18,6 +18,7 @@ import (
 	"chive/directory"
 	"chive/directory/genesis"
 	"chive/directory/record"
+	dirsync "chive/directory/sync"
 	"chive/directory/vote"
 	"chive/directory/vrf"
 	"chive/internal/memnet"
@@ -48,7 +49,8 @@ type citizen struct {
 	claims   netip.AddrPort // address that it publishes; zero: its own
 	peers    []Peer         // that its operator knows
 	voucher  []byte         // nil: none
-	offline  *offlineKeys   // its identity is not here; nil: it is
+	anchor   *dirsync.AnchorFile
+	offline  *offlineKeys // its identity is not here; nil: it is
 	*Relay
 	stop  context.CancelFunc
 	ended chan error
@@ -119,7 +121,7 @@ func (c *citizen) start() {
 		identity, certified = nil, c.offline
 	}
 	r, err := New(Config{
-		Genesis: c.w.doc, Identity: identity, Certified: certified, Keys: keys, About: about(claims), Store: held, Verifier: c.w.verify, Peers: c.peers, Voucher: c.voucher,
+		Genesis: c.w.doc, Identity: identity, Certified: certified, Keys: keys, About: about(claims), Store: held, Verifier: c.w.verify, Peers: c.peers, Voucher: c.voucher, Anchor: c.anchor,
 		Transport: c.w.net.Host(townAddr(c.n).Addr()), Listen: townAddr(c.n), DrainTimeout: -1, Rand: rand.Reader,
 	})
 	if err != nil {

@@ -47,6 +47,7 @@ type ration struct {
 	turns   chan struct{} // tokens
 	bytes   *rate.Limiter
 	link    *share
+	caller  *caller // who may ask to be dialled back; nil: nobody, as on circuits
 }
 
 // newRation returns that of a link.
@@ -108,7 +109,11 @@ func (r *Relay) serveDirectory(ctx context.Context, rw io.ReadWriter, a *ration)
 			}
 			continue
 		}
-		err = r.answer(ctx, rw, a, body)
+		if reply := r.dialBack(ctx, a.caller, body); reply != nil {
+			err = deliver(rw, reply)
+		} else {
+			err = r.answer(ctx, rw, a, body)
+		}
 		a.leave()
 		if err != nil {
 			return

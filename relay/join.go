@@ -67,11 +67,8 @@ func newJoiner(d *replica) (*joiner, error) {
 		return nil, err
 	}
 	j := &joiner{d: d, rand: rand.New(rand.NewChaCha8(seed)), forgers: map[record.RID]bool{}}
-	if saved != nil {
-		// What cannot be read is fetched again, from the document on.
-		j.f, _ = dirsync.LoadFollower(d.r.genesis, d.r.cfg.Verifier, saved)
-	}
-	if j.f == nil {
+	// What cannot be read is fetched again, from the anchor or the document on.
+	if j.f, _ = dirsync.Resume(d.r.genesis, d.r.cfg.Verifier, saved, d.r.cfg.Anchor, d.r.wall()); j.f == nil {
 		j.f = dirsync.NewFollower(d.r.genesis, d.r.cfg.Verifier)
 	}
 	return j, nil
@@ -84,7 +81,7 @@ func (j *joiner) run() {
 	half := j.d.r.genesis.Params.EpochLen / 2
 	retry := firstRetry
 	if j.f.Snapshot().Epoch() > 0 { // fetched before a restart
-		j.d.send(input{event: directory.Seen{Snapshot: j.f.Snapshot()}})
+		j.d.send(input{event: directory.Seen{Snapshot: j.f.Snapshot(), Lists: j.f.Anchor()}})
 	}
 	for {
 		select {
@@ -110,7 +107,7 @@ func (j *joiner) run() {
 // stands still while the relay is on the list and follows.
 func (j *joiner) advance() {
 	own := j.own.Swap(nil)
-	if own == nil || own.Certificate == nil || own.State.Epoch() <= j.f.Snapshot().Epoch() {
+	if own == nil || own.Certificate == nil || own.State.Epoch() <= j.f.Anchor().Epoch {
 		return
 	}
 	j.f = dirsync.SeedFollower(j.d.r.genesis, j.d.r.cfg.Verifier, *own)
@@ -158,7 +155,7 @@ func (j *joiner) round() (answered bool) {
 // took keeps a newer snapshot and shows it to the machine.
 func (j *joiner) took() {
 	j.d.send(input{client: j.f.Encode()})
-	j.d.send(input{event: directory.Seen{Snapshot: j.f.Snapshot()}})
+	j.d.send(input{event: directory.Seen{Snapshot: j.f.Snapshot(), Lists: j.f.Anchor()}})
 }
 
 // fetch asks one relay over a directory stream.
@@ -198,7 +195,7 @@ var (
 	troubleSilent = "no relay of the newest list that it knows answers; check that this machine reaches the network, or name a relay that runs (--peer)"
 	troubleClock  = "its clock is off, so that it cannot follow the network: set the clock"
 	troubleAhead  = "the network's list lies ahead of this machine's clock; set the clock"
-	troubleOld    = "what it knows of the network is too old to go on from; a newer release or genesis file is needed"
+	troubleOld    = "what it knows of the network is too old to go on from; a newer release is needed, or an anchor (--anchor FILE): whoever runs a client or relay in that network makes one with chive network anchor"
 	troubleForged = "relays answer with lists that do not hold; check the genesis file"
 	troubleOrphan = "the network's list does not follow from the one that this relay holds: there are two histories"
 )

@@ -5,6 +5,7 @@ package relay
 import (
 	"cmp"
 	"errors"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -40,19 +41,23 @@ func (r *Relay) CheckAbout(a About) error {
 
 // ChangeAbout changes what the descriptor says: change gets a copy of what it says now,
 // and must not change what that points to. A new descriptor is published as soon as the
-// directory takes one. Nothing changes on ErrAbout. It does not wait, and may be called
+// directory takes one; new addresses are tested first (REACH-4). Nothing changes on ErrAbout. It does not wait, and may be called
 // at any time.
 //
 // Spec: product CFG-4.
 func (r *Relay) ChangeAbout(change func(*About)) error {
 	r.live.changing.Lock()
 	defer r.live.changing.Unlock()
-	next := *r.live.about.Load()
+	was := r.live.about.Load()
+	next := *was
 	change(&next)
 	if err := r.CheckAbout(next); err != nil {
 		return err
 	}
 	r.live.about.Store(&next)
+	if !slices.Equal(was.Addresses, next.Addresses) {
+		r.newAddresses()
+	}
 	if d := r.replica.Load(); d != nil {
 		d.keeper.leave(func() {})
 	}

@@ -192,12 +192,16 @@ func (k *keeper) signAll(now time.Time) error {
 }
 
 // describe makes the descriptor that is wanted, and the committee keys in it. What the
-// key ring fails at is tried again.
+// key ring fails at is tried again, and while there is no address to publish it waits.
 func (k *keeper) describe(now time.Time) error {
 	k.mu.Lock()
 	p := k.wanted
 	k.mu.Unlock()
 	if p == nil {
+		return nil
+	}
+	about, ok := k.d.r.publishable()
+	if !ok {
 		return nil
 	}
 	signer, cert, err := k.d.r.signer(now)
@@ -221,12 +225,13 @@ func (k *keeper) describe(now time.Time) error {
 			clear(key)
 		}
 	}
-	d := k.d.r.about().describe(k.d.r.identityKey(), *p, &k.onion, keys.VRF().Public(), named)
+	d := about.describe(k.d.r.identityKey(), *p, &k.onion, keys.VRF().Public(), named)
 	d.Expires = until(d.Expires, cert)
 	k.cert = cert
 	// An About that was checked and keys that hold make a descriptor.
 	if data, err := record.SealDescriptor(d, k.d.r.nid, signer, cert); err == nil {
 		k.d.send(input{event: directory.Descriptor{Data: data}})
+		k.d.r.describes(about.Addresses)
 	}
 	k.mu.Lock()
 	if k.wanted == p {

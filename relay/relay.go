@@ -46,6 +46,8 @@ type Config struct {
 	Verifier vote.Verifier
 	// Voucher is a sponsor's signed voucher, for joining; nil: none.
 	Voucher []byte
+	// Anchor is what to begin with where what is stored is too old; nil: the document.
+	Anchor *dirsync.AnchorFile
 	// Peers are relays that the operator knows, to begin with where those of the
 	// newest list do not answer; nil is fine as long as founders, or relays of the
 	// saved list, are there. At most MaxPeers.
@@ -139,13 +141,16 @@ type Relay struct {
 	// What the directory's loop shows to everybody else.
 	shown      atomic.Pointer[shown]
 	serve      atomic.Pointer[dirsync.Server]
+	final      atomic.Pointer[dirsync.Final] // the newest that the machine holds
 	onion      atomic.Pointer[[]*handshake.OnionKey]
 	replica    atomic.Pointer[replica] // nil: none runs
 	directory  atomic.Pointer[DirectoryStatus]
 	onList     chan struct{} // closed once the relay is listed
 	onListOnce sync.Once
 	numbers    atomic.Uint64 // of gossip streams
-	answering  atomic.Int64  // bytes of answers that are being written
+	self       selfTest
+	dialBacks  *dialBacks
+	answering  atomic.Int64 // bytes of answers that are being written
 
 	mu        sync.Mutex
 	seen      *handshake.Filter
@@ -186,6 +191,11 @@ func New(c Config) (*Relay, error) {
 	if c.Verifier == nil {
 		c.Verifier = vote.Plain{}
 	}
+	if c.Anchor != nil {
+		if err := c.Anchor.Verify(doc, c.Verifier); err != nil {
+			return nil, errors.Join(ErrConfig, err)
+		}
+	}
 	if c.Observer != nil && !doc.Testnet {
 		return nil, ErrNotTestnet
 	}
@@ -209,6 +219,8 @@ func New(c Config) (*Relay, error) {
 	}
 	r.rid = record.NewRID(r.nid, r.identityKey())
 	r.live.begin(&r.cfg)
+	r.dialBacks = newDialBacks()
+	r.self.first, r.self.again = make(chan struct{}), make(chan struct{}, 1)
 	if r.store == nil {
 		r.store = NewMemoryStore()
 	}

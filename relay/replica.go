@@ -119,8 +119,12 @@ func (r *Relay) newReplica() (_ *replica, err error) {
 		return nil, err
 	}
 	d.step(directory.Tick{}) // reads the rest of what was stored
-	if own := d.machine.Own(); own != nil && (!r.about().says(own, &d.keeper.onion, r.cfg.Keys.VRF().Public()) || d.keeper.stale(own, now)) {
-		d.own = append(d.own, directory.Renew{})
+	if own := d.machine.Own(); own != nil {
+		r.describes(own.Addresses)
+		// While no address may be published the old descriptor stays.
+		if about, ok := r.publishable(); ok && (!about.says(own, &d.keeper.onion, r.cfg.Keys.VRF().Public()) || d.keeper.stale(own, now)) {
+			d.own = append(d.own, directory.Renew{})
+		}
 	}
 	err = unread
 	if err == nil && r.directory.Load() == nil { // else the directory server lives on

@@ -60,7 +60,11 @@ func (r *Relay) Run(ctx context.Context) error {
 	r.listen = listener.AddrPort()
 	r.mu.Unlock()
 
-	r.tasks.Add(4)
+	r.tasks.Add(5)
+	go func() {
+		defer r.tasks.Done()
+		r.testSelf(life)
+	}()
 	go func() {
 		defer r.tasks.Done()
 		r.replicate(life, replica)

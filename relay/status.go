@@ -162,6 +162,9 @@ func (d *replica) tell(now time.Time) {
 	if !s.Listed {
 		j := d.machine.Joining()
 		s.Introduced, s.Joining = j.Accepted, joiningWords(j, sybil.Slots(d.r.genesis.Params, s.Relays)[sybil.LaneVouched])
+		if d.r.withheld() {
+			s.Joining = "relays that were asked do not reach this relay at the addresses it declares, so it does not publish them; it asks others every 5 minutes"
+		}
 	}
 	away := !s.Listed || s.Current > v.Epoch+farBehind
 	if t := d.joiner.trouble.Load(); t != nil && away {

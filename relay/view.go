@@ -68,6 +68,7 @@ const (
 func (d *replica) viewed(v directory.View) {
 	final := dirsync.Final{State: v.State, Certificate: v.Certificate, Steps: v.Steps}
 	d.joiner.own.Store(&final)
+	d.r.final.Store(&final)
 	server := d.r.serve.Load()
 	if d.past != nil { // after a restart: with its parent, what clients are to be given is known
 		if p, held := d.machine.Parent(); held {

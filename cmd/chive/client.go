@@ -78,6 +78,7 @@ func (a *app) clientCommand() *cobra.Command {
 func clientFlags(c *cobra.Command, wait *time.Duration) {
 	f := c.Flags()
 	f.String("genesis", "", "the network's genesis document is in `FILE`")
+	f.String("anchor", "", "begin with the anchor in `FILE` where nothing was fetched for long; chive network anchor makes one")
 	f.StringSlice("socks", []string{node.DefaultSocks}, "programs find the proxy at `ADDR,...`: loopback IP:PORT, or unix:/PATH")
 	f.String("dns", "off", "answer DNS queries at `ADDR`, such as "+config.DefaultDNS+"; loopback only")
 	f.String("web", "auto", "the local page is at `ADDR`, loopback only; off: there is none; auto: "+config.DefaultWeb+", or none for a service of the system")
@@ -92,7 +93,7 @@ func (a *app) clientOptions(c *cobra.Command, cfg *config.Config, wait time.Dura
 		return node.ClientOptions{}, usage(c, "--wait takes a duration above zero, such as 30s")
 	}
 	o := node.ClientOptions{
-		State: a.global.state, Genesis: cfg.Network.Genesis, Peers: cfg.Network.Peers, Hops: cfg.Client.Hops,
+		State: a.global.state, Genesis: cfg.Network.Genesis, Anchor: cfg.Network.Anchor, Peers: cfg.Network.Peers, Hops: cfg.Client.Hops,
 		Upstream: cfg.Client.Upstream, Dirtiness: cfg.Client.CircuitDirtiness, Wait: wait, Log: a.log("info"), Version: version,
 		Effect: a.effect(c, cfg), Tell: a.tell, Progress: a.newProgress().step, Check: checkNetwork(cfg),
 	}

@@ -254,6 +254,7 @@ func configFlags() []configFlag {
 		{name: "log-level", key: "log.level"},
 		{name: "log-format", key: "log.format"},
 		{name: "genesis", key: "network.genesis"},
+		{name: "anchor", key: "network.anchor"},
 		{name: "peer", key: "network.peers"},
 		{name: "socks", key: "client.socks"},
 		{name: "dns", key: "client.dns.listen"},

@@ -26,6 +26,7 @@ func namedFiles() config.Named {
 			return hidden, unfit(err)
 		},
 		Family:  func(path string) error { return unfit(node.CheckFamily(path)) },
+		Anchor:  func(path string) error { return unfit(node.CheckAnchor(path)) },
 		Voucher: func(path string) error { return unfit(node.CheckVoucher(path)) },
 	}
 }

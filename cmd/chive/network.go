@@ -26,8 +26,8 @@ founders can run relays.
   4. everybody        chive network show GENESIS, and compare the network id`
 
 func (a *app) networkCommand() *cobra.Command {
-	return parent("network", "make, sign, check and show a network's genesis document", networkHelp,
-		a.networkNew(), a.networkSign(), a.networkLint(), a.networkShow())
+	return parent("network", "make, sign, check and show a network's genesis document, and make anchors", networkHelp,
+		a.networkNew(), a.networkSign(), a.networkLint(), a.networkShow(), a.networkAnchor())
 }
 
 func (a *app) networkNew() *cobra.Command {

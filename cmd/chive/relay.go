@@ -84,6 +84,7 @@ func (a *app) relayRun() *cobra.Command {
 	}
 	f := c.Flags()
 	f.String("genesis", "", "the network's genesis document is in `FILE`")
+	f.String("anchor", "", "begin with the anchor in `FILE` where nothing was stored for long; chive network anchor makes one")
 	f.String("listen", node.DefaultListen, "accept links at `ADDR`, IP:PORT; [::]:9240 is IPv4 and IPv6")
 	f.StringArray("peer", nil, "ask the relay `RID@IP:PORT` too, where those of the network's document are gone; repeat it for more")
 	f.String("voucher", "", "join with the voucher in `FILE`, which another relay's operator made with chive relay vouch; kept for later runs")
@@ -98,7 +99,7 @@ func (a *app) relayRun() *cobra.Command {
 // relayOptions are what the configuration says of the relay.
 func (a *app) relayOptions(cfg *config.Config) (node.RelayOptions, error) {
 	o := node.RelayOptions{
-		State: a.global.state, Genesis: cfg.Network.Genesis, Peers: cfg.Network.Peers,
+		State: a.global.state, Genesis: cfg.Network.Genesis, Anchor: cfg.Network.Anchor, Peers: cfg.Network.Peers,
 		Listen: cfg.Relay.Listen.Or(config.DefaultListen), Drain: node.DrainOf(cfg), Log: a.log("info"), Version: version, Tell: a.tell,
 		Check: checkNetwork(cfg), Declaring: node.DeclaringOf(cfg), Metrics: node.MetricsOf(cfg), Voucher: cfg.Relay.Voucher,
 	}
@@ -118,11 +119,19 @@ func (a *app) relayReady(r node.RelayReady) {
 		r.ConfirmedBy, r.Exit, seconds(r.Took), r.RID, r.Listed, r.Control, r.Notes,
 	}, func(w io.Writer) {
 		fmt.Fprintf(w, "ready relay listen=%s published=%s confirmed_by=%d exit=%s took=%s\n",
-			r.Listen, strings.Join(published, ","), r.ConfirmedBy, r.Exit, took(r.Took))
+			r.Listen, orNone(strings.Join(published, ",")), r.ConfirmedBy, r.Exit, took(r.Took))
 	})
 	for _, n := range r.Notes {
 		a.note("Note: %s", n)
 	}
+}
+
+// orNone writes none in place of nothing.
+func orNone(text string) string {
+	if text == "" {
+		return "none"
+	}
+	return text
 }
 
 func texts(addrs []netip.AddrPort) []string {

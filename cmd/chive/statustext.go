@@ -154,7 +154,7 @@ func printRelay(w io.Writer, s *control.Status, r *control.Relay, said map[strin
 	if r.Nickname != "" {
 		name += " " + r.Nickname
 	}
-	fmt.Fprintf(w, "\n%s: listens at %s, published as %s, exit %s\n", name, r.Listen, strings.Join(r.Published, " and "), r.Exit)
+	fmt.Fprintf(w, "\n%s: listens at %s, published as %s, exit %s\n", name, r.Listen, orNone(strings.Join(r.Published, " and ")), r.Exit)
 	fmt.Fprintf(w, "  rid %s\n", r.RID)
 	for _, a := range r.Published {
 		fmt.Fprintf(w, "  others may name it: --peer %s@%s\n", r.RID, a)
@@ -168,8 +168,12 @@ func printRelay(w io.Writer, s *control.Status, r *control.Relay, said map[strin
 		fmt.Fprintf(w, "  not on the list; ")
 	}
 	fmt.Fprintf(w, "%s\n", number(r.Neighbours, "neighbour"))
-	if r.Reachable != nil && r.Reachable.State == "no" { // else the line above says it
-		wrap(w, "  ! ", r.Reachable.Text)
+	switch p := r.Reachable; {
+	case p == nil:
+	case p.State == "no":
+		wrap(w, "  ! ", p.Text)
+	case !p.Checked.IsZero() || !r.Listed: // else the line above says it
+		wrap(w, "  ", p.Text)
 	}
 	if r.Weight != nil {
 		wrap(w, "  ", fmt.Sprintf("%.2g %% of the running relays' rate. %s", 100*r.Weight.Share, r.Weight.Why))

@@ -239,7 +239,7 @@ func (t *testnetControl) serve(net *testnet.Network, front *node.Front) error {
 			exit = "custom"
 		}
 		sources.Relays = append(sources.Relays, node.RelaySource{
-			Relay: r.Relay, Name: fmt.Sprintf("relay %d", i+1), Published: r.Founder.Addresses, Exit: exit,
+			Relay: r.Relay, Name: fmt.Sprintf("relay %d", i+1), Exit: exit,
 		})
 	}
 	sources.Listeners = front.Places()

@@ -4,6 +4,7 @@ package sync
 
 import (
 	"encoding/binary"
+	"net/netip"
 
 	"chive/directory/snapshot"
 	"chive/directory/vote"
@@ -41,6 +42,24 @@ const (
 	workings     Working = 3
 )
 
+// Reach says what became of dialling a relay back.
+type Reach uint8
+
+// What becomes of it. Spec: protocol §7 (REACH-3).
+const (
+	Reached          Reach = 0 // the relay is there
+	ReachRefused     Reach = 1 // nobody listens there, or the connection broke
+	ReachTimeout     Reach = 2 // nothing came back
+	ReachUnreachable Reach = 3 // no way leads there
+	ReachOther       Reach = 4 // somebody answers who does not prove that identity
+	ReachBusy        Reach = 5 // it was not tried: ask later, or another relay
+	ReachNotAllowed  Reach = 6 // it was not tried: it is not the asker's address, as far as the asked relay knows
+	reaches          Reach = 7
+)
+
+// Tried reports whether the address was dialled.
+func (r Reach) Tried() bool { return r < ReachBusy }
+
 // Answer is one answer. Which fields count depends on Code.
 type Answer struct {
 	Code    Code
@@ -63,6 +82,10 @@ type Answer struct {
 	Path   [][32]byte
 	// TIME: the relay's, in Unix seconds, at most maxTime.
 	Time uint64
+	// REACH: what became of it, and the address that the asker's link comes from; the zero
+	// address: not known.
+	Reach    Reach
+	Observed netip.Addr
 }
 
 type wireSyncAnswer struct {
@@ -117,6 +140,8 @@ func (a *Answer) Encode() ([]byte, error) {
 		return append(append(out, a.Digest[:]...), joinHashes(a.Path)...), nil
 	case CodeTime:
 		return binary.BigEndian.AppendUint64(out, a.Time), nil
+	case CodeReach:
+		return append(append(out, byte(a.Reach)), a.Observed.AsSlice()...), nil
 	}
 	return out, nil // EVIDENCE
 }
@@ -142,6 +167,8 @@ func (a *Answer) inBounds() bool {
 		return len(a.Path) <= maxPath
 	case CodeTime:
 		return a.Time <= maxTime
+	case CodeReach:
+		return a.Reach < reaches && !a.Observed.Is4In6() && a.Observed.Zone() == ""
 	}
 	return a.Code == CodeEvidence
 }
@@ -212,6 +239,8 @@ func DecodeAnswer(body []byte, asked *Request) (*Answer, error) {
 		if ok = len(content) == 8; ok {
 			a.Time = binary.BigEndian.Uint64(content)
 		}
+	case CodeReach:
+		ok = a.decodeReach(content)
 	default:
 		ok = len(content) == 0
 	}
@@ -230,6 +259,28 @@ func (a *Answer) decodeSync(content []byte) bool {
 	a.Working, a.Certificate, a.Steps, a.Diff, a.Dict = w.Working, w.Certificate, w.Steps, w.Diff, w.Dict
 	a.TileRoots, a.Tiles, a.Path = splitHashes(w.Roots), w.Tiles, splitHashes(w.Path)
 	return true
+}
+
+func (a *Answer) decodeReach(content []byte) bool {
+	if len(content) == 0 {
+		return false
+	}
+	seen := true
+	if len(content) > 1 {
+		a.Observed, seen = netip.AddrFromSlice(content[1:])
+	}
+	a.Reach = Reach(content[0])
+	return seen
+}
+
+// Reply returns the answer to a REACH with its padding, ready to be written. observed is
+// unmapped and without a zone, or zero.
+func Reply(r Reach, observed netip.Addr) []byte {
+	out, err := (&Answer{Code: CodeReach, Reach: r, Observed: observed}).Encode()
+	if err != nil {
+		return refuse(RefusedUnknown)
+	}
+	return frames(out)
 }
 
 func joinHashes(all [][32]byte) []byte {

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"io"
 	"maps"
+	"net/netip"
 	"reflect"
 	"slices"
 	"testing"
@@ -33,6 +34,8 @@ func requests() map[string]*Request {
 		"proof":     {Code: CodeProof, Index: MaxEpoch, Digest: digest},
 		"evidence":  {Code: CodeEvidence, Evidence: []byte{1, 2, 3}},
 		"time":      {Code: CodeTime},
+		"reach":     {Code: CodeReach, Address: netip.MustParseAddrPort("203.0.113.5:9240")},
+		"reach_six": {Code: CodeReach, Address: netip.MustParseAddrPort("[2001:db8::5]:443")},
 	}
 }
 
@@ -54,6 +57,9 @@ func answers() map[string]*Answer {
 		"proof":     {Code: CodeProof, Digest: number(1), Path: [][32]byte{number(2), number(3)}},
 		"evidence":  {Code: CodeEvidence},
 		"time":      {Code: CodeTime, Time: maxTime},
+		"reached":   {Code: CodeReach, Observed: netip.MustParseAddr("203.0.113.5")},
+		"reach_six": {Code: CodeReach, Reach: ReachTimeout, Observed: netip.MustParseAddr("2001:db8::5")},
+		"reach_no":  {Code: CodeReach, Reach: ReachNotAllowed},
 	}
 }
 
@@ -73,7 +79,7 @@ func normal(a *Answer) Answer {
 	return n
 }
 
-// Spec: SYNC-1.
+// Spec: SYNC-1, REACH-3.
 func TestRequestRoundTrip(t *testing.T) {
 	for name, q := range requests() {
 		b := mustEncode(t, q)
@@ -110,7 +116,7 @@ func TestRequestBounds(t *testing.T) {
 	}
 	for name, q := range map[string]*Request{
 		"code 0":             {Code: CodeRefused},
-		"code 10":            {Code: 10},
+		"code 11":            {Code: 11},
 		"five lists":         {Code: CodeSync, Lists: make([][32]byte, MaxListCount+1)},
 		"lists too far":      {Code: CodeSync, Epoch: MaxEpoch + 1},
 		"tile too far":       {Code: CodeTile, N: maxTiles, Count: 1},
@@ -121,6 +127,8 @@ func TestRequestBounds(t *testing.T) {
 		"number too far":     {Code: CodeProof, Index: MaxEpoch + 1},
 		"no evidence":        {Code: CodeEvidence},
 		"evidence too large": {Code: CodeEvidence, Evidence: make([]byte, record.MaxEvidenceSize+1)},
+		"no address":         {Code: CodeReach},
+		"a zone":             {Code: CodeReach, Address: netip.MustParseAddrPort("[fe80::1%eth0]:1")},
 	} {
 		if _, err := q.Encode(); !errors.Is(err, ErrRequest) {
 			t.Errorf("%s: %v", name, err)
@@ -131,8 +139,16 @@ func TestRequestBounds(t *testing.T) {
 		"nothing":            []int{},
 		"no array":           5,
 		"code 0":             []int{0, 0},
-		"code 10":            []int{10},
+		"code 11":            []int{11},
 		"time of what":       []int{9, 0},
+		"no address":         wireReach{Code: 10, Port: 1},
+		"no port":            wireReach{Code: 10, IP: []byte{203, 0, 113, 5}},
+		"address too short":  wireReach{Code: 10, IP: h[:3], Port: 1},
+		"address too long":   wireReach{Code: 10, IP: append([]byte{0x20, 1}, h[:15]...), Port: 1},
+		"mapped address":     wireReach{Code: 10, IP: []byte{10: 255, 11: 255, 12: 203, 13: 0, 14: 113, 15: 5}, Port: 1},
+		"unspecified":        wireReach{Code: 10, IP: h[:4], Port: 1},
+		"multicast":          wireReach{Code: 10, IP: []byte{224, 0, 0, 1}, Port: 1},
+		"port too large":     []any{10, []byte{203, 0, 113, 5}, 65536},
 		"code 256":           []int{256, 0},
 		"code as text":       []string{"a"},
 		"short header":       wireSync{Code: 1, Header: h[:31]},
@@ -179,7 +195,7 @@ func TestAnswerRoundTrip(t *testing.T) {
 			t.Errorf("nothing: %v", err)
 		}
 		// Those whose content is a block by itself say so only to who reads the block.
-		if slices.Contains([]Code{CodeRefused, CodeSync, CodeTile, CodeEvidence, CodeTime}, a.Code) {
+		if slices.Contains([]Code{CodeRefused, CodeSync, CodeTile, CodeEvidence, CodeTime}, a.Code) || name == "reach_no" {
 			for n := range b {
 				if _, err := DecodeAnswer(b[:n], asked); !errors.Is(err, ErrAnswer) {
 					t.Fatalf("%s cut to %d bytes: %v", name, n, err)
@@ -190,7 +206,7 @@ func TestAnswerRoundTrip(t *testing.T) {
 			}
 		}
 		if a.Code != CodeRefused {
-			if _, err := DecodeAnswer(b, &Request{Code: a.Code%9 + 1}); !errors.Is(err, ErrAnswer) {
+			if _, err := DecodeAnswer(b, &Request{Code: a.Code%10 + 1}); !errors.Is(err, ErrAnswer) {
 				t.Errorf("%s to another question: %v", name, err)
 			}
 		}
@@ -226,7 +242,10 @@ func TestAnswerBounds(t *testing.T) {
 		a  *Answer
 		ok bool
 	}{
-		"unknown code":            {&Answer{Code: 10}, false},
+		"unknown code":            {&Answer{Code: 11}, false},
+		"last reach":              {&Answer{Code: CodeReach, Reach: reaches - 1}, true},
+		"unknown reach":           {&Answer{Code: CodeReach, Reach: reaches}, false},
+		"observed a mapped one":   {&Answer{Code: CodeReach, Observed: netip.MustParseAddr("::ffff:203.0.113.5")}, false},
 		"last refusal":            {&Answer{Refusal: refusals - 1}, true},
 		"unknown refusal":         {&Answer{Refusal: refusals}, false},
 		"unknown working":         {&Answer{Code: CodeSync, Working: workings}, false},
@@ -292,7 +311,8 @@ func TestAnswerBounds(t *testing.T) {
 	}
 	for name, b := range map[string][]byte{
 		"two refusals": {0, 1, 1}, "unknown refusal": {0, byte(refusals)}, "evidence with content": {8, 0}, "tile without number": {2, 0x81, 0},
-		"path too long": append([]byte{7}, make([]byte, 32*(maxPath+2))...), "beyond all": make([]byte, MaxContentSize+2),
+		"reach without result": {10}, "unknown reach": {10, byte(reaches)}, "half an address": {10, 0, 1, 2}, "a long address": append([]byte{10, 0}, make([]byte, 17)...),
+		"a mapped address": append([]byte{10, 0, 10: 0}, 0, 255, 255, 1, 2, 3, 4), "path too long": append([]byte{7}, make([]byte, 32*(maxPath+2))...), "beyond all": make([]byte, MaxContentSize+2),
 	} {
 		if _, err := DecodeAnswer(b, &Request{Code: Code(b[0])}); !errors.Is(err, ErrAnswer) {
 			t.Errorf("%s: %v", name, err)

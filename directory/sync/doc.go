@@ -23,6 +23,8 @@
 //	6 CERT         header digest                                    certificate
 //	7 PROOF        number, header digest                            digest 32 | path 32 each
 //	8 EVIDENCE     record                                           nothing
+//	9 TIME                                                          Unix seconds 8
+//	10 REACH       ip, port                                         result 1 | ip observed
 //
 //	packed         0 | bytes, or 1 | size 4 | zstd frame
 //	tile           0 | (size 1 | leaf) ..., or 1 | leaves - 1, 2 | 13 columns: 0 or 1 | size 2 | bytes or zstd frame
@@ -47,5 +49,8 @@
 // A Server is immutable and may be used by any number of goroutines; it makes what
 // travels when it is first asked for. A Follower belongs to one goroutine.
 //
-// Spec: directory §8, protocol §7 (SYNC-1..10, DIR-15).
+// REACH is between relays alone, over a link: its bytes are here, since it travels on the
+// same streams; what is done about it is the role's.
+//
+// Spec: directory §8, protocol §7 (SYNC-1..10, DIR-15, REACH-1..3).
 package sync

@@ -55,7 +55,7 @@ func (f *Follower) Fetch(rw io.ReadWriter, clock func() time.Time, progress func
 			return Unchanged, nil
 		case a.Working == WorkingNamed:
 			return Unchanged, ErrForged
-		case a.Working == WorkingZero && f.cert == nil:
+		case a.Working == WorkingZero && f.cert == nil && f.ground == nil:
 			return Unchanged, nil
 		case a.Working == WorkingZero:
 			return Older, nil
@@ -106,7 +106,7 @@ func (f *Follower) early(epoch uint64, now time.Time) bool {
 // snapshot that is old nothing, of lists no more than since when they are in force.
 // Spec: protocol §7 (SYNC-6).
 func (f *Follower) request(at *vote.Anchor, now uint64) *Request {
-	q := &Request{Code: CodeSync, Epoch: min(floor(f.doc.Params, at.Lists, at.Epoch), MaxEpoch), Bare: len(f.part.tiles) > 0}
+	q := &Request{Code: CodeSync, Epoch: min(Floor(f.doc.Params, at.Lists, at.Epoch), MaxEpoch), Bare: len(f.part.tiles) > 0}
 	if f.cert == nil || f.snap.Epoch()+maxNamed >= now {
 		roots := rootsOf(f.snap.Table())
 		q.Table = &roots
@@ -128,6 +128,8 @@ func (f *Follower) request(at *vote.Anchor, now uint64) *Request {
 func (f *Follower) compare(cert *vote.Certificate) (result Result, over bool, err error) {
 	h, ours := cert.Header, f.snap.Header()
 	switch {
+	case f.ground != nil && h.Epoch < f.ground.Header.Epoch:
+		return Older, true, nil
 	case f.cert != nil && cert.HeaderDigest() == f.cert.HeaderDigest():
 		return Unchanged, true, nil
 	case h.Epoch < ours.Epoch:
@@ -170,7 +172,7 @@ func (f *Follower) follow(at *vote.Anchor, steps []*vote.Step, cert *vote.Certif
 	if cert.Header.Epoch < at.Epoch {
 		return nil, ErrTooOld
 	}
-	from := &vote.Anchor{Epoch: floor(f.doc.Params, at.Lists, at.Epoch), Lists: at.Lists}
+	from := &vote.Anchor{Epoch: Floor(f.doc.Params, at.Lists, at.Epoch), Lists: at.Lists}
 	next, err := from.Follow(f.doc.Params, f.nid, steps, cert, f.v)
 	switch {
 	case err == nil:
@@ -255,21 +257,27 @@ func (f *Follower) ancestorOf(rw io.ReadWriter, cert *vote.Certificate) (*snapsh
 // not reach back so far. Errors: ErrOrphan, ErrForged, ErrBusy, and rw's.
 // Spec: directory §8 (READY), protocol §7 (SYNC-8).
 func (f *Follower) prove(rw io.ReadWriter, a *Answer, cert *vote.Certificate) (proven, replaced bool, err error) {
-	h, ours := cert.Header, f.snap.Header()
-	if f.cert == nil || h.Parent == f.cert.HeaderDigest() {
+	h, ours, held := cert.Header, f.snap.Header(), f.cert
+	if f.ground != nil {
+		if held = f.ground; cert.HeaderDigest() == held.HeaderDigest() {
+			return true, false, nil
+		}
+		ours = held.Header
+	}
+	if held == nil || h.Parent == held.HeaderDigest() {
 		return true, false, nil // every history begins with snapshot 0
 	}
 	if h.HistorySize <= ours.HistorySize {
 		return false, false, ErrOrphan
 	}
 	if len(a.Path) > 0 {
-		if !snapshot.InHistory(f.cert.HeaderDigest(), ours.HistorySize, h.HistorySize, h.HistoryRoot, a.Path) {
+		if !snapshot.InHistory(held.HeaderDigest(), ours.HistorySize, h.HistorySize, h.HistoryRoot, a.Path) {
 			return false, false, ErrForged
 		}
 		return true, false, nil
 	}
 	digest, known, err := f.ancestor(rw, cert, ours.HistorySize)
-	if err != nil || !known || digest == f.cert.HeaderDigest() {
+	if err != nil || !known || digest == held.HeaderDigest() {
 		return known, false, err
 	}
 	digest, known, err = f.ancestor(rw, cert, ours.HistorySize-1)

@@ -28,9 +28,12 @@ type Follower struct {
 	snap *snapshot.Snapshot
 	cert *vote.Certificate  // nil: snapshot 0
 	base *snapshot.Snapshot // a proven ancestor of snap, the newest that is held: for the rules where snap is replaced
-	at   *vote.Anchor
-	part parts
-	next *candidate // Unproven; else nil
+	// ground is the certificate of an anchor file, whose table is not known: what is
+	// fetched must descend from it. Only where cert is nil.
+	ground *vote.Certificate
+	at     *vote.Anchor
+	part   parts
+	next   *candidate // Unproven; else nil
 
 	evidence       []*record.Evidence
 	split, illegal *vote.Certificate
@@ -96,8 +99,12 @@ func (f *Follower) Adopt() bool {
 }
 
 func (f *Follower) take(c *candidate) {
-	f.snap, f.cert, f.at, f.next, f.part = c.snap, c.cert, c.at, nil, parts{}
+	f.snap, f.cert, f.at, f.next, f.part, f.ground = c.snap, c.cert, c.at, nil, parts{}, nil
 }
+
+// Grounded reports whether an anchor file is all that is believed so far: no table of it
+// is known.
+func (f *Follower) Grounded() bool { return f.ground != nil }
 
 // table returns the newest table that was verified, taken or not. Of one that is not
 // taken nobody is told.

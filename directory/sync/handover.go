@@ -132,10 +132,10 @@ func (trusting) Proof([32]byte, []byte, [vrf.ProofSize]byte) ([vrf.OutputSize]by
 	return [vrf.OutputSize]byte{}, vrf.ErrProof
 }
 
-// floor is the epoch from which on a client with these lists takes certificates of
+// Floor is the epoch from which on a client with these lists takes certificates of
 // steps: since then every certificate was signed by a list that is in force at epoch, or
 // by a later one. Retired keys have no say. Spec: protocol §7 (SYNC-6).
-func floor(p genesis.Params, lists []*committee.List, epoch uint64) uint64 {
+func Floor(p genesis.Params, lists []*committee.List, epoch uint64) uint64 {
 	var out uint64
 	for _, l := range lists {
 		if start := transition.TermStart(p, l.Committee, l.Term); start <= epoch {
@@ -165,7 +165,7 @@ func (o *handOver) steps(s *Server, q *Request, w *held) [][]byte {
 			client.Lists = append(client.Lists, l)
 		}
 	}
-	client.Epoch = floor(o.p, client.Lists, q.Epoch)
+	client.Epoch = Floor(o.p, client.Lists, q.Epoch)
 	working, err := vote.DecodeCertificate(w.cert)
 	invariant(err == nil) // it was encoded here
 	leads := func(steps []*vote.Step) bool {

@@ -117,7 +117,7 @@ func TestWhoWasAwaySaysLittle(t *testing.T) {
 	held := f.Snapshot().Epoch()
 	for now, names := range map[uint64]bool{held + 1: true, held + maxNamed: true, held + maxNamed + 1: false} {
 		q := f.request(f.at, now)
-		if (q.HeaderDigest != nil) != names || (q.Table != nil) != names || q.Epoch != floor(l.doc.Params, f.at.Lists, held) || q.Epoch == held {
+		if (q.HeaderDigest != nil) != names || (q.Table != nil) != names || q.Epoch != Floor(l.doc.Params, f.at.Lists, held) || q.Epoch == held {
 			t.Errorf("after %d epochs: %+v", now-held, q)
 		}
 	}

@@ -3,6 +3,8 @@
 package sync
 
 import (
+	"net/netip"
+
 	"chive/directory/record"
 	"chive/internal/strictcbor"
 )
@@ -22,6 +24,7 @@ const (
 	CodeProof        Code = 7
 	CodeEvidence     Code = 8
 	CodeTime         Code = 9
+	CodeReach        Code = 10 // of a relay over its link; a Server refuses it
 )
 
 // MaxListCount bounds the committee lists that a client names.
@@ -61,6 +64,8 @@ type Request struct {
 	Index uint64
 	// EVIDENCE: an encoded record.
 	Evidence []byte
+	// REACH: where the relay that asks is to be dialled. No zone, not mapped.
+	Address netip.AddrPort
 }
 
 type wireSync struct {
@@ -127,6 +132,13 @@ type wireTime struct {
 	Code Code
 }
 
+type wireReach struct {
+	_    struct{} `cbor:",toarray"`
+	Code Code
+	IP   []byte
+	Port uint16
+}
+
 // Encode returns the request's body. Error: ErrRequest for a request that no
 // server would answer.
 func (q *Request) Encode() ([]byte, error) {
@@ -160,6 +172,8 @@ func (q *Request) Encode() ([]byte, error) {
 		v = wireEvidence{Code: q.Code, Evidence: q.Evidence}
 	case CodeTime:
 		v = wireTime{Code: q.Code}
+	case CodeReach:
+		v = wireReach{Code: q.Code, IP: q.Address.Addr().AsSlice(), Port: q.Address.Port()}
 	}
 	return strictcbor.Marshal(v)
 }
@@ -180,6 +194,8 @@ func (q *Request) inBounds() bool {
 		return q.Index <= MaxEpoch
 	case CodeEvidence:
 		return len(q.Evidence) > 0 && len(q.Evidence) <= record.MaxEvidenceSize
+	case CodeReach:
+		return record.CheckAddresses([]netip.AddrPort{q.Address}) == nil
 	}
 	return false
 }
@@ -234,6 +250,12 @@ func requestReaders() map[Code]requestReader {
 		CodeTime: func(b []byte) (*Request, error) {
 			var w wireTime
 			return &Request{}, read(b, &w)
+		},
+		CodeReach: func(b []byte) (*Request, error) {
+			var w wireReach
+			err := read(b, &w)
+			ip, _ := netip.AddrFromSlice(w.IP) // of any other length: no address
+			return &Request{Address: netip.AddrPortFrom(ip, w.Port)}, err
 		},
 	}
 }

@@ -255,6 +255,8 @@ func (s *Server) answer(now time.Time, q *Request) *Answer {
 		return &Answer{Code: q.Code}
 	case CodeTime:
 		return &Answer{Code: q.Code, Time: uint64(max(0, now.Unix()))}
+	case CodeReach:
+		return refused(RefusedUnknown) // a relay's link may ask it, and this is none
 	}
 	return refused(RefusedAbsent)
 }

@@ -155,6 +155,11 @@ func (l *loader) named(n Named) {
 			wrong("relay.family", err)
 		}
 	}
+	if path := c.Network.Anchor; path != "" && n.Anchor != nil {
+		if err := n.Anchor(path); err != nil {
+			wrong("network.anchor", err)
+		}
+	}
 	if path := c.Relay.Voucher; path != "" && n.Voucher != nil {
 		if err := n.Voucher(path); err != nil {
 			wrong("relay.voucher", err)

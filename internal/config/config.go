@@ -115,6 +115,7 @@ type Metrics struct {
 // Network is the section network.
 type Network struct {
 	Genesis string   // file; empty: none is named
+	Anchor  string   // file; empty: none is named
 	Peers   []string // RID@IP:PORT
 }
 

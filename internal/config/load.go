@@ -51,6 +51,7 @@ type Named struct {
 	Policy  func(path string) (hidden []string, err error) // hidden: what clients will not see
 	Family  func(path string) error
 	Voucher func(path string) error
+	Anchor  func(path string) error
 }
 
 // Unfit says why a file cannot be what it is named as.

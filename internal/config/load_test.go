@@ -125,6 +125,7 @@ policy = "rules"
 listen = "unix:/run/chive/metrics"
 [network]
 genesis = "../genesis.chive"
+anchor = "latest.anchor"
 peers = ["00112233445566778899aabbccddeeff@192.0.2.1:9240"]
 [log]
 level = "debug"
@@ -155,7 +156,7 @@ allow_remote = true
 		"relay":    r.Enabled && r.Listen == "[::]:9240" && len(r.Addresses) == 2 && r.Nickname == "maple" && r.Contact == "ops@example.net" && !r.NAT && r.Drain == 0,
 		"units":    r.Rate == 2_500_000 && r.Burst == 10_000_000 && r.BurstSize() == 10_000_000 && r.Memory == 1536<<20,
 		"quota":    r.Accounting == Accounting{200 << 30, "week", "tue 04:30", "out"} && r.Accounting.StartText() == "tue 04:30",
-		"files":    r.Family == "family.key" && r.Voucher == "maple.voucher" && r.Exit.Policy == "rules" && r.Exit.IsFile() && c.Network.Genesis == "../genesis.chive",
+		"files":    r.Family == "family.key" && r.Voucher == "maple.voucher" && r.Exit.Policy == "rules" && r.Exit.IsFile() && c.Network.Genesis == "../genesis.chive" && c.Network.Anchor == "latest.anchor",
 		"metrics":  r.Metrics.Listen == "unix:/run/chive/metrics",
 		"log":      c.Log == Log{"debug", "json"},
 		"peers":    len(c.Network.Peers) == 1,

@@ -215,6 +215,11 @@ func keys() []key {
 			at:   func(c *Config) field { return pathField{to: &c.Network.Genesis} },
 		},
 		{
+			name: "network.anchor", takes: "a file",
+			help: "A list's signed header, not older than the network's limit (90 days), for who starts with an old genesis document: chive network anchor makes it. Who gives it is believed. Empty: none.",
+			at:   func(c *Config) field { return pathField{to: &c.Network.Anchor} },
+		},
+		{
 			name: "network.peers", takes: "a list of RID@IP:PORT",
 			help: "Relays to ask first.",
 			at:   func(c *Config) field { return textsField{&c.Network.Peers, MaxPeers, checkPeer} },

@@ -61,6 +61,10 @@ func (a *able) Settings() []Setting { return []Setting{{"log.level", `"info"`, "
 
 func (a *able) List() *Relays { return &Relays{Epoch: 7} }
 
+func (a *able) Anchor(context.Context) (*Anchor, error) {
+	return &Anchor{Epoch: 9, Data: []byte("file")}, a.trouble
+}
+
 func (a *able) Events() *Hub { return &a.hub }
 
 func (a *able) WebAddress() (string, time.Duration, error) {
@@ -97,6 +101,9 @@ func TestEveryPathAnswers(t *testing.T) {
 	}
 	if r, raw, err := FetchRelays(ctx, path); err != nil || r.Epoch != 7 || !strings.Contains(string(raw), `"relays":[]`) {
 		t.Errorf("relays: %s %v", raw, err)
+	}
+	if a, _, err := FetchAnchor(ctx, path); err != nil || a.Epoch != 9 || string(a.Data) != "file" {
+		t.Errorf("anchor: %+v %v", a, err)
 	}
 	if c, _, err := FetchConfig(ctx, path); err != nil || len(c.Settings) != 1 {
 		t.Errorf("config: %+v %v", c, err)

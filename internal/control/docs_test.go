@@ -164,7 +164,7 @@ func rows(t *testing.T, b *strings.Builder, about said, f reflect.Type, forms *[
 func schemaOf(t *testing.T, f reflect.Type) string {
 	s, ok := map[string]string{
 		"Status": StatusSchema, "Bootstrap": BootstrapSchema, "Circuits": CircuitsSchema, "Streams": StreamsSchema,
-		"Explained": ExplainSchema, "RelayStatus": RelaySchema, "Config": ConfigSchema, "Relays": RelaysSchema, "Event": EventSchema,
+		"Explained": ExplainSchema, "RelayStatus": RelaySchema, "Config": ConfigSchema, "Relays": RelaysSchema, "Anchor": AnchorSchema, "Event": EventSchema,
 		"NewIdentityDone": NewIdentitySchema, "Closed": ClosedSchema, "ReloadDone": ReloadSchema, "DrainBegun": DrainSchema,
 		"Web": WebSchema, "Health": HealthSchema, "Failure": FailureSchema,
 	}[f.Name()]
@@ -179,6 +179,8 @@ func typeText(t *testing.T, f reflect.Type, forms *[]reflect.Type) string {
 	switch {
 	case f == reflect.TypeFor[time.Time]():
 		return "time"
+	case f == reflect.TypeFor[[]byte](): // base64, as encoding/json has it
+		return "text"
 	case f.Kind() == reflect.Pointer:
 		return typeText(t, f.Elem(), forms)
 	case f.Kind() == reflect.Slice:

@@ -42,6 +42,7 @@ func routes() []route {
 		{get, "/v1/explain/{id}", "The story of one stream: the one of that id, or last for the one that failed or was slow last.", needsClient, nil, Explained{}, false, (*api).explain},
 		{get, "/v1/relay", "The relay part: totals, never circuits or peers.", "a relay", nil, RelayStatus{}, false, (*api).relay},
 		{get, "/v1/relays", "The list of relays that this process holds.", "a list of relays", nil, Relays{}, false, (*api).relays},
+		{get, "/v1/anchor", "An anchor file of the newest list of relays: what others may begin with whose genesis document is too old.", "a list of relays", nil, Anchor{}, true, (*api).anchor},
 		{get, "/v1/config", "The settings in force and where each comes from.", "a configuration", nil, Config{}, false, (*api).config},
 		{get, "/v1/events", "Server-sent events, until either side hangs up: that something changed, not how. The data of each is one object.", "events", nil, Event{}, false, (*api).events},
 		{post, "/v1/newnym", "Begins a new identity: streams from now on share no circuit with those before; addresses given for names, and explanations, are forgotten.", needsClient, nil, NewIdentityDone{}, false, (*api).newIdentity},

@@ -203,11 +203,21 @@ type Vouching struct {
 	GapDays int    `json:"gap_days"`           // between two vouchers of one relay
 }
 
-// Reachable is the result of a relay's test of its own address.
+// Reachable says whether others reach a relay: by its test of its own addresses, or, where nobody could be asked, by the list.
 type Reachable struct {
-	State   string    `json:"state"` // yes, no or unknown
-	Text    string    `json:"text"`  // at which address, and who confirms it, or why not
-	Checked time.Time `json:"checked,omitzero"`
+	State       string             `json:"state"`            // yes, no or unknown
+	Text        string             `json:"text"`             // at which address, and how many confirm it, or why not and what to do
+	Checked     time.Time          `json:"checked,omitzero"` // when others dialled it; left out: by the list
+	ConfirmedBy int                `json:"confirmed_by"`     // relays that dialled it and found it, at any address
+	Addresses   []ReachableAddress `json:"addresses,omitempty"`
+}
+
+// ReachableAddress is what the test says of one address.
+type ReachableAddress struct {
+	Address     string   `json:"address"`
+	State       string   `json:"state"`            // yes, no or unknown
+	ConfirmedBy int      `json:"confirmed_by"`     // relays that found this one there
+	Causes      []string `json:"causes,omitempty"` // of each relay that did not: refused, timeout, unreachable or wrong_identity
 }
 
 // Weight is how much of the network's load a relay is chosen for.

@@ -184,10 +184,10 @@ var layers = slices.Concat([]layer{
 	{"internal/node", composition, slices.Concat([]string{
 		"relay", "relay/exit", "client", "client/proxy", "client/dns", "client/messenger", "service",
 		"directory", "directory/genesis", "directory/record", "directory/snapshot", "directory/transition", "directory/vrf", "link",
-		"circuit/handshake",
+		"directory/sync", "directory/vote", "circuit/handshake",
 		"internal/agefile", "internal/upstream", "internal/config", "internal/control", "internal/web", "internal/nat", "internal/strictcbor",
 	}, roleInternals), []string{modZerolog, modSync, modSystemd},
-		"only composition knows that two roles share a process; it makes the onion keys that it keeps on disk"},
+		"only composition knows that two roles share a process; it makes the onion keys that it keeps on disk, and verifies the anchor file that both roles are given"},
 }, testnetLayers(), []layer{
 	{"cmd/chive", composition, slices.Concat([]string{
 		"internal/node", "internal/config", "internal/control", "internal/gendocs", "internal/socks", "internal/namespace", "internal/front", "relay", "client", "service", "directory/genesis",

@@ -31,6 +31,7 @@ import (
 type ClientOptions struct {
 	State   string // folder
 	Genesis string // file
+	Anchor  string // file to begin with where nothing was saved lately; empty: none
 	Socks   SocksOptions
 	DNS     string // IP:PORT of loopback for DNS queries; empty: none
 	Web     string // IP:PORT of loopback for the local page; empty: none
@@ -82,6 +83,7 @@ type clientRun struct {
 	state   *State
 	log     zerolog.Logger
 	role    *client.Client
+	noted   string // what the user should look at; empty: nothing
 	front   *Front
 	socket  net.Listener                    // nil: no control socket
 	trouble atomic.Pointer[client.Progress] // what last held the bootstrap up
@@ -149,9 +151,15 @@ func prepareClient(o ClientOptions) (r *clientRun, err error) {
 	if err != nil {
 		return nil, err
 	}
+	saved := listStore{r.state.path(clientTableFile)}
+	anchor, note, err := takeAnchor(o.Anchor, r.doc, func() uint64 { return heldEpoch(saved, r.doc) }, time.Now())
+	if err != nil {
+		return nil, err
+	}
+	r.noted = note
 	r.role, err = client.New(client.Config{
-		Genesis: r.doc, Transport: carrier, Hops: o.Hops, Peers: clientPeers(peers),
-		Store: guardStore{r.state.path(guardsFile)}, Directory: listStore{r.state.path(clientTableFile)},
+		Genesis: r.doc, Transport: carrier, Hops: o.Hops, Peers: clientPeers(peers), Anchor: anchor,
+		Store: guardStore{r.state.path(guardsFile)}, Directory: saved,
 		Rand: rand.Reader, Log: r.log, Progress: r.progress, Events: r.event,
 		CircuitDirtiness: o.Dirtiness, Ports: o.Ports,
 	})
@@ -275,6 +283,9 @@ func (r *clientRun) ready() ClientReady {
 	out := ClientReady{Network: r.doc.Name, Testnet: r.doc.Testnet, Control: r.o.Control.Name(), Took: time.Since(r.began)}
 	out.Socks, out.DNS, out.Web = r.front.Names(), r.front.DNSName(), r.front.PageName()
 	out.Page = r.front.PageAddress()
+	if r.noted != "" {
+		out.Notes = append(out.Notes, r.noted)
+	}
 	if r.front.note != "" {
 		out.Notes = append(out.Notes, r.front.note)
 	}

@@ -198,15 +198,7 @@ func (r *relayRun) snapshot(source *RelaySource, now time.Time) metrics.Snapshot
 		usedUp, _ := r.allowed.used(now)
 		m.Overload.Quota = known(usedUp)
 	}
-	if shown.Listed { // others dial the addresses of a relay on the list
-		for _, a := range r.declares().Addresses {
-			if a.Addr().Unmap().Is4() {
-				m.Reachable4 = known(shown.Running)
-			} else {
-				m.Reachable6 = known(shown.Running)
-			}
-		}
-	}
+	m.Reachable4, m.Reachable6 = reachNumbers(&shown)
 	return metrics.Snapshot{Version: r.o.Version, Directory: directoryNumbers(r.doc, &shown.Directory, now), Relay: m, Exit: exitNumbers(r.exit.Load())}
 }
 

@@ -21,6 +21,7 @@ import (
 	"chive/directory/genesis"
 	"chive/directory/record"
 	"chive/directory/snapshot"
+	dirsync "chive/directory/sync"
 	"chive/internal/control"
 	"chive/internal/redact"
 	"chive/relay"
@@ -34,6 +35,7 @@ const DefaultListen = "0.0.0.0:9240"
 type RelayOptions struct {
 	State   string   // folder
 	Genesis string   // file
+	Anchor  string   // file to begin with where nothing was stored lately; empty: none
 	Listen  string   // IP:PORT
 	Peers   []string // RID@IP:PORT: relays to ask, beside those that the documents name
 	Declaring
@@ -90,6 +92,7 @@ type relayRun struct {
 	declared atomic.Pointer[declared] // see declares
 	voucher  *record.VoucherText      // nil: none
 	late     string                   // why the voucher is left out; empty: it is not
+	anchor   *dirsync.AnchorFile      // nil: none is needed
 	table    *ledger
 	allowed  *allowance
 	log      zerolog.Logger
@@ -229,7 +232,29 @@ func (r *relayRun) open() (err error) {
 	if err := r.declare(); err != nil {
 		return err
 	}
-	r.table, err = r.state.openLedger(r.doc)
+	if r.table, err = r.state.openLedger(r.doc); err != nil {
+		return err
+	}
+	if err := r.takeAnchor(); err != nil {
+		_ = r.table.Close()
+		return err
+	}
+	return nil
+}
+
+// takeAnchor reads the anchor that is named, if it is needed.
+func (r *relayRun) takeAnchor() error {
+	held := func() uint64 {
+		if stored, err := relay.StoredAnchor(r.doc, r.table, rand.Reader); err == nil {
+			return stored.Epoch()
+		}
+		return 0
+	}
+	a, note, err := takeAnchor(r.o.Anchor, r.doc, held, time.Now())
+	if note != "" {
+		r.noted = append(r.noted, note)
+	}
+	r.anchor = a
 	return err
 }
 
@@ -294,7 +319,7 @@ func (r *relayRun) build() error {
 	d := r.declares()
 	cfg := relay.Config{
 		Genesis: r.doc, Identity: r.identity, Keys: r.ring, About: r.about(d, r.allowed.declared(d.RateKbit, time.Now())),
-		Store: r.table, Peers: relayPeers(r.peers),
+		Store: r.table, Peers: relayPeers(r.peers), Anchor: r.anchor,
 		Transport: r.allowed.transport(), Listen: r.listen, DrainTimeout: r.o.Drain, Rand: rand.Reader, Log: r.log,
 	}
 	if r.voucher != nil {
@@ -409,7 +434,9 @@ func (r *relayRun) work(ctx context.Context, tell func(string), ready func()) (u
 	go func() { ended <- r.role.Run(ctx) }()
 	select {
 	case <-r.role.Ready():
-		ready()
+		if awaitTest(ctx, r.role, ended) {
+			ready()
+		}
 		err = <-ended
 	case err = <-ended:
 	}
@@ -421,7 +448,7 @@ func (r *relayRun) work(ctx context.Context, tell func(string), ready func()) (u
 
 // source is what the control socket tells of the relay.
 func (r *relayRun) source() RelaySource {
-	return RelaySource{live: &r.live, quota: r.allowed, said: r.declares, Published: r.declares().Addresses}
+	return RelaySource{live: &r.live, quota: r.allowed, said: r.declares}
 }
 
 // ready says that links are accepted, and what is odd about it.
@@ -429,7 +456,7 @@ func (r *relayRun) ready() RelayReady {
 	d := r.declares()
 	out := RelayReady{
 		Network: r.doc.Name, Testnet: r.doc.Testnet, RID: hex.EncodeToString(r.rid[:]), Listen: r.role.Addr(),
-		Published: d.Addresses, Exit: d.Exit, Control: r.o.Control.Name(), Took: time.Since(r.began),
+		Published: r.role.Published(), ConfirmedBy: r.role.Reach().ConfirmedBy, Exit: d.Exit, Control: r.o.Control.Name(), Took: time.Since(r.began),
 		Notes: append(listenNotes(r.role.Addr(), d.Addresses), r.noted...),
 	}
 	if r.table.note != "" {

@@ -4,9 +4,7 @@ package node
 
 import (
 	"encoding/hex"
-	"net/netip"
 	"slices"
-	"strings"
 	"sync/atomic"
 	"time"
 
@@ -31,14 +29,13 @@ type Sources struct {
 
 // RelaySource is one relay and what only composition knows of it.
 type RelaySource struct {
-	Relay     *relay.Relay
-	live      *atomic.Pointer[relay.Relay] // the one that runs now, where that changes; nil: Relay
-	quota     *allowance                   // nil: none
-	said      func() *declared             // who it is, where that changes; nil: Nickname and Exit say
-	Name      string                       // in a testnet
-	Nickname  string
-	Published []netip.AddrPort
-	Exit      string // off, web, reduced or custom
+	Relay    *relay.Relay
+	live     *atomic.Pointer[relay.Relay] // the one that runs now, where that changes; nil: Relay
+	quota    *allowance                   // nil: none
+	said     func() *declared             // who it is, where that changes; nil: Nickname and Exit say
+	Name     string                       // in a testnet
+	Nickname string
+	Exit     string // off, web, reduced or custom
 }
 
 // Status implements control.Source.
@@ -144,7 +141,7 @@ func (r *RelaySource) part(doc *genesis.Document) control.Relay {
 	if out.Seat {
 		out.Abstains = f.Committee.Reason
 	}
-	for _, a := range r.Published {
+	for _, a := range role.Published() {
 		out.Published = append(out.Published, a.String())
 	}
 	d := newDirectory(doc, f.Head, f.Current)
@@ -168,7 +165,7 @@ func (r *RelaySource) part(doc *genesis.Document) control.Relay {
 	out.Drains = role.Draining()
 	v := f.Vouching
 	out.Vouching = &control.Vouching{May: v.Why == "", Text: v.Why, Day: v.Day, FromDay: v.From, GapDays: v.Gap}
-	out.Reachable = reachable(&out)
+	out.Reachable = reachable(role.Reach(), &out)
 	out.Weight = weightPart(table, rid)
 	for _, p := range f.Reports {
 		text := p.What
@@ -198,17 +195,6 @@ func committeePart(c relay.CommitteeStatus, groups int, table *snapshot.Table) c
 		}
 	}
 	return out
-}
-
-// reachable says what the list says: other relays dial this one's addresses.
-func reachable(r *control.Relay) *control.Reachable {
-	switch {
-	case r.Listed && r.Running:
-		return &control.Reachable{State: "yes", Text: "Other relays reach it, as the list says."}
-	case r.Listed:
-		return &control.Reachable{State: "no", Text: "Other relays do not reach it at " + strings.Join(r.Published, " and ") + ": check that port from outside, and the address that it declares."}
-	}
-	return &control.Reachable{State: "unknown", Text: "It is not on the list, so nobody has said so yet."}
 }
 
 // seconds is a duration in milliseconds' resolution.

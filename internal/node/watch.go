@@ -31,6 +31,7 @@ func watchRelay(ctx context.Context, look func() control.Relay, listed <-chan st
 	w := watch{tell: tell, told: map[string]time.Time{}}
 	every := time.NewTicker(lookEvery)
 	defer every.Stop()
+	w.reach(look().Reachable)
 	for {
 		select {
 		case <-ctx.Done():
@@ -68,12 +69,30 @@ type watch struct {
 
 func (w *watch) relay(r control.Relay) {
 	w.notes(r.Directory.Notes)
+	w.reach(r.Reachable)
 	for _, trouble := range []struct{ code, text string }{{"clock", r.Clock}, {"store", r.Store}, {"keys", r.Keys}} {
 		w.lasting(trouble.code, trouble.text)
 	}
 	for _, report := range r.Reports {
 		if last, told := w.told[report.Text]; !told || report.Time.After(last) {
 			w.say(report.Text, report.Text, report.Time)
+		}
+	}
+}
+
+// reach tells what others have found who dialled the relay: once that they reach it, and
+// now and then that they do not.
+func (w *watch) reach(r *control.Reachable) {
+	const yes, no = "reached", "unreached"
+	switch {
+	case r == nil || r.Checked.IsZero():
+	case r.State == "no":
+		delete(w.told, yes)
+		w.lasting(no, r.Text+".")
+	default:
+		delete(w.told, no)
+		if _, told := w.told[yes]; !told {
+			w.say(yes, r.Text+".", time.Now())
 		}
 	}
 }

@@ -250,7 +250,7 @@ func viewsAreLive(t *testing.T, b context.Context) {
 	p.fake.change("circuit", func(f *fake) {
 		f.status.Client.Circuits = append(f.status.Client.Circuits, fakeCircuit("c4", "UDP port 53", 0, time.Second, 2, 31, 32))
 	})
-	p.sees(".circuit", "For UDP port 53")
+	p.sees(".circuit", "Built for UDP port 53")
 	p.run(click(`[data-do="close circuit"][data-id="c4"]`))
 	p.holds("document.querySelector('dialog').open")
 	p.run(click(`[data-do="dismiss"]`))

@@ -100,9 +100,13 @@ function bytes(n) {
   return `${u === 0 || n >= 100 ? Math.round(n) : n.toFixed(1)} ${units[u]}`;
 }
 
+// round is bytes for a figure that somebody has chosen.
+const round = (n) => bytes(n).replace('.0 ', ' ');
+
 function lasts(s) {
   if (!(s >= 0)) s = 0;
-  if (s < 10 && s % 1) return `${s.toFixed(s < 1 ? 2 : 1)} s`;
+  if (s > 0 && s < 0.9995) return s < 0.001 ? 'less than 1 ms' : `${Math.round(s * 1000)} ms`;
+  if (s < 10 && s % 1) return `${s.toFixed(1)} s`;
   if (s < 60) return `${Math.round(s)} s`;
   if (s < 3600) return `${Math.floor(s / 60)} min`;
   if (s < 48 * 3600) return `${Math.floor(s / 3600)} h ${Math.floor((s % 3600) / 60)} min`;
@@ -110,7 +114,7 @@ function lasts(s) {
 }
 
 // since says how long ago a time was, by the daemon's clock.
-const since = (then, by) => lasts(Math.max(0, (Date.parse(by) - Date.parse(then)) / 1000));
+const since = (then, by) => lasts(Math.max(0, Math.round((Date.parse(by) - Date.parse(then)) / 1000)));
 const at = (time) => new Date(time).toLocaleString('en-GB', { dateStyle: 'medium', timeStyle: 'medium' });
 const day = (time) => new Date(time).toLocaleDateString('en-GB', { dateStyle: 'medium', timeZone: 'UTC' });
 const hour = (time) => new Date(time).toLocaleString('en-GB', { day: 'numeric', month: 'short', hour: '2-digit', minute: '2-digit' });
@@ -324,11 +328,11 @@ function circuitsView() {
 
 function circuitCard(s, q, i) {
   const on = (now.streams ?? []).filter((t) => q.id && t.circuit_id === q.id && t.state !== 'closed' && t.state !== 'failed');
-  const title = q.purpose ? `For ${q.purpose}` : 'Circuit';
+  const title = q.purpose ? `Built for ${q.purpose}` : 'Circuit';
   return h('section', { class: 'card circuit', 'data-key': `circuit ${q.id ?? i}` },
     h('div', { class: 'row whole' },
       h('div', { class: 'tools' }, h('h2', null, title), tag(q.streams > 0 ? count(q.streams, 'stream') : q.in_use ? 'no stream now' : 'not used yet', q.streams > 0 ? 'good' : ''),
-        h('span', { class: 'soft small' }, `open for ${since(q.opened, s.time)}`, q.took_seconds > 0 && `, built in ${lasts(q.took_seconds)}`)),
+        h('span', { class: 'soft small' }, h('span', { class: 'one' }, `open for ${since(q.opened, s.time)}`), q.took_seconds > 0 && [', ', h('span', { class: 'one' }, `built in ${lasts(q.took_seconds)}`)])),
       q.id && h('button', { type: 'button', 'data-do': 'close circuit', 'data-id': q.id, 'aria-label': `Close this circuit: ${title}, through ${q.hops.map((p) => short(p.rid)).join(', ')}` }, 'Close…')),
     h('ol', { class: 'path', 'aria-label': 'Path' },
       h('li', null, h('span', { class: 'stop end' }, 'You')),
@@ -370,7 +374,7 @@ function streamRow(s) {
       h('span', { class: 'state' }, s.slow && s.state !== 'failed' ? tag(`${word}, slow`, 'warn') : tag(word, kind)),
       h('span', { class: 'target' }, s.target, s.kind !== 'connect' && h('span', { class: 'soft small' }, ` ${s.kind}`)),
       h('span', { class: 'figures' }, figures || (s.reason ?? '').replaceAll('_', ' ')),
-      h('span', { class: 'age' }, since(s.began, now.status.time))),
+      h('span', { class: 'age' }, `${since(s.began, now.status.time)} ago`)),
     story(s)));
 }
 
@@ -439,10 +443,10 @@ function relayCards(s, r) {
         ['Forwarded', `${forwarded(t.forwarded_bytes_total, 'less than')} since the start`],
         ['Circuits', `${plain.format(t.circuits)} open, ${plain.format(t.circuits_total)} made, ${plain.format(t.circuits_refused_total)} refused`],
         ['Neighbours', plain.format(r.neighbours)],
-        ['Ceiling', r.rate_bytes_per_second > 0 && `${bytes(r.rate_bytes_per_second)}/s each way`],
+        ['Ceiling', r.rate_bytes_per_second > 0 && `${round(r.rate_bytes_per_second)}/s each way`],
       )),
-      r.quota && card('Quota', meter('Quota used', r.quota.used_bytes, r.quota.max_bytes), h('p', { class: 'num' }, `${bytes(r.quota.used_bytes)} of ${bytes(r.quota.max_bytes)} a ${r.quota.period}; anew on ${day(r.quota.ends)}`), r.quota.text && h('p', { class: 'soft' }, r.quota.text)),
-      r.memory && card('Memory', meter('Memory used', r.memory.used_bytes, r.memory.max_bytes), h('p', { class: 'num' }, `${bytes(r.memory.used_bytes)} of ${bytes(r.memory.max_bytes)}`)),
+      r.quota && card('Quota', meter('Quota used', r.quota.used_bytes, r.quota.max_bytes), h('p', { class: 'num' }, `${bytes(r.quota.used_bytes)} of ${round(r.quota.max_bytes)} a ${r.quota.period}; anew on ${day(r.quota.ends)}`), r.quota.text && h('p', { class: 'soft' }, r.quota.text)),
+      r.memory && card('Memory', meter('Memory used', r.memory.used_bytes, r.memory.max_bytes), h('p', { class: 'num' }, `${bytes(r.memory.used_bytes)} of ${round(r.memory.max_bytes)}`)),
       card('Committee', h('p', null, r.seat ? (r.abstains ? `A member that takes no part: ${r.abstains}` : 'A member of the committee that agrees on the list now; it takes part.') : 'No member of the committee that agrees on the list now.'), r.directory.committee.signers > 0 && h('p', null, `${r.directory.committee.signed ?? 0} of ${r.directory.committee.signers} have signed the newest list.`), h('p', { class: 'soft' }, sentence(r.directory.freshness)))),
   ];
 }
@@ -462,7 +466,7 @@ function networkView() {
     h('section', { class: 'card', 'data-key': 'ring' }, h('h2', null, 'Circuits across the network'), ring(s, newest), ringKeys()),
     card('Relays', table('Relays', ['Relay', 'Identity', 'State', 'List', 'Committee', 'Neighbours', 'Circuits', 'Forwarded', 'Exit'], s.relays.map((r) => [r.rid,
       r.name || r.nickname || '', relayName(r.rid), tag(relayWord(r), relayWord(r) === 'running' ? 'good' : 'warn'), `epoch ${r.directory.epoch}`,
-      r.seat ? (r.abstains ? 'abstains' : 'member') : '–', r.neighbours, r.traffic.circuits, forwarded(r.traffic.forwarded_bytes_total, '<'), r.exit]), 'dense')),
+      r.seat ? (r.abstains ? 'abstains' : 'yes') : '–', r.neighbours, r.traffic.circuits, forwarded(r.traffic.forwarded_bytes_total, '<'), r.exit]), 'dense')),
     troubles.map(note),
   ];
 }
