@@ -240,7 +240,7 @@ func (c *Client) progress(p Progress) {
 func (c *Client) stuck(err error) {
 	cause, text := c.troubleOf(err)
 	c.mu.Lock()
-	c.trouble = text
+	c.trouble, c.mend = text, troubleFix(err, cause)
 	c.dir.step.Cause, c.dir.step.Text = cause, text
 	if errors.Is(err, errStale) || errors.Is(err, errAnchor) {
 		c.dir.state = StateRefused
@@ -253,14 +253,14 @@ func (c *Client) stuck(err error) {
 	c.tell(Event{Kind: EventBootstrap, State: p.Cause})
 }
 
-// startTrouble says why the client still starts, and the cause if there is trouble.
-func (c *Client) startTrouble() (text, cause string) {
+// startTrouble says why the client still starts, and what to do.
+func (c *Client) startTrouble() (text, fix string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.trouble == "" {
-		return "the bootstrap goes on", ""
+		return "the bootstrap goes on", CauseFix("")
 	}
-	return c.trouble, c.dir.step.Cause
+	return c.trouble, c.mend
 }
 
 // troubleOf names the cause of a step that failed and says what to do.

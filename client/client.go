@@ -126,6 +126,7 @@ type Client struct {
 	probing    *probing           // the probe that is being made; nil: none
 	carrying   map[*link.Link]int // circuits, also such as are being built
 	trouble    string             // why the bootstrap stands still
+	mend       string             // what to do about it
 	closing    bool
 	age        uint64 // how often there was a new identity
 }

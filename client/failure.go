@@ -9,6 +9,7 @@ import (
 
 	"chive/circuit"
 	"chive/circuit/carrier"
+	"chive/link"
 )
 
 // Isolation keeps streams apart: two keys never share a circuit. It is opaque
@@ -66,9 +67,20 @@ func errCircuit(why string) *Failure {
 		"try again; if it stays so, look at the log for the network's state")
 }
 
-// errStarting says that nothing can be sent yet. cause is the standstill's; empty: none.
-func errStarting(why, cause string) *Failure {
-	return failure("starting", "the client is not connected to the network yet: "+why, CauseFix(cause))
+// errStarting says that nothing can be sent yet.
+func errStarting(why, fix string) *Failure {
+	return failure("starting", "the client is not connected to the network yet: "+why, fix)
+}
+
+// fixProxy is what to do where the proxy on the way is in the way.
+const fixProxy = "check the proxy that client.upstream names: that it runs, and what client.upstream says of it"
+
+// troubleFix says what to do about an error whose cause is that.
+func troubleFix(err error, cause string) string {
+	if errors.Is(err, link.ErrProxy) {
+		return fixProxy
+	}
+	return CauseFix(cause)
 }
 
 // errEnding says that the client ends.
@@ -100,7 +112,10 @@ func CauseFix(cause string) string {
 	return "try again in a moment; chive status says how far it is"
 }
 
-func errDown(why string) *Failure {
+func errDown(why string, err error) *Failure {
+	if proxyFailed(err) {
+		return failure("network_down", "the network cannot be reached: "+why, fixProxy)
+	}
 	return failure("network_down", "the network cannot be reached: "+why,
 		"check this machine's connection and clock")
 }

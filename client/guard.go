@@ -159,13 +159,20 @@ func (c *Client) dialLink(ctx context.Context, rid [16]byte, addrs []netip.AddrP
 			break
 		}
 	}
-	if ctx.Err() == nil || errors.Is(ctx.Err(), context.DeadlineExceeded) {
+	if !proxyFailed(last) && (ctx.Err() == nil || errors.Is(ctx.Err(), context.DeadlineExceeded)) {
 		c.mu.Lock()
 		c.guards.LinkFailed(time.Now(), rid)
 		c.mu.Unlock()
 		c.askSave()
 	}
 	return nil, last
+}
+
+// proxyFailed reports whether a link failed because of the proxy on the way to all
+// relays: that says nothing about the guard, and no other one can be reached either.
+// Spec: directory, invariant I11.
+func proxyFailed(err error) bool {
+	return errors.Is(err, link.ErrProxy) || errors.Is(err, link.ErrProxyAuth)
 }
 
 // linkUp records that a link works, and later that it has ended.

@@ -121,6 +121,12 @@ func (x *packets) fail(op string, err error) error {
 
 // take waits for a datagram.
 func (x *packets) take() (packet, error) {
+	var t *time.Timer // of the deadline as it was last seen
+	defer func() {
+		if t != nil {
+			t.Stop()
+		}
+	}()
 	for {
 		x.mu.Lock()
 		by, moved := x.readBy, x.readMove
@@ -131,8 +137,11 @@ func (x *packets) take() (packet, error) {
 			if left <= 0 {
 				return packet{}, x.fail("read", os.ErrDeadlineExceeded)
 			}
-			t := time.NewTimer(left)
-			defer t.Stop()
+			if t == nil {
+				t = time.NewTimer(left)
+			} else {
+				t.Reset(left)
+			}
 			late = t.C
 		}
 		select {

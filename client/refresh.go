@@ -271,7 +271,7 @@ func (c *Client) reportRefusal(err error) {
 	}
 	c.mu.Lock()
 	changed := c.dir.step.Cause != cause
-	c.dir.step.Cause, c.dir.step.Text, c.trouble = cause, text, text
+	c.dir.step.Cause, c.dir.step.Text, c.trouble, c.mend = cause, text, text, CauseFix(cause)
 	p := c.dir.step
 	c.mu.Unlock()
 	if changed && c.cfg.Progress != nil {

@@ -42,6 +42,19 @@ func TestARelayJoinsAnOldNetworkFromAnAnchor(t *testing.T) {
 		if err != nil || stored.Epoch()+2 < a.Epoch() || len(stored.Fallback) < 4 {
 			t.Errorf("of a store: %v, epoch %d of %d, %d relays", err, stored.Epoch(), a.Epoch(), len(stored.Fallback))
 		}
+		taken, err := StoredSuccession(w.doc, w.all[3].store, rand.Reader)
+		if err != nil || taken.Predecessor.NetworkID != w.doc.NetworkID() || taken.Epoch != stored.Epoch() ||
+			taken.Predecessor.Header != stored.Certificate.HeaderDigest() || len(taken.Heirs)+taken.Unnamed < 4 || taken.Left > 0 {
+			t.Errorf("a successor would take over %+v, %v", taken, err)
+		}
+		for _, h := range taken.Heirs {
+			if h.Age > 5 { // days of service; p.Day is a minute
+				t.Errorf("%d days old", h.Age)
+			}
+		}
+		if _, err := StoredSuccession(w.doc, NewMemoryStore(), rand.Reader); !errors.Is(err, dirsync.ErrAnchor) {
+			t.Errorf("of an empty store: %v", err)
+		}
 		w.all[3].start()
 		if late.anchor, err = dirsync.ParseAnchorFile(a.Encode()); err != nil || !bytes.Equal(late.anchor.Encode(), a.Encode()) {
 			t.Fatal(err)

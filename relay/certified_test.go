@@ -297,7 +297,15 @@ func TestOnlyOneOfIdentityAndCertifiedKeys(t *testing.T) {
 		if _, err := New(cfg); err != nil {
 			t.Errorf("one that fits: %v", err)
 		}
-		cfg.About.Family = &record.Family{Key: c.offline.identity, Signature: make([]byte, 64)}
+		small, err := New(cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		family := &record.Family{Key: c.offline.identity, Signature: make([]byte, 64)}
+		if err := small.ChangeAbout(func(a *About) { a.Family = family }); !errors.Is(err, errRoom) {
+			t.Errorf("grown while it runs: %v", err)
+		}
+		cfg.About.Family = family
 		if _, err := New(cfg); !errors.Is(err, ErrAbout) || !errors.Is(err, errRoom) {
 			t.Errorf("a full one: %v", err)
 		}

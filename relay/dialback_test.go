@@ -15,9 +15,9 @@ import (
 
 	"golang.org/x/time/rate"
 
-	"chive/directory/genesis"
 	"chive/directory/record"
 	dirsync "chive/directory/sync"
+	"chive/directory/transition"
 	"chive/link"
 )
 
@@ -249,12 +249,11 @@ func TestWhatADialComesTo(t *testing.T) {
 // TestNoPrivateAddressIsDialledBack in a network that is no testnet, wherever the link
 // comes from.
 func TestNoPrivateAddressIsDialledBack(t *testing.T) {
-	inCity(t, 2, genesis.Testnet(), func(t *testing.T, w *city) {
-		w.startAll()
-		r := w.all[0].Relay
-		doc := *r.genesis
+	inTown(t, func(t *testing.T, w *town) {
+		doc := *w.doc
 		doc.Testnet = false
-		r.genesis = &doc
+		r := &Relay{genesis: &doc, nid: w.relay.nid}
+		r.show(transition.Genesis(w.doc).Snapshot())
 		for _, ip := range []string{"127.0.0.1", "10.0.0.1", "192.168.1.1", "169.254.169.254", "100.64.0.1", "fe80::1", "fd00::1", "::1"} {
 			a := &caller{rid: record.RID{1}, source: netip.MustParseAddr(ip)}
 			if r.mayDialBack(a, netip.AddrPortFrom(a.source, 9240)) {
@@ -265,6 +264,5 @@ func TestNoPrivateAddressIsDialledBack(t *testing.T) {
 		if !r.mayDialBack(a, netip.AddrPortFrom(a.source, 9240)) {
 			t.Error("a public one is not dialled")
 		}
-		r.genesis = w.doc
 	})
 }

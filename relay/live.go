@@ -33,7 +33,11 @@ func (l *live) begin(c *Config) {
 // CheckAbout reports whether a descriptor can say a: nil, or ErrAbout with the fault
 // joined to it.
 func (r *Relay) CheckAbout(a About) error {
-	if err := a.check(r.identityKey()); err != nil {
+	err := a.check(r.identityKey())
+	if err == nil && r.cfg.Certified != nil {
+		err = a.checkRoom(r.identityKey())
+	}
+	if err != nil {
 		return errors.Join(ErrAbout, err)
 	}
 	return nil

@@ -177,13 +177,8 @@ func New(c Config) (*Relay, error) {
 	if c.Store == nil && !doc.Testnet {
 		return nil, ErrConfig
 	}
-	identity := (&Relay{cfg: c}).identityKey()
-	err := c.About.check(identity)
-	if err == nil && c.Certified != nil {
-		err = c.About.checkRoom(identity)
-	}
-	if err != nil {
-		return nil, errors.Join(ErrAbout, err)
+	if err := (&Relay{cfg: c}).CheckAbout(c.About); err != nil {
+		return nil, err
 	}
 	if !peersFit(c.Peers) {
 		return nil, ErrConfig

@@ -118,6 +118,7 @@ else
     warn "zsh is missing: its completion was not tried"
 fi
 if have fish; then
+    # shellcheck disable=SC2016 # fish expands it
     fish_completes() { PATH=$root/usr/bin:$PATH HOME=$SCRATCH fish --no-config -c 'set -p fish_complete_path $argv[1]; complete -C $argv[2]' "$share/fish/vendor_completions.d" "$1"; }
     fish_completes 'chive ' | grep -q '^relay.*carry' || die "fish does not complete chive"
     [ "$(fish_completes 'chive keys rest' | cut -f 1)" = restore ] || die "fish does not complete chive keys rest"

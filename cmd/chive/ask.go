@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -153,6 +154,27 @@ func (a *app) explain(ctx context.Context, id string) error {
 		return control.FetchExplained(ctx, path, id)
 	}
 	return asked(a, ctx, ask, printExplained)
+}
+
+// printStreams writes the streams that a client remembers, a line each.
+func printStreams(w io.Writer, s *control.Streams) {
+	if len(s.Streams) == 0 {
+		fmt.Fprintln(w, "No stream is open, and none failed or was slow.")
+		return
+	}
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "id\tstate\tbegan\tkind\ttarget\treason")
+	for _, x := range s.Streams {
+		state, reason := x.State, x.Reason
+		if x.Slow {
+			state += ", slow"
+		}
+		if reason == "" {
+			reason = "-"
+		}
+		fmt.Fprintf(t, "%s\t%s\t%s ago\t%s\t%s\t%s\n", x.ID, state, since(s.Time, x.Began), x.Kind, x.Target, reason)
+	}
+	_ = t.Flush()
 }
 
 // positions are the hops of a circuit of the usual length, as people call them.

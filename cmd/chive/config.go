@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -87,7 +88,13 @@ func (a *app) configCheck() *cobra.Command {
 // readFrom says which files a configuration is from.
 func readFrom(cfg *config.Config) string {
 	files := cfg.Files()
-	if len(files) == 0 {
+	said := slices.ContainsFunc(cfg.Settings(), func(s config.Setting) bool {
+		return cfg.Origin(s.Key).Layer > config.Files
+	})
+	switch {
+	case len(files) == 0 && said:
+		return "no configuration file; what options, flags and the environment do not say has its default"
+	case len(files) == 0:
 		return "no configuration file, so the defaults are in force"
 	}
 	return strings.Join(files, ", ")

@@ -189,6 +189,13 @@ func (d *doctor) checkState(e node.Examined) {
 	default:
 		d.ok(check, "private", "Nobody else can look into "+dir+".")
 	}
+	if e.Soon != "" && !time.Now().Before(e.Ends) {
+		d.fault(check, "certificates", sentence(e.Soon), node.RenewFix+".")
+	} else if e.Soon != "" {
+		d.warn(check, "certificates", sentence(e.Soon), node.RenewFix+".")
+	} else if !e.Ends.IsZero() {
+		d.ok(check, "certificates", "What the relay's offline identity has signed is good until "+e.Ends.UTC().Format(time.DateTime)+" UTC.")
+	}
 	if free, known := freeSpace(dir); known && e.There && free < lowSpace {
 		d.warn(check, "disk_low", fmt.Sprintf("The disk of the state folder has %d MiB left.", free>>20), "Make room on it: without, lists of relays and keys cannot be kept.")
 	}

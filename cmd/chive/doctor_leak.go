@@ -12,11 +12,13 @@ import (
 	"fmt"
 	"io"
 	"net/netip"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
+	"chive/internal/config"
 	"chive/internal/control"
 	"chive/internal/socks"
 )
@@ -119,14 +121,21 @@ func (d *doctor) checkSockets(ctx context.Context) {
 		d.warn(check, "sockets_unjudged", "The daemon has no list of relays yet, so its connections cannot be told from others.", "Ask again when it is connected.")
 		return
 	}
+	upstream := d.cfg.Client.Upstream
+	if upstream == string(config.Off) {
+		upstream = ""
+	}
 	known := map[netip.AddrPort]bool{}
-	for _, r := range list.Relays {
-		for _, a := range r.Addresses {
-			if p, err := netip.ParseAddrPort(a); err == nil {
-				known[p] = true
+	if upstream == "" || len(d.status.Relays) > 0 { // a client behind a proxy has no business with relays themselves
+		for _, r := range list.Relays {
+			for _, a := range r.Addresses {
+				if p, err := netip.ParseAddrPort(a); err == nil {
+					known[p] = true
+				}
 			}
 		}
 	}
+	addProxy(known, upstream, all)
 	var listens []uint16
 	exit := false
 	for i := range d.status.Relays {
@@ -135,17 +144,48 @@ func (d *doctor) checkSockets(ctx context.Context) {
 		}
 		exit = exit || d.status.Relays[i].Exit != "off"
 	}
-	if exit || d.cfg.Client.Upstream != "off" && d.cfg.Client.Upstream != "" {
-		d.ok(check, "sockets_unjudged", "This daemon is an exit or uses a proxy of its own, so its connections lead elsewhere by design; they were not judged.")
+	if exit {
+		d.ok(check, "sockets_unjudged", "This daemon is an exit, so its connections lead elsewhere by design; they were not judged.")
 		return
 	}
 	links, strange := judgeSockets(all, known, listens)
-	if strange > 0 {
+	switch {
+	case strange > 0 && upstream != "":
+		d.fault(check, "strange_sockets", fmt.Sprintf("The daemon has %s outside this machine that lead past the proxy of client.upstream.", number(strange, "connection")),
+			"If client.upstream was changed since the daemon began, start it again. Otherwise stop it, and report this as a fault of chive.")
+		return
+	case strange > 0:
 		d.fault(check, "strange_sockets", fmt.Sprintf("The daemon has %s outside this machine that lead to no relay of the list.", number(strange, "connection")),
 			"If a relay has just left the list, ask again. Otherwise stop the daemon, and report this as a fault of chive.")
 		return
 	}
+	if upstream != "" {
+		d.ok(check, "links_only", fmt.Sprintf("All of the daemon's outside connections, %d, lead to the proxy of client.upstream or are links of its relay.", links))
+		return
+	}
 	d.ok(check, "links_only", fmt.Sprintf("All of the daemon's outside connections, %d, are links to relays.", links))
+}
+
+// addProxy adds the proxy that links pass to the places that are known. One that is named
+// is known by its port: nothing is looked up here.
+func addProxy(known map[netip.AddrPort]bool, upstream string, all []kernelSocket) {
+	u, err := url.Parse(upstream)
+	if err != nil || upstream == "" {
+		return
+	}
+	port, err := strconv.ParseUint(u.Port(), 10, 16)
+	if err != nil {
+		return
+	}
+	if a, err := netip.ParseAddr(u.Hostname()); err == nil {
+		known[netip.AddrPortFrom(a.Unmap(), uint16(port))] = true
+		return
+	}
+	for _, s := range all {
+		if !s.udp && s.remote.Port() == uint16(port) {
+			known[s.remote] = true
+		}
+	}
 }
 
 // judgeSockets counts the sockets that lead out of this machine: links of relays of the

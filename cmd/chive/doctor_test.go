@@ -94,6 +94,33 @@ func TestDoctorTellsLinksFromOtherConnections(t *testing.T) {
 	}
 }
 
+// TestDoctorKnowsTheProxyOnTheWay: by its address, or by its port where it is named; a link
+// that goes past it is strange.
+func TestDoctorKnowsTheProxyOnTheWay(t *testing.T) {
+	to := func(remote string) kernelSocket {
+		return kernelSocket{local: netip.MustParseAddrPort("192.0.2.9:40000"), remote: netip.MustParseAddrPort(remote)}
+	}
+	for _, row := range []struct {
+		upstream, remote string
+		links, strange   int
+	}{
+		{"http://u:p@203.0.113.1:3128", "203.0.113.1:3128", 1, 0},
+		{"socks5://[2001:db8::1]:1080", "[2001:db8::1]:1080", 1, 0},
+		{"http://203.0.113.1:3128", "203.0.113.2:3128", 0, 1},
+		{"http://203.0.113.1:3128", "203.0.113.1:443", 0, 1},
+		{"http://proxy.example.net:3128", "203.0.113.7:3128", 1, 0},
+		{"http://proxy.example.net:3128", "203.0.113.7:9240", 0, 1},
+		{"http://127.0.0.1:3128", "127.0.0.1:3128", 0, 0},
+		{"", "203.0.113.1:3128", 0, 1},
+	} {
+		all, known := []kernelSocket{to(row.remote)}, map[netip.AddrPort]bool{}
+		addProxy(known, row.upstream, all)
+		if links, strange := judgeSockets(all, known, nil); links != row.links || strange != row.strange {
+			t.Errorf("%q, %s: %d links, %d strange", row.upstream, row.remote, links, strange)
+		}
+	}
+}
+
 func TestDoctorReadsTheKernelsTables(t *testing.T) {
 	if binary.NativeEndian.Uint16([]byte{1, 0}) != 1 {
 		t.Skip("the table below is a little-endian machine's")

@@ -39,7 +39,8 @@ said stays as it was said before. The network begins with what the file declares
 changes travel with the relay's descriptor.`
 
 func (a *app) keysCommand() *cobra.Command {
-	return parent("keys", "a relay's keys", "Makes, lists, backs up and restores the keys of the relay in the state folder.", a.keysFounder(), a.keysList(), a.keysBackup(), a.keysRestore())
+	return parent("keys", "a relay's keys", "Makes, lists, backs up and restores the keys of the relay in the state folder, and has them signed by an identity that is kept offline.",
+		a.keysFounder(), a.keysList(), a.keysBackup(), a.keysRestore(), a.keysRotate(), a.keysInitOffline(), a.keysRequest(), a.keysSign(), a.keysInstall())
 }
 
 func (a *app) keysFounder() *cobra.Command {
@@ -95,7 +96,10 @@ func declareFlags(c *cobra.Command, d *node.Declaring) {
 
 // noteMade says what was made for a relay.
 func (a *app) noteMade(m node.Made, dir, family string) {
-	if m.KeysMade {
+	switch {
+	case m.KeysMade && m.Offline:
+		a.note("Made this relay's other keys in %s. Its identity key stays where it is.", dir)
+	case m.KeysMade:
 		a.note("Made this relay's keys in %s. Keep a copy in a safe place, with chive keys backup: whoever has them is this relay.", dir)
 	}
 	if m.NewFamily {
@@ -110,7 +114,9 @@ type keyObject struct {
 	Use     string `json:"use"`
 	Term    *int64 `json:"term,omitempty"`
 	Public  string `json:"public"`
-	Created string `json:"created"`
+	Created string `json:"created,omitempty"`
+	Ends    string `json:"ends,omitempty"`
+	Spent   bool   `json:"spent,omitempty"`
 	File    string `json:"file"`
 }
 
@@ -122,7 +128,8 @@ type keysObject struct {
 func (a *app) keysList() *cobra.Command {
 	return &cobra.Command{
 		Use: "list", Short: "list a relay's keys without their secrets", Args: exactly(),
-		Long:    "Lists the keys of the relay in the state folder: what each is for, its public half, its age and its file.",
+		Long: "Lists the keys of the relay in the state folder: what each is for, its public half, its age and its file.\n" +
+			"Where the identity key is kept offline, also what it has signed, and until when.",
 		Example: "  chive keys list --state relay1",
 		RunE: func(*cobra.Command, []string) error {
 			state, err := node.OpenState(a.global.state)
@@ -136,7 +143,13 @@ func (a *app) keysList() *cobra.Command {
 			}
 			out := keysObject{Schema: "chive.keys.list/1"}
 			for _, k := range keys {
-				o := keyObject{Use: k.Use, Public: k.Public, Created: k.Created.Format(time.RFC3339), File: k.File}
+				o := keyObject{Use: k.Use, Public: k.Public, Spent: k.Spent, File: k.File}
+				if !k.Created.IsZero() {
+					o.Created = k.Created.Format(time.RFC3339)
+				}
+				if !k.Ends.IsZero() {
+					o.Ends = k.Ends.Format(time.RFC3339)
+				}
 				if k.Term >= 0 {
 					o.Term = &k.Term
 				}
@@ -146,11 +159,19 @@ func (a *app) keysList() *cobra.Command {
 				t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 				fmt.Fprintln(t, "USE\tTERM\tPUBLIC\tCREATED\tFILE")
 				for _, k := range out.Keys {
-					term := "-"
+					term, created := "-", k.Created
+					switch {
+					case k.Spent:
+						created = "spent"
+					case k.Ends != "":
+						created = "until " + k.Ends
+					case created == "":
+						created = "-"
+					}
 					if k.Term != nil {
 						term = strconv.FormatInt(*k.Term, 10)
 					}
-					fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\n", k.Use, term, k.Public, k.Created, k.File)
+					fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\n", k.Use, term, k.Public, created, k.File)
 				}
 				_ = t.Flush()
 			})

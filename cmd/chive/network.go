@@ -34,11 +34,16 @@ func (a *app) networkNew() *cobra.Command {
 	var founders []string
 	var testnet bool
 	var out string
+	var of node.Succeeding
 	c := &cobra.Command{
 		Use: "new NAME --founder FILE ...", Short: "make a genesis document of founders' files",
 		Long: "Makes an unsigned genesis document. A public network needs 7 founders in at least 3 networks; a testnet,\n" +
-			"with short epochs and without address rules, needs one, and 3 to build circuits.",
-		Example: "  chive network new demo --testnet --founder relay1.founder relay2.founder relay3.founder --out genesis.chive",
+			"with short epochs and without address rules, needs one, and 3 to build circuits.\n\n" +
+			"Where a network has lost more of its committee than it can bear, --successor-of names it as the predecessor\n" +
+			"and takes over its relays' ages, from the state folder of a relay of it that is stopped. Everybody has to\n" +
+			"agree to go there: a network that somebody calls its successor is none for that.",
+		Example: "  chive network new demo --testnet --founder relay1.founder relay2.founder relay3.founder --out genesis.chive\n" +
+			"  chive network new demo-2 --successor-of ~/.local/state/chive --predecessor genesis.chive --founder *.founder --out genesis-2.chive",
 		Args: func(c *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				return usage(c, "NAME is missing")
@@ -47,9 +52,12 @@ func (a *app) networkNew() *cobra.Command {
 		},
 		RunE: func(_ *cobra.Command, args []string) error {
 			// A shell's --founder *.founder leaves all but the first to the arguments.
-			info, err := node.NewNetwork(args[0], append(founders, args[1:]...), testnet, time.Now(), out)
+			info, err := node.NewSuccessor(args[0], append(founders, args[1:]...), testnet, time.Now(), of, out)
 			if err != nil {
 				return err
+			}
+			for _, n := range info.Notes {
+				a.note("Note: %s", n)
 			}
 			a.note("Now each founder signs it: chive network sign %s", out)
 			a.printNetwork("chive.network.new/1", info)
@@ -60,7 +68,14 @@ func (a *app) networkNew() *cobra.Command {
 	f.StringArrayVar(&founders, "founder", nil, "a founder's `FILE`; repeat it, or let more files follow")
 	f.BoolVar(&testnet, "testnet", false, "a network for experiments: short times, loopback and private addresses allowed")
 	f.StringVar(&out, "out", "", "write `FILE`")
+	succeedingFlags(c, &of)
 	return c
+}
+
+// succeedingFlags are the flags by which a network's predecessor is named.
+func succeedingFlags(c *cobra.Command, of *node.Succeeding) {
+	c.Flags().StringVar(&of.From, "successor-of", "", "it succeeds the network whose last list the stopped relay with the state folder `PATH` holds; or, without ages, that of an anchor file")
+	c.Flags().StringVar(&of.Genesis, "predecessor", "", "the genesis document of the network that it succeeds is in `FILE`")
 }
 
 func (a *app) networkSign() *cobra.Command {
@@ -104,12 +119,18 @@ type findingObject struct {
 }
 
 func (a *app) networkLint() *cobra.Command {
-	return &cobra.Command{
+	var of node.Succeeding
+	c := &cobra.Command{
 		Use: "lint FILE", Short: "check a genesis document", Args: exactly("FILE"),
-		Long:    "Says everything that is wrong or doubtful with a genesis document. Exits with 4 if the network cannot run with it.",
+		Long: "Says everything that is wrong or doubtful with a genesis document. Exits with 4 if the network cannot run with it.\n" +
+			"With --successor-of, what a successor takes over is compared with the last list of your own relay.",
 		Example: "  chive network lint genesis.chive",
 		RunE: func(_ *cobra.Command, args []string) error {
-			info, findings, err := node.LintNetwork(args[0])
+			lint := node.LintNetwork
+			if !of.Empty() {
+				lint = func(path string) (*node.NetworkInfo, []node.Finding, error) { return node.LintSuccessor(path, of) }
+			}
+			info, findings, err := lint(args[0])
 			if err != nil {
 				return err
 			}
@@ -135,6 +156,8 @@ func (a *app) networkLint() *cobra.Command {
 			return nil
 		},
 	}
+	succeedingFlags(c, &of)
+	return c
 }
 
 func (a *app) networkShow() *cobra.Command {
@@ -163,7 +186,9 @@ type networkObject struct {
 	Epoch     float64                `json:"epoch_seconds"`
 	Missing   int                    `json:"signatures_missing"`
 	Founders  []networkFounderObject `json:"founders"`
-	Notes     []string               `json:"notes,omitempty"` // for whoever has signed
+	Notes     []string               `json:"notes,omitempty"` // for whoever has made or signed it
+	Succeeds  string                 `json:"predecessor,omitempty"`
+	Heirs     int                    `json:"ages_taken_over,omitempty"`
 }
 
 type networkFounderObject struct {
@@ -179,6 +204,7 @@ type networkFounderObject struct {
 func (a *app) printNetwork(schema string, n *node.NetworkInfo) {
 	out := networkObject{
 		schema, n.Name, n.NetworkID, n.Testnet, n.Time.UTC().Format(time.RFC3339), seconds(n.Epoch), n.Missing, []networkFounderObject{}, n.Notes,
+		n.Predecessor, n.Heirs,
 	}
 	for _, f := range n.Founders {
 		out.Founders = append(out.Founders, networkFounderObject{
@@ -191,6 +217,9 @@ func (a *app) printNetwork(schema string, n *node.NetworkInfo) {
 			kind = "testnet"
 		}
 		fmt.Fprintf(w, "network %s\nid %s\nkind %s\nbegins %s\nsigned %d of %d\n\n", n.Name, n.NetworkID, kind, out.Time, len(n.Founders)-n.Missing, len(n.Founders))
+		if n.Predecessor != "" {
+			fmt.Fprintf(w, "succeeds %s\nages taken over %d\n\n", n.Predecessor, n.Heirs)
+		}
 		t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 		fmt.Fprintln(t, "FOUNDER\tRID\tADDRESSES\tRATE\tEXIT\tFAMILY\tSIGNED")
 		families := map[string]int{} // numbered as they come

@@ -88,6 +88,7 @@ func (a *app) relayRun() *cobra.Command {
 	f.String("listen", node.DefaultListen, "accept links at `ADDR`, IP:PORT; [::]:9240 is IPv4 and IPv6")
 	f.StringArray("peer", nil, "ask the relay `RID@IP:PORT` too, where those of the network's document are gone; repeat it for more")
 	f.String("voucher", "", "join with the voucher in `FILE`, which another relay's operator made with chive relay vouch; kept for later runs")
+	f.String("nat", "auto", "ask the router to forward the port where no address was said, `auto` or off")
 	f.String("exit", "", "connect to destinations as `POLICY` permits: off, web, reduced, or a file of rules; kept for later runs, and off unless it was ever said")
 	f.String("rate", "", "carry `SIZE` per second each way at most, and offer as much; what is offered is kept for later runs")
 	f.String("monthly", "", "carry `SIZE` a month at most, such as 200GiB, and rest for what is left of it")
@@ -101,7 +102,7 @@ func (a *app) relayOptions(cfg *config.Config) (node.RelayOptions, error) {
 	o := node.RelayOptions{
 		State: a.global.state, Genesis: cfg.Network.Genesis, Anchor: cfg.Network.Anchor, Peers: cfg.Network.Peers,
 		Listen: cfg.Relay.Listen.Or(config.DefaultListen), Drain: node.DrainOf(cfg), Log: a.log("info"), Version: version, Tell: a.tell,
-		Check: checkNetwork(cfg), Declaring: node.DeclaringOf(cfg), Metrics: node.MetricsOf(cfg), Voucher: cfg.Relay.Voucher,
+		Check: checkNetwork(cfg), NAT: node.NATOf(cfg), Declaring: node.DeclaringOf(cfg), Metrics: node.MetricsOf(cfg), Voucher: cfg.Relay.Voucher,
 	}
 	var err error
 	if o.Limits, err = node.LimitsOf(cfg); err != nil {

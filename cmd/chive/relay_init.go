@@ -33,6 +33,7 @@ type initObject struct {
 	NewFamily bool     `json:"family_made"`
 	Hidden    []string `json:"hidden_rules,omitempty"` // what clients will not see of the exit policy
 	Notes     []string `json:"notes,omitempty"`
+	Offline   bool     `json:"identity_offline,omitempty"`
 	Kept      string   `json:"configuration,omitempty"` // the file that holds the ceilings
 }
 
@@ -43,7 +44,13 @@ the keys stay. Stop the relay first.
 On a terminal a new relay's operator is asked three questions, but for those that a flag
 answers: what the relay is called, where you can be reached, and how much it may carry. The
 answers are kept in your configuration file. --yes takes what they propose, and so does no
-terminal. A machine without a public address also needs --address.
+terminal. A machine without a public address is asked for the one that others reach it at; where
+none is said, the router is asked to forward the port when the relay runs.
+
+The relay's identity key may be kept away from its host: see "chive keys init-offline --help".
+To move the one of a relay that has it here, stop the relay, move relay/keys/identity.key
+from the state folder into a folder DIR on another machine or a stick, and call this with
+--offline-identity DIR. The relay stays the one it was.
 
 The exit is off unless --exit turns it on, and no question proposes it. What an exit's users do
 looks as if this host did it: expect complaints, tell your provider and whoever shares the
@@ -64,7 +71,7 @@ func (a *app) relayInit() *cobra.Command {
 				return err
 			}
 			defer state.Close()
-			kept, err := a.sayRelay(state, &o.Declaring, monthly, yes)
+			kept, err := a.sayRelay(state, &o, monthly, yes)
 			if err != nil {
 				return err
 			}
@@ -82,7 +89,7 @@ func (a *app) relayInit() *cobra.Command {
 			a.warnOfAddresses(r.Addresses)
 			a.answer(initObject{
 				"chive.relay.init/1", state.Dir(), r.Identity, r.Network, r.RID, r.Founder, texts(r.Addresses), r.Exit,
-				uint64(r.RateKbit) * 125, r.Family, r.Vouched, r.KeysMade, r.NewFamily, r.Hidden, r.Notes, a.keptIn(kept),
+				uint64(r.RateKbit) * 125, r.Family, r.Vouched, r.KeysMade, r.NewFamily, r.Hidden, r.Notes, r.Offline, a.keptIn(kept),
 			}, func(w io.Writer) {
 				fmt.Fprintf(w, "relay %s\nidentity %s\n", state.Dir(), r.Identity)
 				if r.RID != "" {
@@ -91,7 +98,7 @@ func (a *app) relayInit() *cobra.Command {
 				if r.Vouched != "" {
 					fmt.Fprintf(w, "vouched by %s\n", r.Vouched)
 				}
-				fmt.Fprintf(w, "addresses %s\nrate %s\nexit %s\n", strings.Join(texts(r.Addresses), ","), config.Kbit(r.RateKbit).About(), r.Exit)
+				fmt.Fprintf(w, "addresses %s\nrate %s\nexit %s\n", orLater(strings.Join(texts(r.Addresses), ",")), config.Kbit(r.RateKbit).About(), r.Exit)
 			})
 			return nil
 		},
@@ -100,9 +107,18 @@ func (a *app) relayInit() *cobra.Command {
 	f := c.Flags()
 	f.StringVar(&monthly, "monthly", "", "carry `SIZE` a month at most, such as 200GiB, or off; kept in your configuration file, so with your usual state folder only")
 	f.BoolVarP(&yes, "yes", "y", false, "ask nothing: take what the questions propose")
+	f.StringVar(&o.Offline, "offline-identity", "", "the identity key stays elsewhere: its identity.pub is in the folder `DIR`, or is DIR (chive keys init-offline --help)")
 	f.StringVar(&o.Voucher, "voucher", "", "the relay joins with the voucher in `FILE`, which another relay's operator made with chive relay vouch")
 	f.StringVar(&o.Genesis, "genesis", "", "the relay is for the network whose genesis document is in `FILE`: check what it declares, and bind the state folder to it")
 	return c
+}
+
+// orLater says that a relay's address is found when it runs.
+func orLater(text string) string {
+	if text == "" {
+		return "none said: found when the relay runs"
+	}
+	return text
 }
 
 // keptIn is the file that what was said is kept in; empty: nothing was.
@@ -115,7 +131,8 @@ func (a *app) keptIn(said [][2]string) string {
 
 // sayRelay completes what the flags say of a new relay, by questions where there is
 // somebody to ask, and returns what the configuration file is to say.
-func (a *app) sayRelay(state *node.State, d *node.Declaring, monthly string, yes bool) ([][2]string, error) {
+func (a *app) sayRelay(state *node.State, o *node.InitOptions, monthly string, yes bool) ([][2]string, error) {
+	d := &o.Declaring
 	if err := checkMonthly(monthly); err != nil {
 		return nil, err
 	}
@@ -136,6 +153,7 @@ func (a *app) sayRelay(state *node.State, d *node.Declaring, monthly string, yes
 		if own, ok := node.OwnAddress(node.DefaultListen); ok {
 			d.Addresses = []string{own}
 		}
+		o.Find = true // what is not said by then, the router is asked about
 	}
 	if !asking {
 		if yes && fresh && d.Rate == "" {
@@ -172,8 +190,13 @@ func checkMonthly(text string) error {
 	if text == "" || text == "off" {
 		return nil
 	}
+	fault := &node.Fault{Kind: node.Usage, Code: "monthly", Text: "--monthly " + text + " is no size", Fix: "Write a number with its unit, such as 200GiB, or off."}
 	if size, err := config.ParseSize(text); err != nil || size == 0 {
-		return &node.Fault{Kind: node.Usage, Code: "monthly", Text: "--monthly " + text + " is no size", Fix: "Write a number with its unit, such as 200GiB, or off."}
+		return fault
+	}
+	if takes("relay.accounting.max", text) != nil {
+		fault.Text = "--monthly " + text + " is less than a quota may be, or more"
+		return fault
 	}
 	return nil
 }

@@ -23,6 +23,7 @@ func TestANewRelayIsAskedThreeQuestions(t *testing.T) {
 		"end of input":   {"", at, relayAnswers{"", "", addr, proposedRate, proposedMonthly}},
 		"answers":        {"maple\nops@example.net\n2 MiB/s\noff\n", at, relayAnswers{"maple", "ops@example.net", addr, "2 MiB/s", "off"}},
 		"mistakes":       {"ma ple\nmaple\n\n5\n5 MiB/s\n1\n1 TiB\n", at, relayAnswers{"maple", "", addr, "5 MiB/s", "1 TiB"}},
+		"too little":     {"\n\n1 KiB/s\n16 KiB/s\n1 KiB\n1 MiB\n", at, relayAnswers{"", "", addr, "16 KiB/s", "1 MiB"}},
 		"no right one":   {"a b\nc d\ne f\n\n\n\n", at, relayAnswers{"", "", addr, proposedRate, proposedMonthly}},
 		"flags answer":   {"ops\n\n", relayAnswers{nickname: "oak", rate: "3 MiB/s", address: addr}, relayAnswers{"oak", "ops", addr, "3 MiB/s", proposedMonthly}},
 		"no own address": {"\n\n\n\nhost:9240\n198.51.100.7:9240\n", relayAnswers{}, relayAnswers{"", "", "198.51.100.7:9240", proposedRate, proposedMonthly}},

@@ -4,6 +4,7 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"fmt"
 	"io"
 
@@ -61,10 +62,10 @@ func relayQuestions(said *relayAnswers) []question {
 			about(func(s string) node.About { return node.About{Nickname: s} })},
 		{"2. Where can you be reached, a mail address or a page? Everybody can read it", "", "One line of at most 128 bytes.", &said.contact,
 			about(func(s string) node.About { return node.About{Contact: s} })},
-		{"3. How much may it carry each way, at most, per second?", proposedRate, "Write a number with its unit, such as " + proposedRate + ".", &said.rate,
-			func(s string) error { _, err := config.ParseRate(s); return err }},
-		{"   And in a month, both ways together? off: no limit", proposedMonthly, "Write a number with its unit, such as " + proposedMonthly + ", or off.", &said.monthly, checkMonthly},
-		{"This machine has no public address. Which IP:PORT do others reach it at?", "", "Write an address with its port, such as 203.0.113.5:9240.", &said.address, node.CheckAddress},
+		{"3. How much may it carry each way, at most, per second?", proposedRate, "Write a number with its unit, such as " + proposedRate + "; very small ones are refused.", &said.rate,
+			func(s string) error { _, err := config.ParseRate(s); return cmp.Or(err, takes("relay.rate", s)) }},
+		{"   And in a month, both ways together? off: no limit", proposedMonthly, "Write a number with its unit, such as " + proposedMonthly + ", or off; very small ones are refused.", &said.monthly, checkMonthly},
+		{"This machine has no public address. Which IP:PORT do others reach it at? Enter: the router is asked when the relay runs", "", "Write an address with its port, such as 203.0.113.5:9240.", &said.address, node.CheckAddress},
 	}
 }
 

@@ -119,8 +119,15 @@ func (a *app) controlSocket() (node.ControlSocket, error) {
 	if folder == a.env.StateDir && a.env.RuntimeDir != "" {
 		folder = a.env.RuntimeDir
 	}
-	return node.ControlPath(a.global.control, folder)
+	s, err := node.ControlPath(a.global.control, folder)
+	if a.env.System {
+		s.Group = serviceGroup
+	}
+	return s, err
 }
+
+// serviceGroup is whose members may ask a service of the system, beside its own user.
+const serviceGroup = "chive"
 
 // log says how the process logs, with the command's own default level.
 func (a *app) log(level string) node.Log {

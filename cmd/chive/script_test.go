@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/url"
@@ -258,10 +259,17 @@ func scriptOutputs(ts *testscript.TestScript, neg bool, args []string) {
 
 func scriptPort(ts *testscript.TestScript, neg bool, args []string) {
 	need(ts, !neg && len(args) == 1, "port VAR")
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	ts.Check(err)
-	ts.Check(l.Close())
-	ts.Setenv(args[0], strconv.Itoa(l.Addr().(*net.TCPAddr).Port))
+	for range 100 {
+		// None of those that systems give to who asks for any, so that it stays free.
+		port := strconv.Itoa(20_000 + rand.IntN(12_000))
+		l, err := net.Listen("tcp", "127.0.0.1:"+port)
+		if err == nil {
+			ts.Check(l.Close())
+			ts.Setenv(args[0], port)
+			return
+		}
+	}
+	ts.Fatalf("no port is free")
 }
 
 func scriptExpand(ts *testscript.TestScript, neg bool, args []string) {

@@ -36,11 +36,11 @@ The socket that is asked is where the daemon's ready line says: under XDG_RUNTIM
 in the state folder when --state names one. Exits with 3 when nobody answers there.`
 
 func (a *app) statusCommand() *cobra.Command {
-	var watch, relays, page bool
+	var watch, relays, streams, page bool
 	var explain string
 	c := &cobra.Command{
 		Use: "status", Short: "ask a running client or relay how it stands", Long: statusHelp, Args: exactly(),
-		Example: "  chive status\n  chive status --state relay1 --watch\n  chive status --relays\n  chive status --explain last\n  chive status --json --control unix:/run/user/1000/chive/control.sock",
+		Example: "  chive status\n  chive status --state relay1 --watch\n  chive status --relays\n  chive status --streams\n  chive status --explain last\n  chive status --json --control unix:/run/user/1000/chive/control.sock",
 		RunE: func(c *cobra.Command, _ []string) error {
 			if err := a.locate(c); err != nil {
 				return err
@@ -55,6 +55,8 @@ func (a *app) statusCommand() *cobra.Command {
 			switch {
 			case explain != "":
 				return a.explain(c.Context(), explain)
+			case streams:
+				return asked(a, c.Context(), control.FetchStreams, printStreams)
 			case page:
 				return asked(a, c.Context(), control.PostWeb, func(w io.Writer, p *control.Web) { fmt.Fprintln(w, p.Address) })
 			}
@@ -75,6 +77,7 @@ func (a *app) statusCommand() *cobra.Command {
 	c.Flags().StringVar(&explain, "explain", "", "tell the story of the stream `ID`, or last: of the one that failed or was slow last")
 	c.Flags().BoolVar(&page, "web", false, "print the address of the local page, which is good once and for a minute")
 	c.Flags().BoolVar(&relays, "relays", false, "print the list of relays that the daemon holds")
+	c.Flags().BoolVar(&streams, "streams", false, "print the streams that are open, and those that failed or were slow, with the ids that --explain takes")
 	c.Flags().BoolVar(&watch, "watch", false, "go on until interrupted, every 2 s")
 	return c
 }

@@ -49,6 +49,9 @@ func printStatus(w io.Writer, s *control.Status) {
 // each.
 const fewRelays = 2
 
+// fewNames is how many relays that say the same are named.
+const fewNames = 3
+
 // printRelays shows the relays of a testnet, a line each, and what is wrong with any.
 func printRelays(w io.Writer, s *control.Status) {
 	fmt.Fprintln(w)
@@ -73,11 +76,33 @@ func printRelays(w io.Writer, s *control.Status) {
 			r.Name, short(r.RID), r.Directory.Epoch, stands, seat, r.Neighbours, r.Traffic.Circuits, r.Exit)
 	}
 	_ = table.Flush()
+	// What several relays say is said once.
+	var texts []string
+	who := make(map[string][]string)
 	for i := range s.Relays {
 		r := &s.Relays[i]
 		for _, text := range []string{r.Joining, r.Abstains, r.Clock, r.Store, r.Keys} {
-			wrap(w, "  ! "+r.Name+": ", text)
+			if text == "" {
+				continue
+			}
+			if who[text] == nil {
+				texts = append(texts, text)
+			}
+			who[text] = append(who[text], r.Name)
 		}
+	}
+	for _, text := range texts {
+		names := who[text]
+		switch {
+		case len(names) == len(s.Relays):
+			names = []string{"all relays"}
+		case len(names) > fewNames:
+			names = []string{number(len(names), "relay")}
+		}
+		wrap(w, "  ! "+strings.Join(names, ", ")+": ", text)
+	}
+	for i := range s.Relays {
+		r := &s.Relays[i]
 		for _, n := range r.Reports {
 			wrap(w, "  ! "+r.Name+": "+n.Time.Format(time.DateTime)+" ", n.Text)
 		}
@@ -190,6 +215,13 @@ func printRelay(w io.Writer, s *control.Status, r *control.Relay, said map[strin
 	}
 	for _, trouble := range []struct{ what, text string }{{"clock", r.Clock}, {"store", r.Store}, {"keys", r.Keys}} {
 		wrap(w, "  ! "+trouble.what+": ", trouble.text)
+	}
+	if c := r.Certificates; c != nil {
+		if c.Warning != "" {
+			wrap(w, "  ! certificates: ", c.Warning)
+		} else {
+			wrap(w, "  ", c.Text)
+		}
 	}
 	printDirectory(w, s, &r.Directory, said)
 	t := r.Traffic

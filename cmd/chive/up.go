@@ -3,7 +3,6 @@
 package main
 
 import (
-	"errors"
 	"os"
 	"time"
 
@@ -21,8 +20,8 @@ ceiling that you can change, and keeps the answer in your configuration file; --
 is never proposed ("chive relay init --exit" makes one).
 
 A relay needs an address that others reach: --address says it, and without one the address
-of this machine is used if it has a public one. Behind a router, forward the port by hand and
-say the router's address.
+of this machine is used if it has a public one. Behind a router, the router is asked to forward
+the port (NAT-PMP, UPnP); where it does not, forward it by hand and say the router's address.
 
 This version has no public network built in: name a network's genesis document, or start a
 network of your own with "chive testnet up".`
@@ -43,7 +42,7 @@ func (a *app) upCommand() *cobra.Command {
 	f.StringSlice("address", nil, "others reach the relay at `IP:PORT`")
 	f.String("rate", "", "the relay carries `SIZE` per second at most, such as 1MiB/s")
 	f.String("monthly", "", "the relay carries `SIZE` a month at most, such as 200GiB")
-	f.String("nat", "auto", "not in force yet: ask the router to forward the relay's port, `auto` or off")
+	f.String("nat", "auto", "ask the router to forward the relay's port where no address was said, `auto` or off")
 	return c
 }
 
@@ -74,45 +73,33 @@ func (a *app) up(c *cobra.Command, wait time.Duration) error {
 	ctx, stop := untilSignal(c.Context(), func() { a.note("Stopping.") })
 	defer stop()
 	relaying := "off"
-	relay, err := a.relayBeside(cfg)
-	if err != nil {
-		return err
-	}
-	if r := relay; r != nil {
+	if cfg.Relay.Enabled {
+		r, err := a.relayOptions(cfg)
+		if err != nil {
+			return err
+		}
 		r.Effect = o.Client.Effect
 		r.Make = true
 		r.Ready = a.relayReady
-		o.Relay, relaying = r, r.Listen
+		o.Relay, relaying = &r, r.Listen
+		// An answer that was kept must not take the proxy from its user.
+		if cfg.Origin("relay.enabled").Layer != config.Flags {
+			o.Without = func(f *node.Fault) {
+				a.tell(f.Text + ". It goes on without a relay. " + f.Fix)
+				relaying = "off"
+			}
+		}
 		if cfg.Client.Upstream != string(config.Off) {
 			a.tell("client.upstream carries the links of this node's client. Its relay is reached, and connects, without that proxy.")
 		}
-	} else if !cfg.Relay.Enabled {
+	} else {
 		a.note("This node carries nobody else's traffic. The network lives from those that do: chive up --relay.")
 	}
-	o.Client.Ready = a.whenClientReady(ctx, relaying)
+	o.Client.Ready = func(r node.ClientReady) { a.whenClientReady(ctx, relaying)(r) }
 	heed, deaf := a.heed(o.Client.Effect)
 	defer deaf()
 	o.Client.Serving = heed
 	return node.RunUp(ctx, o)
-}
-
-// relayBeside returns what relay is to run beside the client; nil: none. A machine that
-// nobody would reach goes on as a client, unless the relay is asked for on the command
-// line: an answer that was kept must not take the proxy from its user.
-func (a *app) relayBeside(cfg *config.Config) (*node.RelayOptions, error) {
-	if !cfg.Relay.Enabled {
-		return nil, nil
-	}
-	r, err := a.relayOptions(cfg)
-	if err != nil {
-		return nil, err
-	}
-	var f *node.Fault
-	if err := node.RelayAddressMissing(r); errors.As(err, &f) && cfg.Origin("relay.enabled").Layer != config.Flags {
-		a.tell(f.Text + ". It goes on without a relay. " + f.Fix)
-		return nil, nil
-	}
-	return &r, nil
 }
 
 // consented asks whether to carry others' traffic, if nobody has said so, and there is

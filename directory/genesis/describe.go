@@ -58,6 +58,7 @@ func (d *Document) Describe() []Line {
 	}
 	if d.Predecessor != nil {
 		out = append(out, Line{Name: "predecessor", Value: hex.EncodeToString(d.Predecessor.NetworkID[:])})
+		out = append(out, Line{Name: "ages taken over", Value: fmt.Sprint(len(d.Heirs))})
 	}
 	public := Public()
 	base := public.sections()

@@ -14,6 +14,7 @@
 //	2 testnet, true or false             7 founders: [record, ...], each a byte string
 //	3 genesis time, Unix s                 that holds a founder's record, sorted
 //	4 parameters: {section: [n, ...]}      by identity key
+//	                                     8 heirs [[identity, age], ...], or absent
 //
 // The package decides what a valid document is; it reads no files and asks
 // nobody. A Document may be read by any number of goroutines; Sign changes it.
@@ -72,6 +73,7 @@ type Document struct {
 	AsmapDigest *[32]byte         // nil: none
 	Predecessor *Predecessor      // nil: none
 	Founders    []*record.Founder // by identity key
+	Heirs       []Heir            // by identity key; only with a predecessor
 
 	raw        []byte
 	params     []byte // the encoded parameters within raw
@@ -100,6 +102,7 @@ type wireDocument struct {
 	Asmap       []byte           `cbor:"5,keyasint,omitempty"`
 	Predecessor *wirePredecessor `cbor:"6,keyasint,omitempty"`
 	Founders    [][]byte         `cbor:"7,keyasint"`
+	Heirs       []wireHeir       `cbor:"8,keyasint,omitempty"`
 }
 
 // Plan is what a document is made from.
@@ -111,6 +114,7 @@ type Plan struct {
 	AsmapDigest *[32]byte         // nil: none
 	Predecessor *Predecessor      // nil: none
 	Founders    []*record.Founder // in any order; the records are not copied
+	Heirs       []Heir            // in any order; only with a predecessor
 }
 
 // New makes an unsigned document with the preset's parameters. The time is cut
@@ -127,11 +131,12 @@ func (p Plan) Document() (*Document, error) {
 	d := &Document{
 		Name: p.Name, Testnet: p.Testnet, Params: Preset(p.Testnet),
 		AsmapDigest: p.AsmapDigest, Predecessor: p.Predecessor,
-		Founders: sortFounders(p.Founders),
+		Founders: sortFounders(p.Founders), Heirs: sortHeirs(p.Heirs),
 	}
 	if p.Params != nil {
 		d.Params = *p.Params
 	}
+	d.Params.Heirs = len(d.Heirs)
 	d.Time = time.Unix(p.Time.Unix(), 0).UTC()
 	if step := int64(d.Params.EpochLen / time.Second); step > 0 && d.Time.Unix() >= 0 {
 		d.Time = time.Unix(d.Time.Unix()/step*step, 0).UTC()
@@ -166,6 +171,9 @@ func (d *Document) seal() error {
 		}
 		w.Founders = append(w.Founders, b)
 	}
+	for _, h := range d.Heirs {
+		w.Heirs = append(w.Heirs, wireHeir{Identity: h.Identity, Age: uint64(h.Age)})
+	}
 	if d.raw, err = strictcbor.Marshal(w); err != nil {
 		return err
 	}
@@ -179,8 +187,11 @@ func (d *Document) seal() error {
 func networkID(raw []byte) [32]byte { return record.Hash("genesis", record.Sized(raw)) }
 
 func (d *Document) maxSize() int {
-	if d.Testnet {
+	switch {
+	case d.Testnet:
 		return MaxTestnetSize
+	case len(d.Heirs) > 0:
+		return MaxSuccessorSize
 	}
 	return MaxSize
 }
@@ -258,6 +269,10 @@ func decode(raw []byte) (*Document, error) {
 		}
 		d.Predecessor = &Predecessor{NetworkID: [32]byte(p.NetworkID), Header: [32]byte(p.Header)}
 	}
+	if d.Heirs, err = decodeHeirs(w.Heirs); err != nil {
+		return nil, err
+	}
+	d.Params.Heirs = len(d.Heirs)
 	for i, b := range w.Founders {
 		f, err := record.DecodeFounder(b)
 		if err != nil {

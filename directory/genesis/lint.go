@@ -96,6 +96,7 @@ func (d *Document) Lint() []Finding {
 	l.refuse(d.Time.Unix() <= 0 || d.Time.Unix() > maxUnix || (step > 0 && d.Time.Unix()%step != 0),
 		"The genesis time must be a multiple of epoch_len after 1970: make the document anew.")
 	d.lintFounders(&l)
+	d.lintHeirs(&l)
 	sort.SliceStable(l.out, func(i, j int) bool { return l.out[i].Error && !l.out[j].Error })
 	return l.out
 }

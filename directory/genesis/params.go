@@ -111,6 +111,10 @@ type Params struct {
 	Gamma        int // cells
 	Delta        int // cells
 	StreamCredit int // bytes
+
+	// Heirs is how many relays of a predecessor may come back with their age. It follows
+	// from the document's list of them and is no parameter on the wire.
+	Heirs int
 }
 
 const day = 24 * time.Hour

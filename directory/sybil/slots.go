@@ -26,6 +26,10 @@ const (
 // Spec: directory §5 (validity).
 const returnRate = 20
 
+// heirDays is in how many days all relays of a predecessor may return to its successor.
+// Spec: protocol §7 (DIR-16).
+const heirDays = 7
+
 // Unlimited is the number of slots where a network sets no quota.
 const Unlimited = math.MaxInt
 
@@ -40,7 +44,7 @@ func Slots(p genesis.Params, n int) [laneCount]int {
 	}
 	total := max(p.AdmitFloor, n*p.AdmitRate/1000)
 	vouched := total * p.VoucherShare / 1000
-	return [laneCount]int{LaneOpen: total - vouched, LaneVouched: vouched, LaneReturning: max(1, n*returnRate/1000)}
+	return [laneCount]int{LaneOpen: total - vouched, LaneVouched: vouched, LaneReturning: max(1, n*returnRate/1000, (p.Heirs+heirDays-1)/heirDays)}
 }
 
 // Window counts admissions of a rolling day: the day epochs that end with the

@@ -115,6 +115,12 @@ func Genesis(doc *genesis.Document) *State {
 			},
 		}
 	}
+	for _, h := range doc.Heirs {
+		s.dormant = append(s.dormant, Dormant{
+			RID: record.NewRID(nid, h.Identity), Since: day16(doc.Params.GuardFull), Birth: day16(doc.Params.GuardFull - h.Age),
+		})
+	}
+	s.dormant = settleDormants(s.dormant)
 	h := snapshot.GenesisHeader(doc, table)
 	// The draw reads a snapshot: that of the table, before its lists are known.
 	bare := newState(doc.Params, snapshot.GenesisHeader(doc, table), table, s)

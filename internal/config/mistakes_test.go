@@ -46,6 +46,7 @@ func TestConfigMistakesAreNamed(t *testing.T) {
 		{"key without its section", "rate = \"1 MiB/s\"", `c.toml:1:1: rate is no key. Fix: Did you mean relay.rate?`},
 		{"key in another section", "[web]\nhops = 4", `c.toml:2:1: web.hops is no key. Fix: Did you mean client.hops?`},
 		{"quoted dots are no path", "\"client.hops\" = 4", `c.toml:1:1: "client.hops" is no key. Fix: Did you mean client.hops?`},
+		{"no near section", "[foo]\na = 1", `c.toml:1:2: [foo] is no section. Fix: See what there is: chive config default`},
 		{"misspelt section", "[clinet]\nhops = 9\nsocks = 1", `c.toml:1:2: [clinet] is no section. Fix: Did you mean [client]?`},
 		{"section as a list", "[[relay]]\nrate = 5", `c.toml:1:3: relay is one section, not a list of them. Fix: Write [relay].`},
 		{"key as a section", "[client.hops]\nx = 1", `c.toml:1:2: client.hops is a key, not a section. Fix: Write hops = ... in the section client.`},

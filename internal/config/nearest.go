@@ -8,7 +8,7 @@ import "strings"
 // near. A name whose last part is right loses to one that is a letter away only. Ties go to
 // the first candidate.
 func nearest(name string, candidates []string) string {
-	best, bestCost := "", 2*max(2, len(name)/4)+1
+	best, bestCost := "", 2*min(max(2, len(name)/4), max(1, len(name)-2))+1
 	for _, c := range candidates {
 		cost := 2 * distance(name, c)
 		if last(name) == last(c) {

@@ -145,7 +145,7 @@ func keys() []key {
 		},
 		{
 			name: "relay.nat", takes: "auto or off",
-			help: "Not in force yet: forward the port by hand. Ask the home router to forward the port.",
+			help: "Where nobody has said an address and this machine has no public one, ask the home router to forward the port (NAT-PMP, UPnP). In a testnet only where it is written down.",
 			at:   func(c *Config) field { return switchField{&c.Relay.NAT} },
 		},
 		{

@@ -122,11 +122,11 @@ func (a *api) explain(r *request) {
 	}
 	found, ok := s.Explain(r.id)
 	if !ok {
-		text := "No stream of this id is remembered"
+		text, fix := "No stream of this id is remembered", "See those that are: chive status --streams. What ended well is not kept, and a new identity forgets all."
 		if r.id == "last" {
-			text = "No stream has failed or been slow"
+			text, fix = "No stream has failed or been slow", "See those that are open: chive status --streams"
 		}
-		r.refuse(http.StatusNotFound, "no_stream", text, "What failed or was slow last: chive status --explain last. All ids are on the local page (chive status --web) and at GET /v1/streams; a new identity forgets them.")
+		r.refuse(http.StatusNotFound, "no_stream", text, fix)
 		return
 	}
 	found.Tries = orEmpty(found.Tries)

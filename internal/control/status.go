@@ -184,6 +184,8 @@ type Relay struct {
 	Reports    []Note    `json:"reports"`
 	Traffic    Traffic   `json:"traffic"`
 
+	Certificates *Certificates `json:"certificates,omitempty"` // nil: its identity key is in its state folder
+
 	Reachable *Reachable `json:"reachable,omitempty"`             // nil: not tested
 	Weight    *Weight    `json:"weight,omitempty"`                // nil: not on the list
 	Rate      uint64     `json:"rate_bytes_per_second,omitempty"` // ceiling each way; 0: none
@@ -201,6 +203,14 @@ type Vouching struct {
 	Day     int    `json:"day"`                // of the network, by its newest list
 	FromDay int    `json:"from_day,omitempty"` // it has vouched, and may again from that day
 	GapDays int    `json:"gap_days"`           // between two vouchers of one relay
+}
+
+// Certificates are what a relay's identity, whose key is kept offline, has signed for it.
+type Certificates struct {
+	Signing time.Time `json:"signing_ends"` // for the key that signs its descriptor
+	Links   time.Time `json:"links_end"`    // for the last of its link keys
+	Text    string    `json:"text"`
+	Warning string    `json:"warning,omitempty"` // it ends soon: what to do
 }
 
 // Reachable says whether others reach a relay: by its test of its own addresses, or, where nobody could be asked, by the list.

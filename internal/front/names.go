@@ -39,14 +39,17 @@ func (n *names) servePackets(ctx context.Context, p net.PacketConn) {
 	var tasks sync.WaitGroup
 	defer tasks.Wait()
 	b := make([]byte, maxQuestion)
+	pause := time.Duration(0)
 	for ctx.Err() == nil {
 		size, from, err := p.ReadFrom(b)
-		switch {
-		case errors.Is(err, net.ErrClosed):
-			return
-		case err != nil:
-			continue // a program that does not wait for its answer
+		if err != nil {
+			// A program that does not wait for its answer, or trouble that lasts.
+			if errors.Is(err, net.ErrClosed) || !longer(ctx, &pause) {
+				return
+			}
+			continue
 		}
+		pause = 0
 		select {
 		case n.room <- struct{}{}:
 		default:
@@ -69,14 +72,17 @@ func (n *names) serveStreams(ctx context.Context, l net.Listener) {
 	var tasks sync.WaitGroup
 	defer tasks.Wait()
 	room := make(chan struct{}, maxConnections)
+	pause := time.Duration(0)
 	for ctx.Err() == nil {
 		c, err := l.Accept()
-		switch {
-		case errors.Is(err, net.ErrClosed):
-			return
-		case err != nil:
+		if err != nil {
+			// A connection that died in the queue, or the limit of open files.
+			if errors.Is(err, net.ErrClosed) || !longer(ctx, &pause) {
+				return
+			}
 			continue
 		}
+		pause = 0
 		select {
 		case room <- struct{}{}:
 		default:
@@ -87,6 +93,25 @@ func (n *names) serveStreams(ctx context.Context, l net.Listener) {
 			defer func() { <-room }()
 			n.serveStream(ctx, c)
 		})
+	}
+}
+
+// Errors of Accept and ReadFrom that last, such as too many open files, are waited out.
+const (
+	pauseMin = 5 * time.Millisecond
+	pauseMax = time.Second
+)
+
+// longer waits, twice as long as the last time. False: ctx has ended.
+func longer(ctx context.Context, pause *time.Duration) bool {
+	*pause = min(max(2**pause, pauseMin), pauseMax)
+	t := time.NewTimer(*pause)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-ctx.Done():
+		return false
 	}
 }
 

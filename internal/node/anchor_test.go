@@ -247,13 +247,13 @@ func TestAClientIsPreparedWithAnAnchor(t *testing.T) {
 	}
 	relay, _ := newcomer(t, "127.0.0.1:9298")
 	o := RelayOptions{State: relay.Dir(), Genesis: e.file, Listen: "127.0.0.1:0", Anchor: e.anchor(t, 38, nil)}
-	r, err := prepareRelay(o, relay)
+	r, err := prepareRelay(t.Context(), o, relay)
 	if err != nil || r.anchor == nil {
 		t.Fatal(err)
 	}
 	r.close()
 	relay.Close()
 	o.Anchor = e.anchor(t, 5, nil)
-	_, err = prepareRelay(o, relay)
+	_, err = prepareRelay(t.Context(), o, relay)
 	wantFault(t, err, "anchor_old")
 }

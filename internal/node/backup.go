@@ -85,7 +85,7 @@ func (s *State) writeBackup(file string, passphrase []byte, now time.Time, work 
 		return nil, err
 	}
 	defer keys.wipe()
-	public, err := keys.identity.public()
+	public, err := keys.identityPublic()
 	if err != nil {
 		return nil, err
 	}
@@ -136,7 +136,14 @@ func (k *relayKeys) packed() ([]packed, error) {
 		out = append(out, packed{path.Join(keysFolder, name), data})
 		return err
 	}
-	err := errors.Join(add(identityFile, k.identity), add(vrfFile, k.vrf))
+	err := add(vrfFile, k.vrf)
+	if k.identity != nil {
+		err = errors.Join(err, add(identityFile, k.identity))
+	}
+	if k.offline != nil {
+		files, failed := k.offline.packed()
+		out, err = append(out, files...), errors.Join(err, failed)
+	}
 	for _, c := range k.committee {
 		err = errors.Join(err, add(committeeName(c.term), c))
 	}
@@ -221,6 +228,8 @@ func isKeyFile(f packed) bool {
 	switch {
 	case name == identityFile:
 		k, err = decodeKey(f.data, useIdentity)
+	case isOfflineFile(name):
+		return offlineFileHolds(name, f.data)
 	case name == vrfFile:
 		k, err = decodeKey(f.data, useVRF)
 	case strings.HasPrefix(name, committeePrefix):
@@ -289,7 +298,13 @@ func (b *Backup) look(files []packed) error {
 			}
 			public, err := k.public()
 			clear(k.seed[:])
-			if err != nil {
+			if err != nil || b.Identity != "" {
+				return errBackup
+			}
+			b.Identity = hex.EncodeToString(public[:])
+		case name == offlinePublicFile:
+			public, err := decodePublic(f.data)
+			if err != nil || b.Identity != "" {
 				return errBackup
 			}
 			b.Identity = hex.EncodeToString(public[:])

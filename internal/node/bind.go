@@ -121,7 +121,7 @@ func (s *State) founding(doc *genesis.Document) (founds, hasFounded bool, err er
 		return false, false, err
 	}
 	defer keys.wipe()
-	public, err := keys.identity.public()
+	public, err := keys.identityPublic()
 	if err != nil {
 		return false, false, err
 	}

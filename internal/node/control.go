@@ -20,6 +20,7 @@ import (
 type ControlSocket struct {
 	Path  string // empty: none
 	Fixed bool   // a flag named it
+	Group string // whose members may ask there, too; empty: the owner alone
 	// Long says that the path it would have is longer than a socket's may be.
 	Long string
 }
@@ -132,8 +133,9 @@ func removeDeadTestnets(parent string) {
 	}
 }
 
-// OpenControl opens a control socket for ServeControl, for this user alone. One that a
-// killed daemon left behind is replaced. nil: there is to be none.
+// OpenControl opens a control socket for ServeControl, for this user alone, or for the
+// group that it names. One that a killed daemon left behind is replaced. nil: there is to
+// be none. Spec: product §3.
 func OpenControl(s ControlSocket) (net.Listener, error) {
 	if s.Path == "" {
 		return nil, nil
@@ -150,6 +152,9 @@ func OpenControl(s ControlSocket) (net.Listener, error) {
 	l, err := listenUnix("--control", s.Path, control.Answers)
 	if err != nil {
 		return nil, err
+	}
+	if s.Group != "" {
+		shareSocket(s.Path, s.Group)
 	}
 	return l, nil
 }

@@ -8,7 +8,9 @@ import (
 	"io/fs"
 	"net"
 	"os"
+	"os/user"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -115,6 +117,32 @@ func TestControlSocketsAreTheOwnersAlone(t *testing.T) {
 	wantFault(t, errOf(OpenControl(ControlSocket{Path: filepath.Join(file, "s")})), "file_missing")
 	if l, err := OpenControl(ControlSocket{}); l != nil || err != nil || ServeControl(t.Context(), nil, nil) != nil {
 		t.Errorf("no socket: %v, %v", l, err)
+	}
+}
+
+// TestAServicesSocketIsForItsGroup (product §3): members may ask, others not; where there is
+// no such group it is the owner's alone.
+func TestAServicesSocketIsForItsGroup(t *testing.T) {
+	onUnix(t)
+	mine, err := user.LookupGroupId(strconv.Itoa(os.Getegid()))
+	if err != nil {
+		t.Skip("this user's group has no name")
+	}
+	dir, err := os.MkdirTemp("", "node")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer os.RemoveAll(dir)
+	for group, want := range map[string]fs.FileMode{mine.Name: 0o660, "no group is called so": 0o600, "": 0o600} {
+		s := ControlSocket{Path: filepath.Join(dir, "s"), Group: group}
+		l, err := OpenControl(s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if info, err := os.Stat(s.Path); err != nil || info.Mode().Perm() != want {
+			t.Errorf("group %q: %v, %v; want %v", group, info.Mode(), err, want)
+		}
+		_ = l.Close()
 	}
 }
 

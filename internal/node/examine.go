@@ -21,6 +21,8 @@ type Examined struct {
 	InUse  bool      // another process holds it
 	Holder int       // that process's id; 0: unknown
 	Keys   bool      // it holds a relay's keys
+	Ends   time.Time // when what the relay's offline identity has certified ends; zero: it is not offline, or has certified nothing
+	Soon   string    // that it ends soon, without a full stop; empty: it does not
 	Newest time.Time // when something in it was last written, as this machine tells time
 	Faults []*Fault  // what others can look into, this user cannot read, or is damaged
 }
@@ -61,12 +63,25 @@ func ExamineState(dir string) Examined {
 		return nil
 	})
 	if e.Keys, err = s.hasKeys(); err == nil && e.Keys && len(e.Faults) == 0 {
-		_, err = s.Keys()
+		var keys []KeyInfo
+		if keys, err = s.Keys(); err == nil {
+			e.certificates(keys, time.Now())
+		}
 	}
 	if len(e.Faults) == 0 {
 		e.add(dir, "folder", err)
 	}
 	return e
+}
+
+// certificates looks when what an offline identity has certified ends.
+func (e *Examined) certificates(keys []KeyInfo, now time.Time) {
+	for _, k := range keys {
+		if k.Use == "signing" { // no link key ends later
+			e.Ends = k.Ends
+			e.Soon = endsSoon(k.Ends, now)
+		}
+	}
 }
 
 // examineLock learns who holds the folder.

@@ -29,6 +29,7 @@ type Made struct {
 	Exit      string // what it permits, in words; "off"
 	RateKbit  uint32 // kbit/s
 	KeysMade  bool   // the state folder held none before
+	Offline   bool   // its identity key is elsewhere
 	Family    string // public key of the family, hexadecimal; empty: none
 	NewFamily bool   // the family's key was made
 	Hidden    []string
@@ -89,7 +90,7 @@ func (s *State) foundKeys(d *declared, f *record.Founder, done *Founding, rand i
 	defer ring.wipe()
 	identity := ring.identityKey()
 	defer clear(identity)
-	public, err := ring.identity.public()
+	public, err := ring.identityPublic()
 	if err != nil {
 		return err
 	}
@@ -127,6 +128,10 @@ func (s *State) foundRing(done *Founding, rand io.Reader, now time.Time) (*keyRi
 	}
 	keys, err := s.loadKeys()
 	if err != nil {
+		return nil, err
+	}
+	if err := keys.needIdentity("a founder's file"); err != nil {
+		keys.wipe()
 		return nil, err
 	}
 	ring := s.newRing(keys, rand)

@@ -18,6 +18,10 @@ type InitOptions struct {
 	Declaring
 	Voucher string // file of a sponsor's voucher, to be placed in the state folder
 	Genesis string // file of the network it is to join; empty: that is said when it runs
+	Find    bool   // without an address: it is found when the relay runs
+	// Offline is the folder of the relay's identity, or its identity.pub; empty: the
+	// identity key is, or is made, in the state folder.
+	Offline string
 }
 
 // Initiation is what Init did.
@@ -26,8 +30,10 @@ type Initiation struct {
 	Network string // name; empty: none was named
 	RID     string // hexadecimal; in that network
 	Founder bool   // of that network
-	Vouched string // rid of the sponsor, hexadecimal; empty: no voucher was given
-	Notes   []string
+	// Certified says that an offline identity has certified something for this relay.
+	Certified bool
+	Vouched   string // rid of the sponsor, hexadecimal; empty: no voucher was given
+	Notes     []string
 }
 
 // Init makes the keys of a relay, if the state folder holds none, and keeps what the
@@ -48,7 +54,7 @@ func (s *State) Init(o InitOptions, rand io.Reader, now time.Time) (*Initiation,
 	if err != nil {
 		return nil, err
 	}
-	if len(d.Addresses) == 0 {
+	if len(d.Addresses) == 0 && !o.Find {
 		return nil, errNoAddress("A relay")
 	}
 	if doc != nil {
@@ -60,7 +66,12 @@ func (s *State) Init(o InitOptions, rand io.Reader, now time.Time) (*Initiation,
 		return nil, err
 	}
 	done := &Initiation{Made: d.made()}
-	if done.KeysMade, err = s.needOrMakeKeys(rand, now); err != nil {
+	if o.Offline != "" {
+		done.KeysMade, err = s.adoptOffline(o.Offline, rand, now)
+	} else {
+		done.KeysMade, err = s.needOrMakeKeys(rand, now)
+	}
+	if err != nil {
 		return nil, err
 	}
 	keys, err := s.loadKeys()
@@ -68,11 +79,16 @@ func (s *State) Init(o InitOptions, rand io.Reader, now time.Time) (*Initiation,
 		return nil, err
 	}
 	defer keys.wipe()
-	public, err := keys.identity.public()
+	done.Offline = keys.offline != nil
+	done.Certified = keys.offline != nil && keys.offline.certified != nil
+	public, err := keys.identityPublic()
 	if err != nil {
 		return nil, err
 	}
 	done.Identity = hex.EncodeToString(public[:])
+	if done.Offline && !done.Certified {
+		done.Notes = append(done.Notes, "Before it can run, its identity must sign for it: chive keys request FILE here, chive keys sign --identity DIR FILE where the key is, chive keys install ANSWER here.")
+	}
 	if o.Voucher != "" {
 		v, err := readVoucher(o.Voucher, public, doc)
 		if err != nil {

@@ -39,7 +39,8 @@ func committeeName(term uint64) string {
 // relayKeys are the secret keys of one relay.
 type relayKeys struct {
 	folder    string
-	identity  *secretKey
+	identity  *secretKey       // nil: offline
+	offline   *offlineIdentity // nil: identity is here
 	vrf       *secretKey
 	committee []*secretKey // by term
 	onion     onionKeys
@@ -53,10 +54,14 @@ func (k *relayKeys) wipe() {
 	for _, s := range k.all() {
 		clear(s.seed[:])
 	}
+	k.offline.wipe()
 }
 
 func (k *relayKeys) all() []*secretKey {
-	out := append([]*secretKey{k.identity, k.vrf}, k.committee...)
+	out := append([]*secretKey{k.vrf}, k.committee...)
+	if k.identity != nil {
+		out = slices.Insert(out, 0, k.identity)
+	}
 	for _, o := range k.onion {
 		out = append(out, o.secretKey)
 	}
@@ -70,6 +75,12 @@ func (s *State) hasKeys() (bool, error) { return exists(s.path(keysFolder), "key
 // come. They appear all at once: a kill leaves either no keys or all of them. The
 // caller holds the lock.
 func (s *State) createKeys(rand io.Reader, now time.Time) error {
+	return s.createKeysOf(nil, rand, now)
+}
+
+// createKeysOf is createKeys; offline is the public half of an identity that is kept
+// elsewhere, or nil.
+func (s *State) createKeysOf(offline *[32]byte, rand io.Reader, now time.Time) error {
 	fresh, err := s.folder(keysFolder + ".new")
 	if err != nil {
 		return err
@@ -86,6 +97,12 @@ func (s *State) createKeys(rand io.Reader, now time.Time) error {
 		vrfFile:                    {use: useVRF},
 		onionName(firstSerial):     {use: useOnion, active: now},
 		onionName(firstSerial + 1): {use: useOnion},
+	}
+	if offline != nil {
+		delete(made, identityFile)
+		if err := store.Replace(filepath.Join(fresh, offlinePublicFile), encodePublic(*offline)); err != nil {
+			return fileFault(fresh, "public identity", err)
+		}
 	}
 	for name, k := range made {
 		k.created = now
@@ -184,8 +201,13 @@ func (s *State) loadKeys() (*relayKeys, error) {
 		return nil, fault(Usage, "key_folder", "Move what does not belong there.", "The key folder %s holds more files than a relay has keys", folder)
 	}
 	k := &relayKeys{folder: folder}
-	if k.identity, err = readKey(filepath.Join(folder, identityFile), useIdentity); err != nil {
+	if k.offline, err = loadOffline(folder); err != nil {
 		return nil, err
+	}
+	if k.offline == nil {
+		if k.identity, err = readKey(filepath.Join(folder, identityFile), useIdentity); err != nil {
+			return nil, s.maybeOffline(err)
+		}
 	}
 	if k.vrf, err = readKey(filepath.Join(folder, vrfFile), useVRF); err != nil {
 		return nil, err
@@ -215,15 +237,26 @@ func (s *State) loadKeys() (*relayKeys, error) {
 	return k, nil
 }
 
-// identityKey returns the relay's signing key.
+// maybeOffline says, where identity.key is missing, what to do if it was moved away.
+func (s *State) maybeOffline(err error) error {
+	var f *Fault
+	if errors.As(err, &f) && f.Code == "key_missing" {
+		f.Fix += " If it is kept offline from now on: chive relay init --state " + quote(s.dir) + " --offline-identity DIR."
+	}
+	return err
+}
+
+// identityKey returns the relay's signing key; needIdentity says whether there is one.
 func (k *relayKeys) identityKey() ed25519.PrivateKey { return k.identity.signing() }
 
 // KeyInfo is what may be shown of a key.
 type KeyInfo struct {
-	Use     string    // identity, onion, vrf, committee
+	Use     string    // identity, onion, vrf, committee; of an offline identity also signing, link, request
 	Term    int64     // of a committee key, else -1
 	Public  string    // hexadecimal
-	Created time.Time // whole seconds, UTC
+	Created time.Time // whole seconds, UTC; zero: not known
+	Ends    time.Time // of what an offline identity has certified; else zero
+	Spent   bool      // it is not used any more
 	File    string
 }
 
@@ -255,6 +288,9 @@ func (s *State) Keys() ([]KeyInfo, error) {
 	}
 	for i, o := range k.onion {
 		out[len(out)-len(k.onion)+i].File = filepath.Join(k.folder, onionName(o.serial))
+	}
+	if k.offline != nil {
+		return append(k.offline.infos(k.folder), out...), nil
 	}
 	return out, nil
 }

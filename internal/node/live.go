@@ -159,7 +159,7 @@ func (d *declared) same(other *declared) bool {
 // about is a declaration as the descriptor says it, with a rate in kbit/s.
 func (r *relayRun) about(d *declared, rate uint32) relay.About {
 	a := relay.About{
-		Addresses: d.Addresses, Rate: rate, Roles: roles, Policy: d.policy.Summary(),
+		Addresses: r.addresses(d), Rate: rate, Roles: roles, Policy: d.policy.Summary(),
 		Nickname: d.Nickname, Contact: d.Contact, Software: software(r.o.Version),
 	}
 	if d.isExit() {
@@ -173,7 +173,7 @@ func (r *relayRun) about(d *declared, rate uint32) relay.About {
 
 // newExit makes the exit of a relay that is one.
 func (r *relayRun) newExit(d *declared) (*exit.Exit, error) {
-	e, err := newExit(r.allowed.network(), d.policy, r.doc.Testnet, d.Addresses, func(a netip.AddrPort) bool {
+	e, err := newExit(r.allowed.network(), d.policy, r.doc.Testnet, func() []netip.AddrPort { return r.addresses(r.declares()) }, func(a netip.AddrPort) bool {
 		running := r.live.Load()
 		return running != nil && running.IsRelay(a)
 	})

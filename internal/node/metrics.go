@@ -190,6 +190,10 @@ func (r *relayRun) snapshot(source *RelaySource, now time.Time) metrics.Snapshot
 		Created: s.CircuitsCreated, Refused: s.Refused, Replayed: s.Replayed, Violations: s.Violations, Overflows: s.Overflows,
 		Listed: shown.Listed, Running: shown.Running, Seat: shown.Seat,
 	}
+	m.LinkExpiry = s.LinkEnds
+	if c := s.Certified; c != nil {
+		m.SigningExpiry, m.LinkExpiry = c.Signing, c.Links
+	}
 	if w := shown.Weight; w != nil {
 		m.Weight = w.Share
 	}

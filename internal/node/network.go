@@ -19,6 +19,12 @@ import (
 // NewNetwork writes an unsigned genesis document made of founders' files.
 // Spec: directory §2.
 func NewNetwork(name string, founderFiles []string, testnet bool, now time.Time, out string) (*NetworkInfo, error) {
+	return NewSuccessor(name, founderFiles, testnet, now, Succeeding{}, out)
+}
+
+// NewSuccessor is NewNetwork of a network that succeeds another, and takes over the ages
+// of its relays. Spec: directory §2, protocol §7 (DIR-16).
+func NewSuccessor(name string, founderFiles []string, testnet bool, now time.Time, of Succeeding, out string) (*NetworkInfo, error) {
 	if len(founderFiles) == 0 {
 		return nil, fault(Usage, "founders_missing", "Collect the files that founders make with chive keys founder, and name each: --founder FILE.", "A network needs founders")
 	}
@@ -39,7 +45,16 @@ func NewNetwork(name string, founderFiles []string, testnet bool, now time.Time,
 		founders = append(founders, f)
 		files[f] = path
 	}
-	doc, err := genesis.New(name, founders, testnet, now)
+	plan := genesis.Plan{Name: name, Testnet: testnet, Time: now, Founders: founders}
+	var notes []string
+	if !of.Empty() {
+		taken, said, err := of.read()
+		if err != nil {
+			return nil, err
+		}
+		plan.Predecessor, plan.Heirs, notes = &taken.Predecessor, heirs(taken, founders, genesis.Preset(testnet)), said
+	}
+	doc, err := plan.Document()
 	if err != nil {
 		f := refusedFault("This network", err, files)
 		if !testnet {
@@ -50,7 +65,9 @@ func NewNetwork(name string, founderFiles []string, testnet bool, now time.Time,
 	if err := writeGenesis(out, doc); err != nil {
 		return nil, err
 	}
-	return describe(doc), nil
+	info := describe(doc)
+	info.Notes = notes
+	return info, nil
 }
 
 // SignNetwork adds the signature of the relay in this state folder to the genesis
@@ -65,6 +82,9 @@ func (s *State) SignNetwork(path string) (*NetworkInfo, error) {
 		return nil, err
 	}
 	defer keys.wipe()
+	if err := keys.needIdentity("a network's document"); err != nil {
+		return nil, err
+	}
 	identity := keys.identityKey()
 	defer clear(identity)
 	if err := doc.Sign(identity); err != nil {
@@ -82,6 +102,9 @@ func (s *State) SignNetwork(path string) (*NetworkInfo, error) {
 	info := describe(doc)
 	if note != "" {
 		info.Notes = []string{note}
+	}
+	if doc.Predecessor != nil {
+		info.Notes = append(info.Notes, "This document succeeds another network. What it takes over can be compared with your own last list: chive network lint --successor-of DIR --predecessor FILE "+quote(path))
 	}
 	return info, nil
 }
@@ -111,6 +134,24 @@ func LintNetwork(path string) (*NetworkInfo, []Finding, error) {
 	return describe(doc), out, nil
 }
 
+// LintSuccessor is LintNetwork of a document that succeeds another network, and says where
+// it does not agree with the last list that the caller's own relay holds.
+func LintSuccessor(path string, of Succeeding) (*NetworkInfo, []Finding, error) {
+	info, out, err := LintNetwork(path)
+	if err != nil {
+		return nil, nil, err
+	}
+	taken, _, err := of.read()
+	if err != nil {
+		return nil, nil, err
+	}
+	doc, err := readDraft(path)
+	if doc == nil {
+		return nil, nil, err
+	}
+	return info, append(out, compareHeirs(doc, taken)...), nil
+}
+
 // ShowNetwork reads the genesis document in the file, which may lack signatures.
 func ShowNetwork(path string) (*NetworkInfo, error) {
 	doc, err := readDraft(path)
@@ -129,7 +170,11 @@ type NetworkInfo struct {
 	Epoch     time.Duration
 	Missing   int // signatures
 	Founders  []FounderInfo
-	Notes     []string // of SignNetwork, for whoever has signed
+	Notes     []string // for whoever has made or signed it
+	// Predecessor is the network that this one succeeds, hexadecimal; empty: none. Heirs
+	// is how many of its relays come back with their age.
+	Predecessor string
+	Heirs       int
 }
 
 // FounderInfo is what a genesis document says about one founder.
@@ -149,6 +194,9 @@ func describe(doc *genesis.Document) *NetworkInfo {
 	n := &NetworkInfo{
 		Name: doc.Name, Testnet: doc.Testnet, NetworkID: hex.EncodeToString(nid[:]),
 		Time: doc.Time, Epoch: doc.Params.EpochLen, Missing: len(missing),
+	}
+	if p := doc.Predecessor; p != nil {
+		n.Predecessor, n.Heirs = hex.EncodeToString(p.NetworkID[:]), len(doc.Heirs)
 	}
 	for _, f := range doc.Founders {
 		rid := record.NewRID(nid, f.Identity)

@@ -48,6 +48,8 @@ type RelayOptions struct {
 	Effect  *Effect       // the configuration in force; nil: it is not shown
 	// Check refuses what cannot be in such a network; nil: nothing.
 	Check func(testnet bool) error
+	// NAT says how to find an address that nobody has said; nil: one of this machine's, or none.
+	NAT *NATOptions
 	// Make makes keys and a declaration where the state folder has none.
 	Make    bool
 	Control ControlSocket
@@ -87,7 +89,8 @@ type relayRun struct {
 	doc      *genesis.Document
 	state    *State
 	ring     *keyRing
-	identity ed25519.PrivateKey
+	identity ed25519.PrivateKey // nil: offline
+	offline  *certifiedSource   // nil: identity is here
 	rid      record.RID
 	declared atomic.Pointer[declared] // see declares
 	voucher  *record.VoucherText      // nil: none
@@ -102,6 +105,7 @@ type relayRun struct {
 	exit     atomic.Pointer[exit.Exit]   // nil: it never was one
 	metrics  metricsPort
 	mu       sync.Mutex // while the role is made, or what it is made from changes
+	place    place
 }
 
 // RunRelay runs a relay until ctx ends; then it drains and returns nil. The relay is
@@ -112,7 +116,10 @@ func RunRelay(ctx context.Context, o RelayOptions) error {
 		return err
 	}
 	defer state.Close()
-	r, err := prepareRelay(o, state)
+	r, err := prepareRelay(ctx, o, state)
+	if ctx.Err() != nil && err != nil {
+		return nil
+	}
 	if err != nil {
 		return err
 	}
@@ -131,10 +138,16 @@ func RunRelay(ctx context.Context, o RelayOptions) error {
 }
 
 // prepareRelay reads and checks all that a relay needs, locks the state folder and makes
-// the role; it opens no socket and writes nothing. The caller closes the relay, and the
-// state after it.
-func prepareRelay(o RelayOptions, state *State) (r *relayRun, err error) {
+// the role. It may ask the router for a port; it opens no other socket and writes nothing.
+// The caller closes the relay, and the state after it. ctx bounds the asking.
+func prepareRelay(ctx context.Context, o RelayOptions, state *State) (r *relayRun, err error) {
 	r = &relayRun{o: o, began: time.Now(), state: state}
+	asked := r
+	defer func() {
+		if err != nil {
+			asked.place.release()
+		}
+	}()
 	if r.listen, err = parseListen("--listen", o.Listen); err != nil {
 		return nil, err
 	}
@@ -156,14 +169,16 @@ func prepareRelay(o RelayOptions, state *State) (r *relayRun, err error) {
 		return nil, err
 	}
 	if o.Make {
-		if err := r.found(); err != nil {
+		if err := r.found(ctx); err != nil {
 			return nil, err
 		}
 	}
-	if err := r.open(); err != nil {
+	if err := r.open(ctx); err != nil {
 		return nil, err
 	}
-	r.identity = r.ring.identityKey()
+	if r.ring.offline == nil {
+		r.identity = r.ring.identityKey()
+	}
 	var note string
 	if r.allowed, note, err = state.openAllowance(o.Limits, o.Drain, time.Now()); err == nil {
 		if note != "" {
@@ -183,8 +198,12 @@ func prepareRelay(o RelayOptions, state *State) (r *relayRun, err error) {
 
 // close wipes the keys, and closes the directory's table and what was opened.
 func (r *relayRun) close() {
+	r.place.release()
 	r.metrics.close()
 	clear(r.identity)
+	if r.offline != nil {
+		r.offline.wipe()
+	}
 	_ = r.table.Close()
 	r.ring.wipe()
 }
@@ -207,7 +226,7 @@ func (r *relayRun) begin() error {
 
 // open reads what the state folder holds: keys, declaration, the directory's table. It
 // refuses what cannot work before anything is written.
-func (r *relayRun) open() (err error) {
+func (r *relayRun) open(ctx context.Context) (err error) {
 	if err := r.state.needKeys(); err != nil {
 		return err
 	}
@@ -229,8 +248,13 @@ func (r *relayRun) open() (err error) {
 			r.ring.wipe()
 		}
 	}()
-	if err := r.declare(); err != nil {
+	if err := r.declare(ctx); err != nil {
 		return err
+	}
+	if r.ring.offline != nil {
+		if r.offline, err = r.state.openCertified(r.ring.relayKeys, r.doc, time.Now()); err != nil {
+			return err
+		}
 	}
 	if r.table, err = r.state.openLedger(r.doc); err != nil {
 		return err
@@ -260,8 +284,8 @@ func (r *relayRun) takeAnchor() error {
 
 // declare finds what the relay declares: what is said now, what was said before, or
 // what a founder's record says.
-func (r *relayRun) declare() error {
-	public, err := r.ring.identity.public()
+func (r *relayRun) declare(ctx context.Context) error {
+	public, err := r.ring.identityPublic()
 	if err != nil {
 		return err
 	}
@@ -285,11 +309,16 @@ func (r *relayRun) declare() error {
 			}
 		}
 	}
-	if len(d.Addresses) == 0 {
-		return fault(Usage, "address_missing", "Say where others reach it: chive relay init --state "+quote(r.state.dir)+" --address IP:PORT. It keeps the relay's keys.",
+	if len(d.Addresses) == 0 && r.asks() {
+		if d.Addresses, err = r.locate(ctx); err != nil {
+			return err
+		}
+	}
+	if len(r.addresses(d)) == 0 {
+		return fault(Usage, missingCode, "Say where others reach it: chive relay init --state "+quote(r.state.dir)+" --address IP:PORT. It keeps the relay's keys.",
 			"The relay in %s does not say at what address others reach it", r.state.dir)
 	}
-	if err := checkPublic(r.doc, d.Addresses); err != nil {
+	if err := checkPublic(r.doc, r.addresses(d)); err != nil {
 		return err
 	}
 	today := snapshot.Day(r.doc.Params, r.doc.EpochAt(time.Now()))
@@ -321,6 +350,9 @@ func (r *relayRun) build() error {
 		Genesis: r.doc, Identity: r.identity, Keys: r.ring, About: r.about(d, r.allowed.declared(d.RateKbit, time.Now())),
 		Store: r.table, Peers: relayPeers(r.peers), Anchor: r.anchor,
 		Transport: r.allowed.transport(), Listen: r.listen, DrainTimeout: r.o.Drain, Rand: rand.Reader, Log: r.log,
+	}
+	if r.offline != nil {
+		cfg.Certified = r.offline
 	}
 	if r.voucher != nil {
 		cfg.Voucher = r.voucher.Signed
@@ -373,6 +405,7 @@ func (r *relayRun) run(ctx context.Context, socket net.Listener) error {
 	defer tasks.Wait()
 	defer stop()
 	tell := teller(r.o.Tell)
+	tasks.Go(func() { r.stay(serving, tell) })
 	tasks.Go(func() {
 		if err := ServeControl(serving, socket, source); err != nil {
 			tell(err.Error() + ". Everything else goes on.")
@@ -457,7 +490,7 @@ func (r *relayRun) ready() RelayReady {
 	out := RelayReady{
 		Network: r.doc.Name, Testnet: r.doc.Testnet, RID: hex.EncodeToString(r.rid[:]), Listen: r.role.Addr(),
 		Published: r.role.Published(), ConfirmedBy: r.role.Reach().ConfirmedBy, Exit: d.Exit, Control: r.o.Control.Name(), Took: time.Since(r.began),
-		Notes: append(listenNotes(r.role.Addr(), d.Addresses), r.noted...),
+		Notes: append(r.placeNotes(d), r.noted...),
 	}
 	if r.table.note != "" {
 		out.Notes = append(out.Notes, r.table.note)
@@ -489,18 +522,27 @@ func clockNote(doc *genesis.Document, now time.Time) string {
 
 // newExit makes the exit, which reaches the outside through network. No client may reach
 // a relay's link through it.
-func newExit(network exit.Network, policy *exit.Policy, testnet bool, published []netip.AddrPort, isRelay func(netip.AddrPort) bool) (*exit.Exit, error) {
+func newExit(network exit.Network, policy *exit.Policy, testnet bool, published func() []netip.AddrPort, isRelay func(netip.AddrPort) bool) (*exit.Exit, error) {
 	return exit.New(exit.Config{
 		Network: network, Policy: policy, Testnet: testnet,
 		Own: func() ([]netip.Addr, error) {
 			own, err := exit.InterfaceAddrs()
-			for _, a := range published {
+			for _, a := range published() {
 				own = append(own, a.Addr())
 			}
 			return own, err
 		},
 		Forbidden: isRelay,
 	})
+}
+
+// placeNotes says what is odd about where the relay is, as far as its operator says it: a
+// router may forward one port to another.
+func (r *relayRun) placeNotes(d *declared) []string {
+	if len(d.Addresses) == 0 {
+		return nil
+	}
+	return listenNotes(r.role.Addr(), d.Addresses)
 }
 
 // listenNotes says what does not fit between where a relay listens and what the
@@ -533,6 +575,8 @@ func relayFault(err error, listen, table string) error {
 		return listenFault("--listen", listen, redact.Classify(err))
 	case errors.As(err, &own): // of the key ring
 		return own
+	case errors.Is(err, relay.ErrUncertified):
+		return fault(Failed, "certificates_over", RenewFix+".", "What this relay's offline identity has certified is over: it took no new circuits any more, and has ended")
 	case errors.Is(err, relay.ErrStore):
 		return fileFault(table, "directory's store", err)
 	}

@@ -77,7 +77,8 @@ func (s *State) finishErasing() error {
 	}
 	for _, e := range entries {
 		name := e.Name()
-		if !strings.HasPrefix(name, committeePrefix) && !strings.HasPrefix(name, onionPrefix) {
+		ours := strings.HasPrefix(name, committeePrefix) || strings.HasPrefix(name, onionPrefix) || name == requestedFile+store.ErasedSuffix
+		if !ours {
 			continue
 		}
 		path := filepath.Join(folder, name)

@@ -7,6 +7,7 @@ import (
 	"crypto/rand"
 	"fmt"
 	"io"
+	mathrand "math/rand/v2"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -25,15 +26,25 @@ import (
 	"chive/relay/exit"
 )
 
-// freePort returns a port of 127.0.0.1 that nobody has at the moment.
+// freePort returns a port of 127.0.0.1 that nobody has at the moment, for TCP and UDP. It is
+// none of those that systems give to who asks for any, so that it stays free.
 func freePort(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for range 100 {
+		at := netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), uint16(20_000+mathrand.IntN(12_000))).String()
+		l, err := net.Listen("tcp", at)
+		if err != nil {
+			continue
+		}
+		p, err := net.ListenPacket("udp", at)
+		_ = l.Close()
+		if err == nil {
+			_ = p.Close()
+			return at
+		}
 	}
-	defer l.Close()
-	return l.Addr().String()
+	t.Fatal("no port is free")
+	return ""
 }
 
 // TestRelaysAndClientFormANetwork: three relays with state folders of their own
@@ -472,7 +483,7 @@ func TestExitKeepsClientsOffRelays(t *testing.T) {
 		t.Fatal(err)
 	}
 	table := transition.Genesis(doc).Snapshot().Table()
-	x, err := newExit(exit.System{}, policy, doc.Testnet, table.At(0).Addresses, func(a netip.AddrPort) bool {
+	x, err := newExit(exit.System{}, policy, doc.Testnet, func() []netip.AddrPort { return table.At(0).Addresses }, func(a netip.AddrPort) bool {
 		for i := range table.Len() {
 			if slices.Contains(table.At(i).Addresses, a) {
 				return true

@@ -138,6 +138,9 @@ func (r *RelaySource) part(doc *genesis.Document) control.Relay {
 			Forwarded: s.CellsForwarded * cellSize >> 20 << 20,
 		},
 	}
+	if c := s.Certified; c != nil {
+		out.Certificates = certificatesPart(c, time.Now())
+	}
 	if out.Seat {
 		out.Abstains = f.Committee.Reason
 	}

@@ -5,6 +5,7 @@ package node
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"net/netip"
 	"strconv"
 	"sync"
@@ -22,6 +23,9 @@ import (
 type UpOptions struct {
 	Client ClientOptions
 	Relay  *RelayOptions // nil: this process only uses the network
+	// Without is called when nobody would reach the relay, and the client goes on without
+	// one; f says why. Nil: that is the end of both.
+	Without func(f *Fault)
 }
 
 // RunUp runs a client, and a relay beside it if there is to be one, until ctx ends; then
@@ -34,14 +38,25 @@ func RunUp(ctx context.Context, o UpOptions) error {
 		return err
 	}
 	defer c.state.Close()
-	if o.Relay == nil {
+	alone := func() error {
 		if err := c.listen(); err != nil {
 			return err
 		}
 		return c.run(ctx, nil)
 	}
-	r, err := prepareRelay(*o.Relay, c.state)
-	if err != nil {
+	if o.Relay == nil {
+		return alone()
+	}
+	r, err := prepareRelay(ctx, *o.Relay, c.state)
+	var f *Fault
+	switch {
+	case err == nil:
+	case ctx.Err() != nil:
+		return nil
+	case o.Without != nil && errors.As(err, &f) && f.Code == missingCode:
+		o.Without(f)
+		return alone()
+	default:
 		return err
 	}
 	defer r.close()
@@ -70,8 +85,8 @@ func RunUp(ctx context.Context, o UpOptions) error {
 }
 
 // found makes a relay where the state folder has none: its keys, and what it declares. An
-// address that nobody has said is that of this machine.
-func (r *relayRun) found() error {
+// address that nobody has said is that of this machine, or is found at each start.
+func (r *relayRun) found(ctx context.Context) error {
 	kept, err := r.state.readDeclared()
 	if err != nil {
 		return err
@@ -82,33 +97,16 @@ func (r *relayRun) found() error {
 	}
 	o := InitOptions{Declaring: r.o.Declaring, Genesis: r.o.Genesis}
 	if len(o.Addresses) == 0 {
-		own, err := ownAddress(r.listen)
+		own, err := r.locate(ctx)
 		if err != nil {
 			return err
 		}
-		o.Addresses = []string{own.String()}
+		for _, a := range own {
+			o.Addresses = append(o.Addresses, a.String())
+		}
+		o.Find = len(own) == 0
 	}
 	_, err = r.state.Init(o, rand.Reader, time.Now())
-	return err
-}
-
-// RelayAddressMissing returns the fault that keeps a machine from being a relay because
-// nothing says where others would reach it: no option, no declaration kept in the state
-// folder, and no public address of its own. It changes nothing. Nil: there is one, or
-// another fault will be said by RunUp.
-func RelayAddressMissing(o RelayOptions) error {
-	listen, err := parseListen("--listen", o.Listen)
-	if err != nil || len(o.Addresses) > 0 {
-		return nil
-	}
-	s, err := OpenState(o.State)
-	if err != nil {
-		return nil
-	}
-	if kept, err := s.readDeclared(); err != nil || len(kept.Addresses) > 0 {
-		return nil
-	}
-	_, err = ownAddress(listen)
 	return err
 }
 
@@ -126,7 +124,7 @@ func ownAddress(listen netip.AddrPort) (netip.AddrPort, error) {
 			}
 		}
 	}
-	return netip.AddrPort{}, fault(Usage, "address_missing",
+	return netip.AddrPort{}, fault(Usage, missingCode,
 		"Forward port "+strconv.Itoa(int(listen.Port()))+" of your router to this machine and say the router's address: --address IP:PORT. Or go on without: --no-relay.",
 		"This machine has no public address of its own, so nobody would reach a relay on it")
 }

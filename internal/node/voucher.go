@@ -54,6 +54,9 @@ func (s *State) Vouch(status *control.Status, whom, out string, again bool) (*Vo
 		return nil, err
 	}
 	defer keys.wipe()
+	if err := keys.needIdentity("a voucher"); err != nil {
+		return nil, err
+	}
 	identity := keys.identityKey()
 	defer clear(identity)
 	var nid [32]byte

@@ -96,7 +96,7 @@ func TestARelayVouchesForANewcomer(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer state.Close()
-		r, err := prepareRelay(RelayOptions{State: guest.Dir(), Genesis: w.doc, Listen: "127.0.0.1:0", Voucher: file}, state)
+		r, err := prepareRelay(t.Context(), RelayOptions{State: guest.Dir(), Genesis: w.doc, Listen: "127.0.0.1:0", Voucher: file}, state)
 		if err == nil {
 			r.close()
 		}

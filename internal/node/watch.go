@@ -14,7 +14,8 @@ import (
 const (
 	lookEvery = 30 * time.Second
 	tellAgain = time.Hour // of an alarm or of trouble here that lasts
-	maxTold   = 64        // sentences remembered; then all may come again
+	tellDaily = 24 * time.Hour
+	maxTold   = 64 // sentences remembered; then all may come again
 )
 
 // teller makes a nil function one that can be called.
@@ -73,6 +74,9 @@ func (w *watch) relay(r control.Relay) {
 	for _, trouble := range []struct{ code, text string }{{"clock", r.Clock}, {"store", r.Store}, {"keys", r.Keys}} {
 		w.lasting(trouble.code, trouble.text)
 	}
+	if c := r.Certificates; c != nil {
+		w.seldom("certificates", c.Warning)
+	}
 	for _, report := range r.Reports {
 		if last, told := w.told[report.Text]; !told || report.Time.After(last) {
 			w.say(report.Text, report.Text, report.Time)
@@ -121,6 +125,14 @@ func (w *watch) lasting(code, text string) {
 	case !told || now.Sub(last) >= tellAgain:
 		w.say(code, text, now)
 	}
+}
+
+// seldom is lasting for what lasts for days: it is told once a day.
+func (w *watch) seldom(code, text string) {
+	if last, told := w.told[code]; told && text != "" && time.Since(last) < tellDaily {
+		return
+	}
+	w.lasting(code, text)
 }
 
 func (w *watch) say(code, text string, when time.Time) {

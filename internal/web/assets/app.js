@@ -434,7 +434,7 @@ function relayCards(s, r) {
         ['Age', age(r.age_days, s.network.day_seconds)],
         ['Joining', r.joining],
       ),
-      [['clock', r.clock], ['store', r.store], ['keys', r.keys], ['overload', r.overload]].filter((x) => x[1]).map(([what, text]) => note({ level: 'warning', text: `${capital(what)}: ${text}` })),
+      [['clock', r.clock], ['store', r.store], ['keys', r.keys], ['certificates', r.certificates?.warning], ['overload', r.overload]].filter((x) => x[1]).map(([what, text]) => note({ level: 'warning', text: `${capital(what)}: ${text}` })),
       r.reports.map(note)),
     h('div', { class: 'cards', 'data-key': `cards ${r.rid}` },
       r.reachable && card('Reachability', h('p', null, tag(words, kind)), h('p', null, sentence(r.reachable.text)), r.reachable.checked && h('p', { class: 'soft small' }, `Tested ${since(r.reachable.checked, s.time)} ago`)),
@@ -459,7 +459,7 @@ function networkView() {
   const running = s.relays.filter((r) => r.listed && r.running).length;
   const held = s.relays.filter((r) => r.directory.epoch === newest).length;
   const members = s.relays.filter((r) => r.seat).length;
-  const troubles = s.relays.flatMap((r) => [r.joining, r.abstains, r.clock, r.store, r.keys].filter(Boolean)
+  const troubles = s.relays.flatMap((r) => [r.joining, r.abstains, r.clock, r.store, r.keys, r.certificates?.warning].filter(Boolean)
     .map((text) => ({ level: text === r.joining && joins(r) ? 'info' : 'warning', text: `${r.name || short(r.rid)}: ${text}` })));
   return [
     head('Network', `${count(s.relays.length, 'relay')} of the network ${s.network.name} run in this process. ${are(running)} running by the list; ${held} ${held === 1 ? 'holds' : 'hold'} the newest list, epoch ${newest}; ${are(members)} in the committee.`),

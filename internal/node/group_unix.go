@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
+//go:build unix
+
+package node
+
+import (
+	"os"
+	"os/user"
+	"strconv"
+	"syscall"
+)
+
+// groupMode lets a group ask at a socket, beside its owner.
+const groupMode = 0o660
+
+// shareSocket lets a group ask at a socket. It stays its owner's alone where there is no
+// such group, or where this process may not give it to that group.
+func shareSocket(path, group string) {
+	g, err := user.LookupGroup(group)
+	if err != nil {
+		return
+	}
+	gid, err := strconv.Atoi(g.Gid)
+	info, wrong := os.Lstat(path)
+	if err != nil || wrong != nil {
+		return
+	}
+	// A hardened service may not change owners, not even to what they are.
+	if s, ok := info.Sys().(*syscall.Stat_t); (!ok || int(s.Gid) != gid) && os.Lchown(path, -1, gid) != nil {
+		return
+	}
+	_ = os.Chmod(path, groupMode)
+}

@@ -1,0 +1,295 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
+package node
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/binary"
+	"net"
+	"net/netip"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"chive/internal/control"
+	"chive/internal/nat"
+)
+
+// natGateway is an address on loopback at which a fake router can have the port of
+// NAT-PMP; nobodyThere is one at which nobody answers UPnP.
+var (
+	natGateway  = netip.MustParseAddr("127.53.52.1")
+	nobodyThere = netip.MustParseAddrPort("127.53.52.2:9")
+)
+
+// router is a fake one that speaks NAT-PMP (RFC 6886) and forwards nothing.
+type router struct {
+	mu      sync.Mutex
+	outside netip.Addr
+	ports   map[uint16]uint16 // outside: inside
+}
+
+func startRouter(t *testing.T, outside string, lease uint32) *router {
+	t.Helper()
+	c, err := net.ListenUDP("udp4", net.UDPAddrFromAddrPort(netip.AddrPortFrom(natGateway, 5351)))
+	if err != nil {
+		t.Skipf("SKIPPED: port 5351 of %v is taken", natGateway)
+	}
+	r := &router{outside: netip.MustParseAddr(outside), ports: map[uint16]uint16{}}
+	done := make(chan struct{})
+	t.Cleanup(func() {
+		c.Close()
+		<-done
+	})
+	go func() {
+		defer close(done)
+		b := make([]byte, 100)
+		for {
+			n, from, err := c.ReadFromUDP(b)
+			if err != nil {
+				return
+			}
+			if reply := r.reply(b[:n], lease); reply != nil {
+				_, _ = c.WriteToUDP(reply, from)
+			}
+		}
+	}()
+	return r
+}
+
+func (r *router) reply(b []byte, lease uint32) []byte {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	reply := []byte{0, b[1] | 0x80, 0, 0, 0, 0, 0, 9}
+	if b[1] == 0 {
+		ip := r.outside.As4()
+		return append(reply, ip[:]...)
+	}
+	if len(b) != 12 {
+		return nil
+	}
+	inside, want, seconds := binary.BigEndian.Uint16(b[4:]), binary.BigEndian.Uint16(b[6:]), binary.BigEndian.Uint32(b[8:])
+	if seconds == 0 {
+		for at, to := range r.ports {
+			if to == inside {
+				delete(r.ports, at)
+			}
+		}
+		lease = 0
+	} else {
+		r.ports[want] = inside
+	}
+	reply = append(reply, b[4:8]...)
+	return binary.BigEndian.AppendUint32(reply, lease)
+}
+
+func (r *router) moves(to string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.outside = netip.MustParseAddr(to)
+}
+
+func (r *router) forwards() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.ports)
+}
+
+// homeless makes a relay that has been told no address, in a testnet whose founders do
+// not run.
+func homeless(t *testing.T) (state, doc string) {
+	t.Helper()
+	w := found(t, 3, nil)
+	w.sign(t)
+	s := stateOf(t, w.dir+"/homeless")
+	if _, err := s.Init(InitOptions{Find: true}, rand.Reader, time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	s.Close()
+	return s.Dir(), w.doc
+}
+
+// noInterfaces is a machine without a public address.
+func noInterfaces() ([]netip.Addr, error) { return nil, nil }
+
+// TestARelayBehindARouterHasItForwardAPort: what it gave is published, a change of the
+// address is followed, and the lease ends with the relay. Spec: REL-8.
+func TestARelayBehindARouterHasItForwardAPort(t *testing.T) {
+	home := startRouter(t, "203.0.113.5", 1)
+	dir, doc := homeless(t)
+	port := netip.MustParseAddrPort(freePort(t)).Port()
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	ready, told := make(chan RelayReady, 1), make(chan string, 64)
+	sources := make(chan control.Source, 1)
+	ended := make(chan error, 1)
+	o := RelayOptions{
+		State: dir, Genesis: doc, Listen: netip.AddrPortFrom(netip.IPv4Unspecified(), port).String(), Drain: -1,
+		NAT:   &NATOptions{nat.Config{Gateway: natGateway, Search: nobodyThere, Addresses: noInterfaces, Timeout: time.Second}, true},
+		Ready: func(r RelayReady) { ready <- r }, Serving: func(s control.Source) { sources <- s },
+		Tell: func(text string) {
+			select {
+			case told <- text:
+			default:
+			}
+		},
+	}
+	go func() { ended <- RunRelay(ctx, o) }()
+	outside := netip.AddrPortFrom(netip.MustParseAddr("203.0.113.5"), port)
+	select {
+	case r := <-ready:
+		if !slices.Equal(r.Published, []netip.AddrPort{outside}) || r.ConfirmedBy != 0 {
+			t.Errorf("%+v", r)
+		}
+	case err := <-ended:
+		t.Fatal(err)
+	}
+	hear := func(want string) {
+		t.Helper()
+		for {
+			select {
+			case text := <-told:
+				if strings.Contains(text, want) {
+					return
+				}
+			case <-time.After(10 * time.Second):
+				t.Fatalf("it was not told: %s", want)
+			}
+		}
+	}
+	hear("the router is asked to forward TCP port ")
+	hear("The router forwards " + outside.String() + " to this machine (NAT-PMP).")
+
+	home.moves("203.0.113.77")
+	hear("Others reach this relay at 203.0.113.77:")
+	status := (<-sources).Status()
+	if p := status.Relays[0].Published; len(p) > 0 && p[0] == outside.String() {
+		t.Errorf("it publishes %v still", p)
+	}
+	if home.forwards() != 1 {
+		t.Errorf("the router forwards %d ports", home.forwards())
+	}
+	stop()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+	if home.forwards() != 0 {
+		t.Error("the lease was not released")
+	}
+	if kept, err := stateOf(t, dir).readDeclared(); err != nil || len(kept.Addresses) != 0 {
+		t.Errorf("what was found is kept as if it had been said: %v %v", kept.Addresses, err)
+	}
+}
+
+// TestWhereARelayIs without a word of its operator's.
+func TestWhereARelayIs(t *testing.T) {
+	dir, doc := homeless(t)
+	public := netip.MustParseAddr("11.22.33.44")
+	six := netip.MustParseAddr("2600::5")
+	own := func(all ...netip.Addr) func() ([]netip.Addr, error) {
+		return func() ([]netip.Addr, error) { return slices.Clone(all), nil }
+	}
+	here := netip.MustParseAddr("192.168.1.5")
+	for name, c := range map[string]struct {
+		listen    string
+		addresses func() ([]netip.Addr, error)
+		want      string
+		missing   string // what the fault says
+	}{
+		"a public address of its own": {"0.0.0.0:9240", own(here, public), "11.22.33.44:9240", ""},
+		"and one of IPv6":             {"[::]:9240", own(here, public, six), "11.22.33.44:9240 [2600::5]:9240", ""},
+		"IPv6 alone":                  {"[::]:9240", own(here, six), "[2600::5]:9240", ""},
+		"IPv6 where IPv4 is served":   {"0.0.0.0:9240", own(here, six), "", "Forward TCP port 9240 on your router"},
+		"no router":                   {"0.0.0.0:9240", own(here), "", "Forward TCP port 9240 on your router to this host"},
+		"it listens elsewhere":        {"192.168.1.5:9240", own(here, public), "", "Forward TCP port 9240"},
+	} {
+		s, err := OpenState(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		o := RelayOptions{State: dir, Genesis: doc, Listen: c.listen, NAT: &NATOptions{nat.Config{Gateway: netip.MustParseAddr("127.53.52.3"), Search: nobodyThere, Addresses: c.addresses, Timeout: 200 * time.Millisecond}, true}}
+		r, err := prepareRelay(t.Context(), o, s)
+		if c.missing != "" {
+			f := wantFault(t, err, missingCode)
+			if !strings.Contains(f.Fix, c.missing) || !strings.Contains(f.Text, "nobody would reach a relay on it. Others cannot reach") {
+				t.Errorf("%s: %s | %s", name, f.Text, f.Fix)
+			}
+		} else if err != nil {
+			t.Errorf("%s: %v", name, err)
+		} else {
+			var got []string
+			for _, a := range r.addresses(r.declares()) {
+				got = append(got, a.String())
+			}
+			if strings.Join(got, " ") != c.want {
+				t.Errorf("%s: %v, want %s", name, got, c.want)
+			}
+		}
+		if err == nil {
+			r.close()
+		}
+		s.Close()
+	}
+}
+
+// TestWhoIsNotAskedForAPort: nobody, where an address was said, where relay.nat is off, in a
+// testnet unless it is written down, and for a port that only this machine reaches.
+func TestWhoIsNotAskedForAPort(t *testing.T) {
+	dir, doc := homeless(t)
+	asked := func() ([]netip.Addr, error) {
+		t.Error("an address is looked for")
+		return nil, nil
+	}
+	n := nat.Config{Gateway: netip.MustParseAddr("127.53.52.3"), Search: nobodyThere, Addresses: asked, Timeout: 100 * time.Millisecond}
+	for name, c := range map[string]struct {
+		o  RelayOptions
+		ok bool
+	}{
+		"off":            {RelayOptions{Listen: "0.0.0.0:9240"}, false},
+		"a testnet":      {RelayOptions{Listen: "0.0.0.0:9240", NAT: &NATOptions{n, false}}, false},
+		"loopback":       {RelayOptions{Listen: "127.0.0.1:9240", NAT: &NATOptions{n, true}}, false},
+		"an address":     {RelayOptions{Listen: "0.0.0.0:9240", NAT: &NATOptions{n, true}, Declaring: Declaring{Addresses: []string{"203.0.113.5:9240"}}}, true},
+		"a chosen place": {RelayOptions{Listen: "11.22.33.44:9240", NAT: &NATOptions{n, true}}, false},
+	} {
+		s, err := OpenState(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.o.State, c.o.Genesis = dir, doc
+		r, err := prepareRelay(t.Context(), c.o, s)
+		if c.ok != (err == nil) {
+			t.Errorf("%s: %v", name, err)
+		}
+		if err == nil {
+			r.close()
+		} else {
+			wantFault(t, err, missingCode)
+		}
+		s.Close()
+	}
+}
+
+// TestAClientGoesOnWithoutARelayThatNobodyWouldReach, and nothing is made for it.
+func TestAClientGoesOnWithoutARelayThatNobodyWouldReach(t *testing.T) {
+	w := found(t, 3, nil)
+	w.sign(t)
+	dir := w.dir + "/up"
+	n := &NATOptions{nat.Config{Gateway: netip.MustParseAddr("127.53.52.3"), Search: nobodyThere, Addresses: noInterfaces, Timeout: 100 * time.Millisecond}, true}
+	o := UpOptions{
+		Client: ClientOptions{State: dir, Genesis: w.doc, Socks: SocksOptions{Addrs: []string{"127.0.0.1:0"}}, Wait: 50 * time.Millisecond},
+		Relay:  &RelayOptions{State: dir, Genesis: w.doc, Listen: "0.0.0.0:9240", Make: true, NAT: n},
+	}
+	wantFault(t, RunUp(t.Context(), o), missingCode)
+	var why *Fault
+	o.Without = func(f *Fault) { why = f }
+	wantFault(t, RunUp(t.Context(), o), "not_ready") // the client's: no relay runs
+	if why == nil || why.Code != missingCode {
+		t.Errorf("%+v", why)
+	}
+	if there, err := stateOf(t, dir).hasKeys(); err != nil || there {
+		t.Errorf("keys were made: %v %v", there, err)
+	}
+}
