@@ -64,6 +64,7 @@ func (e *End) sendDatagrams(now time.Time) {
 				return
 			}
 			s.outq = s.outq[1:]
+			s.recount()
 		}
 		e.datagrams = e.datagrams[1:]
 		if len(s.outq) > 0 {
@@ -71,6 +72,7 @@ func (e *End) sendDatagrams(now time.Time) {
 			continue
 		}
 		s.outq = nil
+		s.recount()
 		s.waiting = false
 	}
 	e.datagrams = nil

@@ -91,6 +91,7 @@ func (s *Stream) fail(err error) {
 	}
 	s.recvEnded, s.sendEnded, s.waiting = true, true, false
 	s.outq = nil
+	s.recount()
 	s.both()
 }
 
@@ -98,6 +99,7 @@ func (s *Stream) fail(err error) {
 func (s *Stream) stopSending() {
 	s.sendEnded = true
 	s.outq = nil
+	s.recount()
 	s.end.unwait(s)
 }
 

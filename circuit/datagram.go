@@ -26,6 +26,7 @@ func (s *Stream) PutDatagram(now time.Time, d cell.Datagram) error {
 	}
 	s.outq = enqueue(s.outq, now, cell.Datagram{Payload: body}) // kept as it travels
 	s.end.wait(s)
+	s.recount()
 	s.end.sendDatagrams(now)
 	return nil
 }
@@ -45,6 +46,7 @@ func (e *End) sendDatagram(id uint16, body []byte) bool {
 // Datagram takes the oldest received datagram. ok is false if there is none.
 func (s *Stream) Datagram(now time.Time) (d cell.Datagram, ok bool) {
 	s.in = expire(s.in, now)
+	defer s.recount()
 	if len(s.in) == 0 {
 		return cell.Datagram{}, false
 	}
@@ -63,6 +65,7 @@ func (s *Stream) datagram(now time.Time, b []byte) error {
 	}
 	d.Payload = append([]byte(nil), d.Payload...)
 	s.in = enqueue(s.in, now, d)
+	s.recount()
 	s.readable()
 	return nil
 }

@@ -4,6 +4,7 @@ package circuit
 
 import (
 	"sync"
+	"sync/atomic"
 
 	"chive/circuit/cell"
 )
@@ -16,6 +17,7 @@ const chunkCells = 16
 // the caller until it goes back through Recycle, and must go back.
 type Chunk struct {
 	next  *Chunk // in the outbox
+	order uint64 // of its first cell; see End.Oldest
 	n     int    // cells in it
 	acks  int    // ACK messages in them
 	kinds [chunkCells]kind
@@ -41,6 +43,10 @@ const (
 // streams hold none. One Buffers is shared by all circuits of a role; it is safe
 // for concurrent use. The zero value is ready.
 type Buffers struct {
+	// Account is told what circuits hold, if it is there before the first circuit.
+	Account Account
+
+	order              atomic.Uint64
 	pool               sync.Pool // *Chunk
 	tiny, small, large sync.Pool // *[tinyReceive]byte and so on
 }
@@ -103,18 +109,35 @@ func (b *Buffers) put(c *Chunk) { b.pool.Put(c) }
 type outbox struct {
 	buffers     *Buffers
 	first, last *Chunk
-	cells       int // in all chunks
-	used        int // payload bytes used in the open cell; 0: no cell is open
+	cells       int    // in all chunks
+	writing     uint64 // order of the chunk that was taken and not recycled; 0: none
+	held        int64  // of the account
+	settled     bool   // the account is told nothing more
+	used        int    // payload bytes used in the open cell; 0: no cell is open
+}
+
+// get returns an empty chunk.
+func (o *outbox) get() *Chunk {
+	ch := o.buffers.get()
+	ch.order = o.stamp()
+	o.hold(chunkHeld)
+	return ch
+}
+
+// put takes a chunk back.
+func (o *outbox) put(ch *Chunk) {
+	o.hold(-chunkHeld)
+	o.buffers.put(ch)
 }
 
 // push appends an empty cell of the given kind and returns it.
 func (o *outbox) push(k kind) []byte {
 	switch {
 	case o.last == nil:
-		o.first = o.buffers.get()
+		o.first = o.get()
 		o.last = o.first
 	case o.last.n == chunkCells:
-		o.last.next = o.buffers.get()
+		o.last.next = o.get()
 		o.last = o.last.next
 	}
 	ch := o.last

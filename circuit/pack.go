@@ -30,6 +30,7 @@ func (e *End) Take(now time.Time) *Chunk {
 		e.close()
 	}
 	ch := e.out.pop()
+	e.out.writing = ch.order
 	e.acker.left(ch.acks)
 	for i := range ch.n {
 		c := ch.cell(i)
@@ -47,7 +48,8 @@ func (e *End) Take(now time.Time) *Chunk {
 
 // Recycle gives a chunk back and wakes what waited for room.
 func (e *End) Recycle(now time.Time, c *Chunk) {
-	e.out.buffers.put(c)
+	e.out.writing = 0
+	e.out.put(c)
 	e.wake(now)
 }
 
@@ -59,7 +61,7 @@ func (e *End) Drop() {
 			e.out.used = 0
 			return
 		}
-		e.out.buffers.put(ch)
+		e.out.put(ch)
 	}
 }
 

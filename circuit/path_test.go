@@ -34,10 +34,11 @@ type tester interface {
 // path is a whole circuit in memory: a client, hops, and the cells on the way
 // between them. The tests carry the cells.
 type path struct {
-	t    tester
-	now  time.Time
-	o    *Origin
-	hops []*Hop
+	account *tally
+	t       tester
+	now     time.Time
+	o       *Origin
+	hops    []*Hop
 
 	up, down [][]byte // up: cells on their way to hop 0, 1, ...; down: from hop 0, 1, ...
 
@@ -78,11 +79,12 @@ func newPath(t tester, n int, p Params) *path {
 
 func emptyPath(t tester, p Params) *path {
 	t.Helper()
-	o, err := NewOrigin(p, new(Buffers), random(1000))
+	account := new(tally)
+	o, err := NewOrigin(p, &Buffers{Account: account}, random(1000))
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &path{t: t, now: epoch, o: o}
+	return &path{t: t, now: epoch, o: o, account: account}
 }
 
 func (w *path) addHop(k *handshake.Keys) *Hop {

@@ -198,5 +198,12 @@ func TestStreamsDeliverAnExactPrefix(t *testing.T) {
 		if n := w.o.Held() + w.last().Held(); n != 0 {
 			t.Fatalf("%d bytes are left", n)
 		}
+		for _, p := range pipes {
+			p.to.Discard()
+		}
+		w.balanced()
+		if w.account.held != 0 {
+			t.Fatalf("the account has %d bytes", w.account.held)
+		}
 	})
 }

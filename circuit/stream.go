@@ -51,6 +51,11 @@ type Stream struct {
 	off        int      // of recv, up to here it was read
 	in, outq   []queued // UDP: datagrams waiting to be read; to be sent
 
+	// Of the account: bytes that Swap gave out, those of in and outq, and since when
+	// recv and what Swap gave out wait.
+	hand, queued     int
+	since, handSince uint64
+
 	// Notify is called when the stream became readable or writable, opened,
 	// or ended. It must not block or call back. Nil is allowed.
 	Notify func(readable, writable bool)
@@ -149,6 +154,8 @@ func (s *Stream) Put(p []byte) (n int, err error) {
 // dropped, the caller returns them to the sender's credit with Consumed.
 func (s *Stream) Swap(spare []byte) []byte {
 	s.end.out.buffers.free(spare)
+	s.end.out.hold(-s.hand)
+	s.hand, s.handSince = cap(s.recv), s.since
 	b := s.recv[s.off:]
 	s.recv, s.off = nil, 0
 	return b
@@ -159,6 +166,7 @@ func (s *Stream) Read(p []byte) (n int, err error) {
 	n = copy(p, s.recv[s.off:])
 	s.off += n
 	if s.off == len(s.recv) {
+		s.end.out.hold(-cap(s.recv))
 		s.end.out.buffers.free(s.recv)
 		s.recv, s.off = nil, 0
 	}
@@ -169,6 +177,9 @@ func (s *Stream) Read(p []byte) (n int, err error) {
 // the buffer, so that a byte moves once at most on average. An empty stream holds
 // no buffer.
 func (s *Stream) store(b []byte) {
+	if s.Buffered() == 0 {
+		s.since = s.end.out.stamp()
+	}
 	if s.off > 0 && s.off >= len(s.recv)/2 && len(s.recv)+len(b) > cap(s.recv) {
 		s.recv = s.recv[:copy(s.recv, s.recv[s.off:])]
 		s.off = 0
@@ -176,6 +187,7 @@ func (s *Stream) store(b []byte) {
 	if len(s.recv)+len(b) > cap(s.recv) {
 		larger := s.end.out.buffers.bytes(len(s.recv) - s.off + len(b))
 		larger = append(larger, s.recv[s.off:]...)
+		s.end.out.hold(cap(larger) - cap(s.recv))
 		s.end.out.buffers.free(s.recv)
 		s.recv, s.off = larger, 0
 	}
@@ -184,9 +196,16 @@ func (s *Stream) store(b []byte) {
 
 // drop forgets what waits on this side.
 func (s *Stream) drop() {
+	s.end.out.hold(-cap(s.recv) - s.hand)
+	s.hand = 0
 	s.end.out.buffers.free(s.recv)
 	s.recv, s.off, s.in, s.outq = nil, 0, nil, nil
+	s.recount()
 }
+
+// Discard forgets what was received and not taken, and what Swap gave out: nobody reads
+// the stream any more.
+func (s *Stream) Discard() { s.drop() }
 
 // Buffered returns how many received bytes wait to be read.
 func (s *Stream) Buffered() int { return len(s.recv) - s.off }

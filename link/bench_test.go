@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -42,6 +43,14 @@ func BenchmarkLink(b *testing.B) {
 	b.Run("tcp/streams=1/cells=1/chacha", func(b *testing.B) { benchmarkCells(b, "tcp", 1, 1, link.ChaChaPoly) })
 }
 
+// pool is an account as a relay's is.
+type pool struct{ part, all atomic.Int64 }
+
+func (p *pool) Add(n int64) {
+	p.part.Add(n)
+	p.all.Add(n)
+}
+
 func benchmarkCells(b *testing.B, carrier string, streams, cells int, suite link.Suite) {
 	dialler, listener := end{link.TCP{}, netip.AddrPort{}}, end{link.TCP{}, netip.MustParseAddrPort("127.0.0.1:0")}
 	if carrier == "memnet" {
@@ -49,7 +58,7 @@ func benchmarkCells(b *testing.B, carrier string, streams, cells int, suite link
 		dialler.transport = n.Host(netip.MustParseAddr("10.0.0.1"))
 		listener = end{n.Host(netip.MustParseAddr("10.0.0.2")), netip.MustParseAddrPort("10.0.0.2:0")}
 	}
-	near, far := linked(b, dialler, listener, link.Config{Suite: suite}, nil)
+	near, far := linked(b, dialler, listener, link.Config{Suite: suite, Account: new(pool)}, nil)
 	defer near.Close()
 	defer far.Close()
 	var wg sync.WaitGroup

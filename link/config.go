@@ -28,6 +28,8 @@ type Config struct {
 	// asked when the link comes up, and again whenever a client's limit is met: whom
 	// it names later has a relay's from then on. It must not block.
 	Known func(identity ed25519.PublicKey) bool
+	// Account, if not nil, is told what the link holds.
+	Account Account
 	// Suite is what the dialler chooses; 0 means AESGCM. ChaChaPoly is for
 	// machines without AES instructions.
 	Suite Suite

@@ -40,6 +40,8 @@ type wire struct {
 	retire   bool      // it shall end when there is nothing to write
 	dead     bool
 	closeBy  time.Time
+	held     int64 // of the account
+	settled  bool  // it is told nothing more
 
 	lastOut atomic.Int64 // nanoseconds since link.start
 	lastIn  atomic.Int64
@@ -59,6 +61,7 @@ type wire struct {
 func newWire(l *Link, conn net.Conn, seal, open *recordCipher) *wire {
 	w := &wire{link: l, conn: conn, limit: manyRecords, seal: seal, open: open, buf: make([]byte, smallBuffer)}
 	w.space.L, w.work.L = &w.mu, &w.mu
+	w.holdLocked(linkHeld + smallBuffer) // nobody else has it yet
 	return w
 }
 
@@ -74,8 +77,10 @@ func longAgo() time.Time { return time.Unix(1, 0) }
 func (w *wire) release() {
 	w.mu.Lock()
 	if len(w.pending) == 0 {
+		w.holdLocked(-cap(w.pending))
 		w.pending = nil
 	}
+	w.holdLocked(-cap(w.spare))
 	w.spare = nil
 	if w.running {
 		w.retire = true

@@ -43,6 +43,10 @@ func (s *Stream) Handle(h Handler) {
 	s.wake(s.link.Err() != nil)
 }
 
+// Stop has the handler called once more although nothing has arrived: its owner wants it
+// to return true.
+func (s *Stream) Stop() { s.wake(true) }
+
 // Join waits until no Arrived runs. Behind Close none is called any more. It must not
 // be called inside Arrived of the same stream.
 func (s *Stream) Join() {

@@ -92,6 +92,8 @@ const (
 	// fill; largeBuffer is that of a busy one, and holds the largest frame.
 	smallBuffer = RecordSize + RecordSize/8
 	largeBuffer = 96 << 10
+	// discardSize is how much of what nobody reads is dropped at once.
+	discardSize = 16 << 10
 	// maxRipe is how many entries Link.ripe keeps the memory of.
 	maxRipe = 64
 	// closeFlush is how long Close may take to send what is queued.

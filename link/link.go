@@ -31,8 +31,9 @@ type Link struct {
 	gate      *gate
 	done      chan struct{}
 
-	moved       atomic.Int64 // data of frames, both directions
-	movedAtTick atomic.Int64
+	moved         atomic.Int64 // data of frames, both directions
+	movedAtTick   atomic.Int64
+	movedAtShrink atomic.Int64
 
 	flood controlBucket // the reader's
 	ripe  []*Stream     // the reader's: data for them is on its way to the multiplexer
@@ -292,6 +293,7 @@ func (l *Link) end(err error, hard bool) {
 	} else {
 		l.wire.finish()
 	}
+	l.wire.settle()
 	for _, s := range streams {
 		s.wake(true)
 	}

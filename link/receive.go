@@ -151,6 +151,7 @@ func (w *wire) makeRoom() {
 		to = make([]byte, size)
 		w.mu.Lock()
 		w.large = true
+		w.holdLocked(size - len(w.buf))
 		w.mu.Unlock()
 	}
 	if w.r > 0 || size != len(w.buf) {
@@ -167,6 +168,7 @@ func (w *wire) shrinkBuffer() {
 		return
 	}
 	to := make([]byte, smallBuffer)
+	w.holdLocked(smallBuffer - len(w.buf))
 	copy(to, w.buf[w.r:w.w])
 	copy(to[data:], w.buf[w.c:w.e])
 	w.buf = to

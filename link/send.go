@@ -58,7 +58,9 @@ func (w *wire) packLocked(p []byte, max int) []byte {
 			if len(w.pending) >= max*RecordSize {
 				return p
 			}
+			had := cap(w.pending)
 			w.pending = grow(w.pending, RecordSize)
+			w.holdLocked(cap(w.pending) - had)
 			w.fill = 0
 		}
 		last := w.pending[len(w.pending)-RecordSize:]
@@ -187,6 +189,7 @@ func (w *wire) next() (batch []byte, fill, data int, ok bool) {
 			return nil, 0, 0, false
 		case w.retire:
 			w.running, w.retire = false, false
+			w.holdLocked(-cap(w.pending) - cap(w.spare))
 			w.pending, w.spare = nil, nil
 			return nil, 0, 0, false
 		}
@@ -196,9 +199,11 @@ func (w *wire) next() (batch []byte, fill, data int, ok bool) {
 	w.pending, w.spare, w.fill = w.spare, nil, 0
 	if n := min(w.padding, max(1, w.limit-data)); n > 0 {
 		w.padding -= n
+		had := cap(batch)
 		for range n {
 			batch = grow(batch, RecordSize)
 		}
+		w.holdLocked(cap(batch) - had)
 	}
 	w.space.Signal()
 	return batch, fill, data, true

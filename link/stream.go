@@ -55,6 +55,7 @@ type Stream struct {
 
 	received atomic.Int64 // bytes handed to the multiplexer
 	consumed atomic.Int64 // bytes read
+	unread   atomic.Int64 // bytes that the link's account has for it
 
 	mu        sync.Mutex
 	cond      sync.Cond
@@ -181,7 +182,7 @@ func (s *Stream) readMux(b []byte) (int, error) {
 		n, err = s.mux.Read(b)
 	}
 	if n > 0 {
-		s.consumed.Add(int64(n))
+		s.took(n)
 		if isStalled(err) {
 			s.link.fail(ErrStalled)
 		}
@@ -450,6 +451,7 @@ func (s *Stream) CloseWith(cells []byte) error {
 		s.last = bytes.Clone(cells)
 	}
 	s.closed, s.halfEnded = true, true
+	s.settleLocked()
 	s.handler = nil
 	_ = s.mux.SetReadDeadline(longAgo())
 	_ = s.mux.SetWriteDeadline(longAgo())
@@ -477,6 +479,7 @@ func (s *Stream) end() {
 		_, _ = s.sendOnce(s.withType(last), true)
 	}
 	_ = s.mux.Close()
+	s.discard()
 	if time.Since(start) >= muxWriteTimeout {
 		s.link.fail(ErrStalled) // the end may be lost
 	}
@@ -488,6 +491,23 @@ func (s *Stream) end() {
 	}
 	s.cond.Broadcast()
 	s.mu.Unlock()
+}
+
+// discard drops what a stream that was closed has not read, so that the multiplexer does
+// not keep it until the peer has closed the stream, too.
+func (s *Stream) discard() {
+	if !s.isClosed() || s.Buffered() <= 0 {
+		return
+	}
+	room := make([]byte, discardSize)
+	for s.Buffered() > 0 {
+		n, err := s.mux.Read(room)
+		s.consumed.Add(int64(n))
+		if n == 0 || err != nil {
+			break
+		}
+	}
+	s.mux.Shrink()
 }
 
 // abandon tells readers that end will not come: the link is gone.

@@ -128,10 +128,9 @@ func (l *Link) receiving(h frame, first byte) (verdict, error) {
 		}
 	}
 	if hasData {
-		if s.isClosed() {
+		if !s.admit(int(h.length)) {
 			return deliverFlags, nil
 		}
-		s.received.Add(int64(h.length))
 		l.ripe = append(l.ripe, s)
 	}
 	return deliver, nil

@@ -39,7 +39,7 @@ func circuitParams(p *genesis.Params) circuit.Params {
 func (r *Relay) linkConfig() link.Config {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return link.Config{NetworkID: r.nid, Identity: r.identity, Rand: r.cfg.Rand, HalfLife: r.genesis.Params.EWMAHalfLife, Known: r.knows}
+	return link.Config{NetworkID: r.nid, Identity: r.identity, Rand: r.cfg.Rand, HalfLife: r.genesis.Params.EWMAHalfLife, Known: r.knows, Account: r.memory.buffers}
 }
 
 // dial opens a link to the relay rid at one of addrs.
@@ -184,8 +184,15 @@ func (n *neighbour) mayCreate() bool {
 }
 
 // buffer and release lend read buffers, so that idle circuits hold none.
-func (r *Relay) buffer() *[]byte   { return r.cells.Get().(*[]byte) }
-func (r *Relay) release(b *[]byte) { r.cells.Put(b) }
+func (r *Relay) buffer() *[]byte {
+	r.memory.buffers.Add(readHeld)
+	return r.cells.Get().(*[]byte)
+}
+
+func (r *Relay) release(b *[]byte) {
+	r.memory.buffers.Add(-readHeld)
+	r.cells.Put(b)
+}
 
 // oneCell is room for a cell that is made or answered once in a circuit's life.
 type oneCell [cell.Size]byte

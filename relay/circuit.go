@@ -5,6 +5,7 @@ package relay
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"chive/circuit"
@@ -33,6 +34,9 @@ type circ struct {
 
 	warmth warmth
 	tasks  sync.WaitGroup // jobs
+	// Orders of the cells that are being passed on, of clientSide and nextSide; 0: none.
+	reads  [2]atomic.Uint64
+	killed atomic.Bool // for memory
 
 	mu      sync.Mutex
 	next    *link.Stream       // the next relay's side; nil: none yet
@@ -119,9 +123,14 @@ func (c *circ) end(code circuit.Reason) {
 	if next != nil && !lost {
 		c.r.destroy(next, circuit.ReasonNone) // away from the client never why
 	}
-	if code == circuit.ReasonNone {
+	switch {
+	case c.killed.Load():
 		c.car.Fail(circuit.EndReset)
-	} else {
+		c.r.destroy(c.prev, circuit.ReasonBusy)
+	case code == circuit.ReasonNone:
+		c.car.Fail(circuit.EndReset)
+	default:
+
 		c.car.Shut(code, circuit.EndReset)
 	}
 	c.prev.Close() // frees a goroutine of ours that still writes
@@ -129,6 +138,7 @@ func (c *circ) end(code circuit.Reason) {
 	if next != nil {
 		next.Join()
 	}
+	c.car.Settle()
 	c.hop.Wipe()
 	c.r.circuitEnded(c)
 	c.from.tasks.Done()
@@ -140,6 +150,9 @@ func (c *circ) awaitTasks() {
 	if c.exit == nil {
 		c.tasks.Wait()
 		return
+	}
+	if c.killed.Load() {
+		c.exit.Close()
 	}
 	done := make(chan struct{})
 	go func() {
@@ -179,11 +192,16 @@ func (c *circ) shrink() {
 // returns the reason to give back: ReasonNone if the client's side is gone or said
 // DESTROY itself.
 func (c *circ) forward(buf []byte) (code circuit.Reason, done bool) {
+	if c.killed.Load() {
+		return circuit.ReasonBusy, true
+	}
 	c.r.warm.touch(c)
 	cells, err := c.prev.ReadCells(buf)
 	if err != nil {
 		return circuit.ReasonNone, true
 	}
+	c.reads[0].Store(c.r.buffers.Order())
+	defer c.reads[0].Store(0)
 	out := cells[:0] // passed cells move up to the front; none overtakes the reading
 	for rest := cells; len(rest) > 0; rest = rest[cell.Size:] {
 		one := rest[:cell.Size]
@@ -240,6 +258,8 @@ func (c *circ) backward(buf []byte) (done bool) {
 		c.loseNext(circuit.ReasonLinkLost)
 		return true
 	}
+	c.reads[1].Store(c.r.buffers.Order())
+	defer c.reads[1].Store(0)
 	end, code := len(cells), circuit.ReasonNone
 	for i := 0; i < end; i += cell.Size {
 		c.r.observeCell(c.to, true, true, cells[i:i+cell.Size])

@@ -12,9 +12,9 @@ import (
 
 // counters are totals since the start. They name no peer and no circuit.
 type counters struct {
-	cells, circuits, refusals, replays, violations, overflows atomic.Uint64
-	gossipIn, gossipOut                                       traffic
-	gossipFull                                                atomic.Uint64
+	cells, circuits, refusals, replays, violations, overflows, exited atomic.Uint64
+	gossipIn, gossipOut                                               traffic
+	gossipFull                                                        atomic.Uint64
 }
 
 // traffic is a number of messages, and their bytes.
@@ -26,6 +26,7 @@ func (t *traffic) add(messages, bytes int) {
 }
 
 func (c *counters) forwarded(cells int) { c.cells.Add(uint64(cells)) }
+func (c *counters) carried(bytes int)   { c.exited.Add(uint64(bytes)) }
 func (c *counters) created()            { c.circuits.Add(1) }
 func (c *counters) refused()            { c.refusals.Add(1) }
 func (c *counters) replayed()           { c.replays.Add(1) }
@@ -47,6 +48,8 @@ type Status struct {
 	Replayed        uint64 // CREATE seen before
 	Violations      uint64 // circuits closed because a peer broke the protocol
 	Overflows       uint64 // circuits closed at a bound of ours
+	Carried         uint64 // bytes of streams and datagrams of an exit, both directions, since the start
+	Memory          MemoryStatus
 	Directory       DirectoryStatus
 	Certified       *CertifiedStatus // of a relay whose identity is offline; else nil
 	LinkEnds        time.Time        // when the certificate of the link key in use ends; zero: none yet
@@ -70,6 +73,8 @@ func (r *Relay) Status() Status {
 		Replayed:        r.count.replays.Load(),
 		Violations:      r.count.violations.Load(),
 		Overflows:       r.count.overflows.Load(),
+		Carried:         r.count.exited.Load(),
+		Memory:          r.memory.status(),
 	}
 	if d := r.directory.Load(); d != nil {
 		s.Directory = *d

@@ -59,7 +59,7 @@ func (n *neighbour) create(st *link.Stream) (*circuit.Hop, bool) {
 	case r.draining():
 		r.destroy(st, circuit.ReasonDraining)
 		return nil, false
-	case !n.mayCreate(), !r.enterWork(n.ctx):
+	case !r.memory.admits(), !n.mayCreate(), !r.enterWork(n.ctx):
 		r.count.refused()
 		r.destroy(st, circuit.ReasonBusy)
 		return nil, false

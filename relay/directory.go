@@ -129,6 +129,8 @@ func (r *Relay) answer(ctx context.Context, w io.Writer, a *ration, body []byte)
 	}
 	size := int64(len(frames))
 	defer r.answering.Add(-size)
+	r.memory.directory.Add(size)
+	defer r.memory.directory.Add(-size)
 	defer a.link.answering.Add(-size)
 	if all, one := r.answering.Add(size), a.link.answering.Add(size); all > maxAnswerBytes || one > maxLinkAnswerBytes {
 		frames = dirsync.Busy()

@@ -19,6 +19,7 @@ import (
 	"chive/directory"
 	"chive/directory/genesis"
 	"chive/directory/record"
+	"chive/internal/memnet"
 	"chive/internal/testutil"
 )
 
@@ -190,8 +191,9 @@ func TestWhatNewAndRunRefuse(t *testing.T) {
 			t.Fatal(err)
 		}
 		c := w.all[0]
+		here := memnet.New(memnet.Config{Seed: 1, Path: func(_, _ netip.Addr) memnet.Path { return memnet.Path{} }}).Host(townAddr(0).Addr())
 		base := Config{
-			Genesis: doc, Identity: c.identity, Keys: c.ring, About: about(townAddr(0)), Transport: nowhere{}, Listen: townAddr(0), Rand: rand.Reader,
+			Genesis: doc, Identity: c.identity, Keys: c.ring, About: about(townAddr(0)), Transport: here, Listen: townAddr(0), Rand: rand.Reader,
 		}
 		broken := errors.New("the key file is gone")
 		for name, one := range map[string]struct {
@@ -205,6 +207,7 @@ func TestWhatNewAndRunRefuse(t *testing.T) {
 			}, ErrAbout, record.ErrDescriptor},
 			"no keys":    {func(c *Config) { c.Keys = nil }, ErrConfig, ErrConfig},
 			"bad keys":   {func(c *Config) { c.Keys = &brokenRing{MemoryKeyring: w.all[0].ring, onion: broken} }, ErrKeys, broken},
+			"no port":    {func(c *Config) { c.Transport = nowhere{} }, ErrListen, ErrListen},
 			"bad store":  {func(c *Config) { c.Store = unreadable{} }, ErrStore, ErrStore},
 			"two places": {func(c *Config) { c.About.Addresses = []netip.AddrPort{townAddr(0), townAddr(0)} }, ErrAbout, record.ErrAddress},
 		} {

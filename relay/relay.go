@@ -22,6 +22,7 @@ import (
 	dirsync "chive/directory/sync"
 	"chive/directory/transition"
 	"chive/directory/vote"
+	"chive/internal/limit"
 	"chive/link"
 	"chive/relay/exit"
 )
@@ -58,6 +59,9 @@ type Config struct {
 	Listen netip.AddrPort
 	// Exit connects to destinations; nil: this relay is no exit.
 	Exit *exit.Exit
+	// Memory is the account of what this relay keeps for others; nil: one without a
+	// bound. Spec: product §6 (REL-5).
+	Memory *limit.Memory
 	// DrainTimeout is how long open circuits may go on after Run was asked to
 	// end; zero means 30 seconds, negative not at all. It is a limit: Run ends as
 	// soon as none is open, or none had a cell for about 5 seconds.
@@ -123,6 +127,7 @@ type Relay struct {
 	ready   chan struct{}
 	drain   chan struct{}
 	count   counters
+	memory  *account
 	tasks   sync.WaitGroup
 
 	// Of a relay whose identity is offline.
@@ -134,7 +139,7 @@ type Relay struct {
 	live      live
 
 	// Lines about what fails for long, once a minute at most.
-	idleLine, keyLine rate.Sometimes
+	idleLine, keyLine, memoryLine rate.Sometimes
 	// The line about another process with our key, once an hour at most.
 	selfLine rate.Sometimes
 
@@ -205,13 +210,15 @@ func New(c Config) (*Relay, error) {
 		work:     make(chan struct{}, 1),
 		dials:    make(chan struct{}, maxOnwardDials),
 		renew:    make(chan struct{}, 1),
-		idleLine: rate.Sometimes{Interval: complainEvery}, keyLine: rate.Sometimes{Interval: complainEvery},
+		idleLine: rate.Sometimes{Interval: complainEvery}, keyLine: rate.Sometimes{Interval: complainEvery}, memoryLine: rate.Sometimes{Interval: complainEvery},
 		selfLine: rate.Sometimes{Interval: time.Hour},
 		ready:    make(chan struct{}),
 		circuits: make(map[*circ]struct{}),
 		drain:    make(chan struct{}),
 		warm:     warm{some: make(chan struct{}, 1)},
 	}
+	r.memory = newAccount(c.Memory)
+	r.buffers.Account = r.memory.queues
 	r.rid = record.NewRID(r.nid, r.identityKey())
 	r.live.begin(&r.cfg)
 	r.dialBacks = newDialBacks()

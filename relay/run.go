@@ -27,14 +27,14 @@ func (r *Relay) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	replica, err := r.newReplica()
-	if err != nil {
-		return err
-	}
 	ln, err := r.cfg.Transport.Listen(r.cfg.Listen)
 	if err != nil {
-		replica.wipe()
 		return errors.Join(ErrListen, redact.Classify(err))
+	}
+	replica, err := r.newReplica() // it may say that it joins: only who has the port does
+	if err != nil {
+		_ = ln.Close()
+		return err
 	}
 	r.useLinkKey(id)
 
@@ -60,7 +60,11 @@ func (r *Relay) Run(ctx context.Context) error {
 	r.listen = listener.AddrPort()
 	r.mu.Unlock()
 
-	r.tasks.Add(5)
+	r.tasks.Add(6)
+	go func() {
+		defer r.tasks.Done()
+		r.guardMemory(life, listener)
+	}()
 	go func() {
 		defer r.tasks.Done()
 		r.testSelf(life)
@@ -94,6 +98,7 @@ func (r *Relay) Run(ctx context.Context) error {
 	_ = listener.Close()
 	_ = r.pool.Close()
 	r.tasks.Wait()
+	r.memory.close()
 	if r.uncertified.Load() && ctx.Err() == nil {
 		return ErrUncertified
 	}
@@ -188,13 +193,17 @@ func (r *Relay) circuitBegun(c *circ) bool {
 		return false
 	}
 	r.circuits[c] = struct{}{}
+	r.memory.circuits.Add(circuitHeld)
 	return true
 }
 
 func (r *Relay) circuitEnded(c *circ) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	delete(r.circuits, c)
+	if _, there := r.circuits[c]; there {
+		delete(r.circuits, c)
+		r.memory.circuits.Add(-circuitHeld)
+	}
 	if len(r.circuits) == 0 && r.empty != nil {
 		close(r.empty)
 		r.empty = nil

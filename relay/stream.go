@@ -80,6 +80,7 @@ func (c *circ) jobs(events []circuit.Event) []job {
 			out = append(out, func(ctx context.Context) {
 				c.r.serveDirectory(ctx, s, c.dirs)
 				_ = s.Close()
+				s.Discard()
 			})
 		}
 	}
@@ -88,12 +89,15 @@ func (c *circ) jobs(events []circuit.Event) []job {
 
 // connect joins a stream to its destination until both directions have ended.
 func (c *circ) connect(ctx context.Context, s *carrier.Stream, b cell.Begin) {
+	defer s.Discard()
 	conn, err := c.exit.Dial(ctx, b.Host, b.Port, b.Flags&cell.BeginPreferIPv6 != 0)
 	if err != nil {
 		_ = s.Reset(endReason(err))
 		return
 	}
 	defer conn.Close()
+	c.r.memory.circuits.Add(joinedHeld)
+	defer c.r.memory.circuits.Add(-joinedHeld)
 	over := false
 	err = c.car.Do(func() error {
 		over = s.Machine().Over()
@@ -123,7 +127,7 @@ func (c *circ) connect(ctx context.Context, s *carrier.Stream, b cell.Begin) {
 
 // toDestination writes what the client sends, and its end.
 func (c *circ) toDestination(s *carrier.Stream, conn net.Conn) {
-	_, err := s.WriteTo(conn)
+	_, err := s.WriteTo(carrying{conn, &c.r.count})
 	if err == nil || fromCircuit(err) && s.Complete() {
 		err = nil
 		if h, ok := conn.(interface{ CloseWrite() error }); ok {
@@ -145,7 +149,7 @@ func (c *circ) toDestination(s *carrier.Stream, conn net.Conn) {
 
 // fromDestination sends what the destination sends, and its end.
 func (c *circ) fromDestination(s *carrier.Stream, conn net.Conn) {
-	_, err := s.ReadFrom(conn)
+	_, err := s.ReadFrom(carrying{conn, &c.r.count})
 	switch {
 	case err == nil:
 		_ = s.CloseWrite()
@@ -157,6 +161,24 @@ func (c *circ) fromDestination(s *carrier.Stream, conn net.Conn) {
 		_ = s.Reset(circuit.EndReset)
 		abort(conn)
 	}
+}
+
+// carrying counts what an exit carries to and from a destination.
+type carrying struct {
+	conn  net.Conn
+	count *counters
+}
+
+func (w carrying) Write(b []byte) (int, error) {
+	n, err := w.conn.Write(b)
+	w.count.carried(n)
+	return n, err
+}
+
+func (w carrying) Read(b []byte) (int, error) {
+	n, err := w.conn.Read(b)
+	w.count.carried(n)
+	return n, err
 }
 
 // fromCircuit reports whether err came from the circuit's side of a stream
@@ -214,12 +236,15 @@ func (c *circ) answer(ctx context.Context, q cell.Resolve) cell.Resolved {
 // associate serves a UDP association until the client ends it or nothing has
 // passed for a minute.
 func (c *circ) associate(ctx context.Context, s *carrier.Stream) {
+	defer s.Discard()
 	assoc, err := c.exit.OpenUDP()
 	if err != nil {
 		_ = s.Reset(endReason(err))
 		return
 	}
 	defer func() { _ = assoc.Close() }()
+	c.r.memory.circuits.Add(joinedHeld)
+	defer c.r.memory.circuits.Add(-joinedHeld)
 	if c.car.Do(func() error { return s.Machine().Connected(netip.Addr{}) }) != nil {
 		return
 	}
@@ -232,6 +257,7 @@ func (c *circ) associate(ctx context.Context, s *carrier.Stream) {
 				_ = s.Reset(circuit.EndDone) // idle, or the socket failed
 				return
 			}
+			c.r.count.carried(len(payload))
 			_ = s.SendDatagram(cell.Datagram{Host: from.Addr().Unmap().String(), Port: from.Port(), Payload: payload})
 		}
 	}()
@@ -242,7 +268,9 @@ func (c *circ) associate(ctx context.Context, s *carrier.Stream) {
 		}
 		// A datagram that is not permitted or not deliverable is lost, as
 		// datagrams are.
-		_ = assoc.Send(ctx, d.Host, d.Port, d.Payload)
+		if assoc.Send(ctx, d.Host, d.Port, d.Payload) == nil {
+			c.r.count.carried(len(d.Payload))
+		}
 	}
 	_ = assoc.Close()
 	<-done

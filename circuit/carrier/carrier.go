@@ -182,6 +182,28 @@ func (c *Carrier) flush(turns int) {
 	token(c.idle)
 }
 
+// Oldest returns the order of what has waited longest at this end (circuit.End.Oldest).
+func (c *Carrier) Oldest() uint64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.end.Oldest()
+}
+
+// Held returns what the account of memory has of this end.
+func (c *Carrier) Held() int64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.end.Accounted()
+}
+
+// Settle gives back to the account of memory what is still held: nobody reads a stream
+// any more.
+func (c *Carrier) Settle() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.end.Settle()
+}
+
 // Fail says that the circuit is gone without a word to the other end: every
 // stream ends with reason, every waiting call returns. A call that is inside
 // the Writer returns when the Writer does: the owner closes it next.

@@ -13,6 +13,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -117,6 +118,14 @@ func pattern(n int, seed uint64) []byte {
 
 // keysOf returns empty keys of the type NewHop takes: this package knows no
 // handshake.
+// pool is an account as a relay's is.
+type pool struct{ part, all atomic.Int64 }
+
+func (p *pool) Add(n int64) {
+	p.part.Add(n)
+	p.all.Add(n)
+}
+
 func keysOf[K any](func(*K, circuit.Params, *circuit.Buffers, io.Reader) (*circuit.Hop, error)) *K {
 	return new(K)
 }
@@ -146,7 +155,7 @@ func recorded(t testing.TB) func(hop int, name string) []byte {
 func newMachines(t testing.TB, n int, p circuit.Params) (*circuit.Origin, []*circuit.Hop) {
 	t.Helper()
 	value := recorded(t)
-	buffers := new(circuit.Buffers)
+	buffers := &circuit.Buffers{Account: new(pool)}
 	o, err := circuit.NewOrigin(p, buffers, random(1000))
 	if err != nil {
 		t.Fatal(err)

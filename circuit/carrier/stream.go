@@ -147,6 +147,15 @@ func (s *Stream) WaitOver(ctx context.Context) error {
 	}
 }
 
+// Discard gives back the memory of what was received and not read. The owner calls it
+// when nobody reads any more; until then it is held, for a stream that has ended in order
+// can still be read.
+func (s *Stream) Discard() {
+	s.c.mu.Lock()
+	defer s.c.mu.Unlock()
+	s.s.Discard()
+}
+
 // CloseWrite says that no more bytes follow. What was written still arrives.
 func (s *Stream) CloseWrite() error { return s.c.Do(s.s.CloseSend) }
 

@@ -180,6 +180,14 @@ func printStreams(w io.Writer, s *control.Streams) {
 // positions are the hops of a circuit of the usual length, as people call them.
 var positions = []string{"", "guard", "middle", "exit"}
 
+// delay shows how long a step took: 12 ms, 3.4 s.
+func delay(seconds float64) string {
+	if seconds < 0.9995 {
+		return fmt.Sprintf("%.0f ms", seconds*1000)
+	}
+	return fmt.Sprintf("%.1f s", seconds)
+}
+
 func printExplained(w io.Writer, e *control.Explained) {
 	s := e.Stream
 	fmt.Fprintf(w, "%s  %s %s: %s", s.ID, s.Kind, s.Target, s.State)
@@ -192,9 +200,9 @@ func printExplained(w io.Writer, e *control.Explained) {
 	}
 	fmt.Fprintln(w)
 	if s.Took > 0 {
-		fmt.Fprintf(w, "  took    %.2f s until connected", s.Took)
+		fmt.Fprintf(w, "  took    %s until connected", delay(s.Took))
 		if s.FirstByte > 0 {
-			fmt.Fprintf(w, ", %.2f s until the first byte", s.FirstByte)
+			fmt.Fprintf(w, ", %s until the first byte", delay(s.FirstByte))
 		}
 		fmt.Fprintln(w)
 	}
@@ -212,7 +220,7 @@ func printExplained(w io.Writer, e *control.Explained) {
 		if t.Reason != "" {
 			result = t.Reason
 		}
-		fmt.Fprintf(w, "  try %-3d %s: %s after %.2f s", n+1, where, result, t.Took)
+		fmt.Fprintf(w, "  try %-3d %s: %s after %s", n+1, where, result, delay(t.Took))
 		if t.Text != "" {
 			fmt.Fprintf(w, ". %s", t.Text)
 		}

@@ -51,6 +51,7 @@ func (a *app) clientCommand() *cobra.Command {
 			"  curl --proxy socks5h://127.0.0.1:9250 http://example.com/\n" +
 			"  chive status",
 		RunE: func(c *cobra.Command, _ []string) error {
+			prepareProcess()
 			cfg, err := a.configuration(c)
 			if err != nil {
 				return err
@@ -59,7 +60,6 @@ func (a *app) clientCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			prepareProcess()
 			ctx, stop := untilSignal(c.Context(), func() { a.note("Stopping.") })
 			defer stop()
 			o.Ready = a.whenClientReady(ctx, "off")
@@ -119,7 +119,8 @@ func checkNetwork(cfg *config.Config) func(testnet bool) error {
 	return func(testnet bool) error { return configFault(cfg.ForNetwork(testnet)) }
 }
 
-// prepareProcess sets up what a daemon's process needs.
+// prepareProcess sets up what a daemon's process needs. It is called before anything is
+// said, which would be said twice otherwise.
 func prepareProcess() {
 	coarseTimers() // first: it may start the program again
 	harden()

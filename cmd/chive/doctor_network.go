@@ -256,7 +256,11 @@ func (d *doctor) checkRelays() {
 		}
 		if r.Reachable != nil && r.Reachable.State == "no" {
 			good = false
-			d.fault(check, "unreachable", sentence("Other relays cannot reach it. "+r.Reachable.Text), "Let the port through the firewall, and forward it in the router to this machine: "+r.Listen)
+			text := r.Reachable.Text
+			if r.Reachable.Checked.IsZero() { // else it begins with that
+				text = "Other relays cannot reach it. " + text
+			}
+			d.fault(check, "unreachable", sentence(text), "Let the port through the firewall, and forward it in the router to this machine: "+r.Listen)
 		}
 		if !r.Listed {
 			good = false

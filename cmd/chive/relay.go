@@ -32,7 +32,8 @@ type relayObject struct {
 }
 
 const relayRunHelp = `Runs a relay until it is interrupted; then it takes no new circuits, gives those that are
-in use 30 s at most (relay.drain in the configuration), and ends. A second interrupt ends it at once.
+in use 30 s at most (relay.drain in the configuration), and ends. A second interrupt ends it
+at once.
 
 Make the relay first with "chive relay init", or with "chive keys founder" if it helps to
 found the network. A relay that is not on the network's list asks three relays to
@@ -53,6 +54,7 @@ func (a *app) relayRun() *cobra.Command {
 		Example: "  chive relay run --state relay1 --genesis genesis.chive --listen 0.0.0.0:9240\n" +
 			"  chive status --state relay1",
 		RunE: func(c *cobra.Command, _ []string) error {
+			prepareProcess()
 			cfg, err := a.configuration(c)
 			if err != nil {
 				return err
@@ -62,7 +64,6 @@ func (a *app) relayRun() *cobra.Command {
 				return err
 			}
 			o.Effect = a.effect(c, cfg)
-			prepareProcess()
 			ctx, stop := untilSignal(c.Context(), func() {
 				a.note("Draining: no new circuits, and %v at most for those that are in use. Interrupt again to stop at once.", o.Effect.Drain())
 			})
@@ -88,7 +89,7 @@ func (a *app) relayRun() *cobra.Command {
 	f.String("listen", node.DefaultListen, "accept links at `ADDR`, IP:PORT; [::]:9240 is IPv4 and IPv6")
 	f.StringArray("peer", nil, "ask the relay `RID@IP:PORT` too, where those of the network's document are gone; repeat it for more")
 	f.String("voucher", "", "join with the voucher in `FILE`, which another relay's operator made with chive relay vouch; kept for later runs")
-	f.String("nat", "auto", "ask the router to forward the port where no address was said, `auto` or off")
+	f.String("nat", "auto", "ask the router to forward the port where no address was said; `MODE` is auto or off")
 	f.String("exit", "", "connect to destinations as `POLICY` permits: off, web, reduced, or a file of rules; kept for later runs, and off unless it was ever said")
 	f.String("rate", "", "carry `SIZE` per second each way at most, and offer as much; what is offered is kept for later runs")
 	f.String("monthly", "", "carry `SIZE` a month at most, such as 200GiB, and rest for what is left of it")

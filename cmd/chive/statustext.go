@@ -243,6 +243,10 @@ func printLimits(w io.Writer, r *control.Relay) {
 		fmt.Fprintf(w, "  quota: %s of %s this %s, until %s UTC\n", config.Size(q.Used).About(), config.Size(q.Max).About(), q.Period, q.Ends.UTC().Format(time.DateTime))
 		wrap(w, "    ", q.Text)
 	}
+	if m := r.Memory; m != nil {
+		fmt.Fprintf(w, "  memory: %s of %s\n", config.Size(m.Used).About(), config.Size(m.Max).About())
+		wrap(w, "    ", m.Text)
+	}
 	wrap(w, "  ! ", r.Overload)
 }
 

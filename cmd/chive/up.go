@@ -42,7 +42,7 @@ func (a *app) upCommand() *cobra.Command {
 	f.StringSlice("address", nil, "others reach the relay at `IP:PORT`")
 	f.String("rate", "", "the relay carries `SIZE` per second at most, such as 1MiB/s")
 	f.String("monthly", "", "the relay carries `SIZE` a month at most, such as 200GiB")
-	f.String("nat", "auto", "ask the router to forward the relay's port where no address was said, `auto` or off")
+	f.String("nat", "auto", "ask the router to forward the relay's port where no address was said; `MODE` is auto or off")
 	return c
 }
 
@@ -52,6 +52,7 @@ func (a *app) up(c *cobra.Command, wait time.Duration) error {
 			Kind: node.Usage, Code: "relay_both", Text: "--relay and --no-relay cannot be used together", Fix: "Use one of them.",
 		}
 	}
+	prepareProcess()
 	cfg, err := a.configuration(c)
 	if err != nil {
 		return err
@@ -69,7 +70,6 @@ func (a *app) up(c *cobra.Command, wait time.Duration) error {
 	if o.Client, err = a.clientOptions(c, cfg, wait); err != nil {
 		return err
 	}
-	prepareProcess()
 	ctx, stop := untilSignal(c.Context(), func() { a.note("Stopping.") })
 	defer stop()
 	relaying := "off"

@@ -81,7 +81,11 @@ func place(data []byte, entries []entry, name, literal string) (from, to int, te
 		}
 		return len(data), len(data), newline(data) + line, true
 	}
-	return len(data), len(data), newline(data) + "\n[" + section + "]\n" + line, true
+	gap := "\n" // between sections
+	if len(data) == 0 {
+		gap = ""
+	}
+	return len(data), len(data), newline(data) + gap + "[" + section + "]\n" + line, true
 }
 
 // newline ends the last line of a file that does not.

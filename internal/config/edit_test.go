@@ -11,7 +11,7 @@ import (
 // TestAKeyIsSaidAnew: whatever the file looks like, and nothing else in it changes.
 func TestAKeyIsSaidAnew(t *testing.T) {
 	for _, c := range []struct{ name, text, key, value, want string }{
-		{"empty", "", "relay.enabled", "true", "\n[relay]\nenabled = true\n"},
+		{"empty", "", "relay.enabled", "true", "[relay]\nenabled = true\n"},
 		{"no newline at the end", "# x", "relay.enabled", "true", "# x\n\n[relay]\nenabled = true\n"},
 		{"without a section", "", "state", "/s", "state = \"/s\"\n"},
 		{"without a section, before one", "# x\n[web]\nlisten = \"off\"\n", "control", "off", "# x\ncontrol = \"off\"\n[web]\nlisten = \"off\"\n"},

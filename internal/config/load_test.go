@@ -271,7 +271,7 @@ func TestChangesAreAppliedOrNeedARestart(t *testing.T) {
 		{"relay.rate = \"8 Mbit/s\"", "relay.rate = \"1 MB/s\"", "", ""},
 		{"", "log.level = \"warn\"\nrelay.rate = \"2 MiB/s\"\nrelay.accounting.max = \"1 GiB\"\nrelay.exit.policy = \"web\"\nrelay.contact = \"me\"\nclient.socks = []",
 			"client.socks relay.contact relay.rate relay.accounting.max relay.exit.policy log.level", ""},
-		{"", "relay.listen = \"0.0.0.0:9\"\nclient.hops = 4\nnetwork.genesis = \"g\"\nrelay.memory = \"1 GiB\"\nrelay.enabled = true", "", "client.hops relay.enabled relay.listen relay.memory network.genesis"},
+		{"", "relay.listen = \"0.0.0.0:9\"\nclient.hops = 4\nnetwork.genesis = \"g\"\nrelay.memory = \"1 GiB\"\nrelay.enabled = true", "relay.memory", "client.hops relay.enabled relay.listen network.genesis"},
 		{"state = \"/a\"", "state = \"/b\"\nlog.format = \"json\"", "log.format", "state"},
 		{"client.upstream = \"http://u:one@192.0.2.1:1\"", "client.upstream = \"http://u:two@192.0.2.1:1\"", "", "client.upstream"},
 		{"", lan, "client.listener.lan", ""},

@@ -137,8 +137,8 @@ func keys() []key {
 			},
 		},
 		{
-			name: "relay.memory", takes: "a size from " + Size(minMemory).String() + ", or auto",
-			help: "Not in force yet. A ceiling for queues, buffers and the directory. auto: a quarter of the machine's or the container's, 128 MiB to 4 GiB.",
+			name: "relay.memory", takes: "a size from " + Size(minMemory).String() + ", or auto", reload: true,
+			help: "A ceiling for queues, buffers and the directory. auto: a quarter of the machine's or the container's, 128 MiB to 4 GiB.",
 			at: func(c *Config) field {
 				return sizeField{&c.Relay.Memory, string(Auto), minMemory, maxMemory, "512 MiB"}
 			},

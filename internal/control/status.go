@@ -247,8 +247,11 @@ type Quota struct {
 
 // Memory is a relay's account of queues, buffers and lists.
 type Memory struct {
-	Used uint64 `json:"used_bytes"`
-	Max  uint64 `json:"max_bytes"`
+	Used    uint64 `json:"used_bytes"`
+	Max     uint64 `json:"max_bytes"`
+	Refused uint64 `json:"circuits_refused_total"` // for want of it, since the start
+	Killed  uint64 `json:"circuits_closed_total"`  // same
+	Text    string `json:"text,omitempty"`         // what it has come to
 }
 
 // Traffic is what a relay has done since its start.
@@ -256,5 +259,5 @@ type Traffic struct {
 	Circuits  int    `json:"circuits"` // open now
 	Created   uint64 `json:"circuits_total"`
 	Refused   uint64 `json:"circuits_refused_total"`
-	Forwarded uint64 `json:"forwarded_bytes_total"` // both directions, in whole MiB
+	Forwarded uint64 `json:"forwarded_bytes_total"` // both directions, an exit's to and from destinations included, in whole MiB
 }

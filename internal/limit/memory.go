@@ -2,7 +2,10 @@
 
 package limit
 
-import "sync/atomic"
+import (
+	"math"
+	"sync/atomic"
+)
 
 // Level is how full memory is.
 type Level byte
@@ -39,14 +42,17 @@ func AutoMemory(machine uint64) int64 {
 //
 // Spec: product §6 (REL-5).
 type Memory struct {
-	most atomic.Int64
+	most            atomic.Int64
+	tight, critical atomic.Int64 // bytes from which a level begins
+	wake            chan struct{}
+
 	used atomic.Int64
 }
 
 // NewMemory returns an account of most bytes; 0 or less is no bound.
 func NewMemory(most int64) *Memory {
-	m := new(Memory)
-	m.most.Store(most)
+	m := &Memory{wake: make(chan struct{}, 1)}
+	m.SetMost(most)
 	return m
 }
 
@@ -62,14 +68,39 @@ func (m *Memory) Pool() *Pool { return &Pool{of: m} }
 // Add takes n bytes, or gives them back if n is below 0.
 func (p *Pool) Add(n int64) {
 	p.used.Add(n)
-	p.of.used.Add(n)
+	used := p.of.used.Add(n)
+	if n <= 0 || used < p.of.tight.Load() {
+		return
+	}
+	if used-n < p.of.tight.Load() || used >= p.of.critical.Load() {
+		p.of.token()
+	}
 }
 
 // Used returns the bytes of this part.
 func (p *Pool) Used() int64 { return p.used.Load() }
 
-// SetMost changes the bound.
-func (m *Memory) SetMost(most int64) { m.most.Store(most) }
+// SetMost changes the bound; 0 or less is none.
+func (m *Memory) SetMost(most int64) {
+	m.most.Store(most)
+	m.tight.Store(share(most, tightPercent))
+	m.critical.Store(share(most, criticalPercent))
+	m.token()
+}
+
+// Most returns the bound; 0 or less is none.
+func (m *Memory) Most() int64 { return m.most.Load() }
+
+// Wake has a token when memory has become tight, for as long as more is taken while it
+// is critical, and after SetMost: for the one goroutine that looks after it.
+func (m *Memory) Wake() <-chan struct{} { return m.wake }
+
+func (m *Memory) token() {
+	select {
+	case m.wake <- struct{}{}:
+	default:
+	}
+}
 
 // Used returns the bytes of all parts.
 func (m *Memory) Used() int64 { return m.used.Load() }
@@ -77,9 +108,9 @@ func (m *Memory) Used() int64 { return m.used.Load() }
 // Level returns how full it is.
 func (m *Memory) Level() Level {
 	switch {
-	case m.over(criticalPercent) >= 0:
+	case m.used.Load() >= m.critical.Load():
 		return Critical
-	case m.over(tightPercent) >= 0:
+	case m.used.Load() >= m.tight.Load():
 		return Tight
 	}
 	return Roomy
@@ -87,13 +118,14 @@ func (m *Memory) Level() Level {
 
 // Excess returns the bytes that must go until 85 % are used; 0 if less are. Once a
 // Critical level was seen, circuits are closed until it is 0.
-func (m *Memory) Excess() int64 { return max(0, m.over(shedPercent)) }
+func (m *Memory) Excess() int64 {
+	return max(0, m.used.Load()-share(m.most.Load(), shedPercent))
+}
 
-// over returns the bytes above a share of the whole; below 0: so many are missing.
-func (m *Memory) over(percent int64) int64 {
-	most := m.most.Load()
+// share returns a part of the whole in bytes.
+func share(most, percent int64) int64 {
 	if most <= 0 {
-		return -1
+		return math.MaxInt64
 	}
-	return m.used.Load() - (most/100*percent + most%100*percent/100)
+	return most/100*percent + most%100*percent/100
 }

@@ -266,6 +266,36 @@ func TestAnotherConfigurationKeepsWhatPassed(t *testing.T) {
 	}
 }
 
+// TestMemoryWakesItsGuard when it becomes tight, and for as long as more is taken while it
+// is critical (REL-5).
+func TestMemoryWakesItsGuard(t *testing.T) {
+	m := NewMemory(1000)
+	p := m.Pool()
+	woken := func() bool {
+		select {
+		case <-m.Wake():
+			return true
+		default:
+			return false
+		}
+	}
+	woken()
+	for i, c := range []struct {
+		add  int64
+		want bool
+	}{{799, false}, {1, true}, {1, false}, {-10, false}, {9, true}, {149, false}, {1, true}, {1, true}, {-1, false}, {1, true}, {-900, false}, {600, false}} {
+		if p.Add(c.add); woken() != c.want {
+			t.Errorf("step %d: at %d bytes, woken %v", i, m.Used(), !c.want)
+		}
+	}
+	if m.SetMost(500); !woken() || m.Level() != Critical {
+		t.Error("a lower bound wakes nobody")
+	}
+	if m.SetMost(0); m.Level() != Roomy || m.Excess() != 0 || m.Most() != 0 {
+		t.Error("there is a bound")
+	}
+}
+
 func TestMemoryHasThreeLevels(t *testing.T) {
 	m := NewMemory(1000)
 	a, b := m.Pool(), m.Pool()

@@ -73,7 +73,7 @@ chive_relay_dos_total{type="rate"}
 chive_relay_flag{name="committee"} chive_relay_flag{name="listed"} chive_relay_flag{name="running"}
 chive_relay_handshakes_total{action="created",type="hy1"} chive_relay_handshakes_total{action="refused",type="hy1"} chive_relay_handshakes_total{action="replayed",type="hy1"}
 chive_relay_killed_circuits_total{reason="memory"} chive_relay_killed_circuits_total{reason="overflow"}
-chive_relay_memory_bytes{pool="boxes"} chive_relay_memory_bytes{pool="buffers"} chive_relay_memory_bytes{pool="directory"} chive_relay_memory_bytes{pool="queues"}
+chive_relay_memory_bytes{pool="boxes"} chive_relay_memory_bytes{pool="buffers"} chive_relay_memory_bytes{pool="circuits"} chive_relay_memory_bytes{pool="directory"} chive_relay_memory_bytes{pool="queues"}
 chive_relay_overload{kind="descriptors"} chive_relay_overload{kind="handshakes"} chive_relay_overload{kind="memory"} chive_relay_overload{kind="quota"}
 chive_relay_reachable{family="ipv4"} chive_relay_reachable{family="ipv6"}
 chive_relay_traffic_bytes_total{direction="in"} chive_relay_traffic_bytes_total{direction="out"}

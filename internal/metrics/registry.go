@@ -180,6 +180,7 @@ func (e emitter) relay(s *Relay) {
 	e.known("chive_relay_overload", s.Overload.Descriptors, "descriptors")
 	e.known("chive_relay_overload", s.Overload.Quota, "quota")
 	if m := s.Memory; m != nil {
+		e.size("chive_relay_memory_bytes", m.Circuits, "circuits")
 		e.size("chive_relay_memory_bytes", m.Queues, "queues")
 		e.size("chive_relay_memory_bytes", m.Buffers, "buffers")
 		e.size("chive_relay_memory_bytes", m.Boxes, "boxes")

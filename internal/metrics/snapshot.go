@@ -50,7 +50,7 @@ type Links struct{ In, Out int }
 type Overload struct{ Handshakes, Memory, Descriptors, Quota Known }
 
 // Memory is the bytes of a relay's memory account.
-type Memory struct{ Queues, Buffers, Boxes, Directory int64 }
+type Memory struct{ Circuits, Queues, Buffers, Boxes, Directory int64 }
 
 // Quota is the bytes of the current period, and how many they may be.
 type Quota struct{ Used, Max int64 }

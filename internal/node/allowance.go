@@ -18,11 +18,13 @@ import (
 	"chive/relay/exit"
 )
 
-// RelayLimits bound what a relay moves. Zero: no bound. Spec: product REL-4.
+// RelayLimits bound what a relay moves and keeps. Zero: no bound. Spec: product REL-4,
+// REL-5.
 type RelayLimits struct {
 	Rate, Burst int64 // bytes per second each way at the sockets of its links and of its exit, and bytes
 	Quota       limit.Accounting
 	Period      string // of Quota, as a person calls it
+	Memory      int64  // bytes of queues, buffers and lists; 0: a part of the machine's
 }
 
 // SetQuota sets the quota from what a configuration says: bytes (0: none), day, week or
@@ -56,6 +58,8 @@ type allowance struct {
 	path  string
 	drain time.Duration // for which circuits go on when the quota is used up
 	meter limit.Meter
+	// memory is the account of what the relay keeps for others.
+	memory *limit.Memory
 
 	mu      sync.Mutex
 	limits  RelayLimits
@@ -74,7 +78,9 @@ func (s *State) openAllowance(l RelayLimits, drain time.Duration, now time.Time)
 	if drain == 0 {
 		drain = drainTime
 	}
-	a = &allowance{limits: l, path: s.path(quotaFile), drain: max(drain, 0)}
+	most := ceiling(l.Memory)
+	boundHeap(most)
+	a = &allowance{limits: l, path: s.path(quotaFile), drain: max(drain, 0), memory: limit.NewMemory(most)}
 	if l.Rate > 0 {
 		a.meter.SetRate(l.Rate, l.Burst)
 	}
@@ -134,6 +140,9 @@ func (a *allowance) bindLocked(now time.Time) {
 // period, or with nothing.
 func (a *allowance) set(l RelayLimits, now time.Time) {
 	a.meter.SetRate(l.Rate, l.Burst)
+	most := ceiling(l.Memory)
+	boundHeap(most)
+	a.memory.SetMost(most)
 	data, _ := store.ReadFile(a.path, maxQuotaSize)
 	a.mu.Lock()
 	defer a.mu.Unlock()

@@ -13,6 +13,7 @@ import (
 
 	"chive/directory/genesis"
 	"chive/internal/control"
+	"chive/internal/limit"
 	"chive/internal/metrics"
 	"chive/internal/redact"
 	"chive/relay/exit"
@@ -190,6 +191,10 @@ func (r *relayRun) snapshot(source *RelaySource, now time.Time) metrics.Snapshot
 		Created: s.CircuitsCreated, Refused: s.Refused, Replayed: s.Replayed, Violations: s.Violations, Overflows: s.Overflows,
 		Listed: shown.Listed, Running: shown.Running, Seat: shown.Seat,
 	}
+	a := s.Memory
+	m.Memory = &metrics.Memory{Circuits: a.Circuits, Queues: a.Queues, Buffers: a.Buffers, Directory: a.Directory}
+	m.KilledForMemory = &a.Killed
+	m.Overload.Memory = known(a.Level != limit.Roomy)
 	m.LinkExpiry = s.LinkEnds
 	if c := s.Certified; c != nil {
 		m.SigningExpiry, m.LinkExpiry = c.Signing, c.Links

@@ -83,7 +83,8 @@ func TestARunningRelayShowsItsNumbers(t *testing.T) {
 			page := scrapeOnce(t, place)
 			for _, want := range []string{
 				`chive_build_info{version="0.1.0"} 1`, "chive_directory_entries 3", `chive_relay_circuits{state="open"} 0`,
-				`chive_relay_flag{name="listed"} 1`, `chive_relay_traffic_bytes_total{direction="in"} 0`,
+				`chive_relay_flag{name="listed"} 1`, `chive_relay_overload{kind="memory"} 0`, `chive_relay_killed_circuits_total{reason="memory"} 0`,
+				`chive_relay_memory_bytes{pool="queues"} 0`, `chive_relay_traffic_bytes_total{direction="in"} 0`,
 			} {
 				if !strings.Contains(page, want+"\n") {
 					t.Errorf("%q is missing:\n%s", want, page)
@@ -98,7 +99,7 @@ func TestARunningRelayShowsItsNumbers(t *testing.T) {
 				}
 			}
 			// What the relay does not count is not shown as nothing.
-			if m := regexp.MustCompile(`chive_(relay_connections|relay_memory_bytes|relay_dos_total|exit_[a-z_]+|client_[a-z_]+)\{`).FindString(page); m != "" {
+			if m := regexp.MustCompile(`chive_(relay_connections|relay_dos_total|exit_[a-z_]+|client_[a-z_]+)\{`).FindString(page); m != "" {
 				t.Errorf("%s is shown", m)
 			}
 		case err := <-ended:

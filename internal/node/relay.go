@@ -349,7 +349,7 @@ func (r *relayRun) build() error {
 	cfg := relay.Config{
 		Genesis: r.doc, Identity: r.identity, Keys: r.ring, About: r.about(d, r.allowed.declared(d.RateKbit, time.Now())),
 		Store: r.table, Peers: relayPeers(r.peers), Anchor: r.anchor,
-		Transport: r.allowed.transport(), Listen: r.listen, DrainTimeout: r.o.Drain, Rand: rand.Reader, Log: r.log,
+		Memory: r.allowed.memory, Transport: r.allowed.transport(), Listen: r.listen, DrainTimeout: r.o.Drain, Rand: rand.Reader, Log: r.log,
 	}
 	if r.offline != nil {
 		cfg.Certified = r.offline

@@ -183,7 +183,8 @@ func (e *Effect) logger(l Log, testnet bool) (zerolog.Logger, error) {
 	return log, err
 }
 
-// limits has a relay's allowance follow relay.rate, relay.burst and relay.accounting.
+// limits has a relay's allowance follow relay.rate, relay.burst, relay.memory and
+// relay.accounting.
 func (e *Effect) limits(a *allowance) {
 	e.follow(func(now, next *config.Config) (p prepared, err error) {
 		limits, err := LimitsOf(next)
@@ -195,13 +196,14 @@ func (e *Effect) limits(a *allowance) {
 		}
 		p.commit = func() { a.set(limits, time.Now()) }
 		return p, nil
-	}, "relay.rate", "relay.burst", "relay.accounting.")
+	}, "relay.rate", "relay.burst", "relay.memory", "relay.accounting.")
 }
 
 // LimitsOf are what a configuration says of how much a relay carries. A rate that nobody
 // has said bounds nothing.
 func LimitsOf(cfg *config.Config) (l RelayLimits, err error) {
 	r := &cfg.Relay
+	l.Memory = int64(r.Memory)
 	if cfg.Given("relay.rate") {
 		l.Rate, l.Burst = int64(r.Rate), int64(r.BurstSize())
 	}

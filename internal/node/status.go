@@ -4,6 +4,7 @@ package node
 
 import (
 	"encoding/hex"
+	"fmt"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -12,6 +13,7 @@ import (
 	"chive/directory/genesis"
 	"chive/directory/snapshot"
 	"chive/internal/control"
+	"chive/internal/limit"
 	"chive/relay"
 )
 
@@ -135,7 +137,7 @@ func (r *RelaySource) part(doc *genesis.Document) control.Relay {
 		Joining: f.Joining, Clock: f.Clock, Store: f.Store, Keys: f.Keys, Reports: []control.Note{},
 		Traffic: control.Traffic{
 			Circuits: s.OpenCircuits, Created: s.CircuitsCreated, Refused: s.Refused,
-			Forwarded: s.CellsForwarded * cellSize >> 20 << 20,
+			Forwarded: (s.CellsForwarded*cellSize + s.Carried) >> 20 << 20,
 		},
 	}
 	if c := s.Certified; c != nil {
@@ -177,12 +179,41 @@ func (r *RelaySource) part(doc *genesis.Document) control.Relay {
 		}
 		out.Reports = append(out.Reports, control.Note{Level: control.LevelWarning, Code: "report", Text: text, Time: utc(p.Last)})
 	}
+	out.Memory, out.Overload = memoryPart(&s.Memory)
 	if r.quota != nil {
 		out.Rate = r.quota.rate()
 		out.Quota = r.quota.part(time.Now())
 	}
 	return out
 }
+
+// memoryPart shows a relay's account of memory, and says when it binds. A relay without a
+// ceiling has none. Spec: product REL-5.
+func memoryPart(m *relay.MemoryStatus) (part *control.Memory, overload string) {
+	if m.Most <= 0 {
+		return nil, ""
+	}
+	used := uint64(max(0, m.Used)) >> 20 << 20
+	part = &control.Memory{Used: used, Max: uint64(m.Most), Refused: m.Refused, Killed: m.Killed}
+	if m.Refused+m.Killed > 0 {
+		were := "circuits were"
+		if m.Refused == 1 {
+			were = "circuit was"
+		}
+		part.Text = fmt.Sprintf("Since the start %d %s refused and %d closed for want of it.", m.Refused, were, m.Killed)
+	}
+	if m.Level == limit.Roomy {
+		return part, ""
+	}
+	does := "takes no new circuits until it is less"
+	if m.Level == limit.Critical {
+		does = "takes no new circuits, and closes those whose cells have waited longest"
+	}
+	return part, fmt.Sprintf("Memory is short: %s of %s are in use. The relay %s; raise relay.memory if the machine has more.", mebibytes(used), mebibytes(part.Max), does)
+}
+
+// mebibytes writes so many bytes for a person.
+func mebibytes(n uint64) string { return fmt.Sprintf("%.1f MiB", float64(n)/(1<<20)) }
 
 // committeePart shows a committee as a relay sees it.
 func committeePart(c relay.CommitteeStatus, groups int, table *snapshot.Table) control.Committee {

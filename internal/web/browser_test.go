@@ -281,7 +281,7 @@ func viewsAreLive(t *testing.T, b context.Context) {
 	p.holds("document.querySelectorAll('.stream').length === 3 && document.querySelectorAll('.stream')[1].open") // what was open stays open
 
 	p.visit("relay", "Relay")
-	for _, text := range []string{"On the list and running", "lauch", "confirmed by 3 relays", "168 GiB of 200 GiB a month", "0.43 %", "34 days old", "93.0 GiB since the start", "143 MiB of 512 MiB"} {
+	for _, text := range []string{"On the list and running", "lauch", "confirmed by 3 relays", "168 GiB of 200 GiB a month", "0.43 %", "34 days old", "93 GiB since the start", "143 MiB of 512 MiB"} {
 		p.sees("main", text)
 	}
 

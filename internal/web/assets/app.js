@@ -122,7 +122,7 @@ const hour = (time) => new Date(time).toLocaleString('en-GB', { day: 'numeric', 
 const until = (time, by) => (Date.parse(time) - Date.parse(by) < 48 * 3600 * 1000 ? hour(time) : day(time));
 const are = (n) => `${plain.format(n)} ${n === 1 ? 'is' : 'are'}`;
 // forwarded is a total that relays tell in whole MiB.
-const forwarded = (n, less) => (n < 1 << 20 ? `${less} 1 MiB` : bytes(n));
+const forwarded = (n, less) => (n < 1 << 20 ? `${less} 1 MiB` : round(n));
 
 // age is that of a relay. Days of a testnet are minutes.
 function age(days, daySeconds) {
@@ -446,7 +446,7 @@ function relayCards(s, r) {
         ['Ceiling', r.rate_bytes_per_second > 0 && `${round(r.rate_bytes_per_second)}/s each way`],
       )),
       r.quota && card('Quota', meter('Quota used', r.quota.used_bytes, r.quota.max_bytes), h('p', { class: 'num' }, `${bytes(r.quota.used_bytes)} of ${round(r.quota.max_bytes)} a ${r.quota.period}; anew on ${day(r.quota.ends)}`), r.quota.text && h('p', { class: 'soft' }, r.quota.text)),
-      r.memory && card('Memory', meter('Memory used', r.memory.used_bytes, r.memory.max_bytes), h('p', { class: 'num' }, `${bytes(r.memory.used_bytes)} of ${round(r.memory.max_bytes)}`)),
+      r.memory && card('Memory', meter('Memory used', r.memory.used_bytes, r.memory.max_bytes), h('p', { class: 'num' }, `${bytes(r.memory.used_bytes)} of ${round(r.memory.max_bytes)}`), r.memory.text && h('p', { class: 'soft' }, r.memory.text)),
       card('Committee', h('p', null, r.seat ? (r.abstains ? `A member that takes no part: ${r.abstains}` : 'A member of the committee that agrees on the list now; it takes part.') : 'No member of the committee that agrees on the list now.'), r.directory.committee.signers > 0 && h('p', null, `${r.directory.committee.signed ?? 0} of ${r.directory.committee.signers} have signed the newest list.`), h('p', { class: 'soft' }, sentence(r.directory.freshness)))),
   ];
 }

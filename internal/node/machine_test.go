@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
+package node
+
+import (
+	"math"
+	"path/filepath"
+	"runtime/debug"
+	"testing"
+	"testing/fstest"
+	"time"
+
+	"chive/internal/control"
+	"chive/internal/limit"
+	"chive/relay"
+)
+
+// TestAutomaticMemoryIsAQuarterOfWhatTheProcessMayUse, of the machine or of the control
+// group (REL-5).
+func TestAutomaticMemoryIsAQuarterOfWhatTheProcessMayUse(t *testing.T) {
+	const meminfo = "MemTotal:       8388608 kB\nMemFree:  1 kB\n"
+	files := func(pairs ...string) fstest.MapFS {
+		m := fstest.MapFS{}
+		for i := 0; i < len(pairs); i += 2 {
+			m[pairs[i]] = &fstest.MapFile{Data: []byte(pairs[i+1])}
+		}
+		return m
+	}
+	for _, c := range []struct {
+		name  string
+		files fstest.MapFS
+		want  int64
+	}{
+		{"nothing is known", files(), 512 << 20},
+		{"a machine", files("proc/meminfo", meminfo), 2 << 30},
+		{"a small machine", files("proc/meminfo", "MemTotal: 262144 kB\n"), 128 << 20},
+		{"a large machine", files("proc/meminfo", "MemTotal: 1073741824 kB\n"), 4 << 30},
+		{"nonsense", files("proc/meminfo", "MemTotal: lots kB\n", "proc/self/cgroup", "0:/\nx\n"), 512 << 20},
+		{"a group without a limit", files("proc/meminfo", meminfo, "proc/self/cgroup", "0::/a/b\n", "sys/fs/cgroup/a/b/memory.max", "max\n"), 2 << 30},
+		{"a group", files("proc/meminfo", meminfo, "proc/self/cgroup", "0::/a/b\n", "sys/fs/cgroup/a/b/memory.max", "1073741824\n"), 256 << 20},
+		{"the group above", files("proc/meminfo", meminfo, "proc/self/cgroup", "0::/a/b\n", "sys/fs/cgroup/a/b/memory.max", "max\n", "sys/fs/cgroup/a/memory.max", "2147483648\n"), 512 << 20},
+		{"a container", files("proc/meminfo", meminfo, "proc/self/cgroup", "0::/outside\n", "sys/fs/cgroup/memory.max", "1073741824\n"), 256 << 20},
+		{"the first kind of groups", files("proc/meminfo", meminfo, "proc/self/cgroup", "3:cpu,memory:/g\n", "sys/fs/cgroup/memory/g/memory.limit_in_bytes", "1073741824\n"), 256 << 20},
+		{"its highest number", files("proc/meminfo", meminfo, "proc/self/cgroup", "3:memory:/g\n", "sys/fs/cgroup/memory/g/memory.limit_in_bytes", "9223372036854771712\n"), 2 << 30},
+	} {
+		if got := limit.AutoMemory(machineMemory(c.files)); got != c.want {
+			t.Errorf("%s: %d, want %d", c.name, got, c.want)
+		}
+	}
+	if n := ceiling(0); n < 128<<20 || n > 4<<30 {
+		t.Errorf("auto is %d here", n)
+	}
+}
+
+// TestTheHeapIsBoundByTheSameNumber (REL-5).
+func TestTheHeapIsBoundByTheSameNumber(t *testing.T) {
+	before := debug.SetMemoryLimit(-1)
+	defer debug.SetMemoryLimit(before)
+	s, err := OpenState(filepath.Join(t.TempDir(), "state"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	noon := time.Date(2026, 12, 1, 12, 0, 0, 0, time.UTC)
+	a, _, err := s.openAllowance(RelayLimits{Memory: 100 << 20}, 0, noon)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := debug.SetMemoryLimit(-1); n != 100<<20+programMemory || a.memory.Most() != 100<<20 {
+		t.Errorf("%d for a ceiling of %d", n, a.memory.Most())
+	}
+	a.set(RelayLimits{Memory: 200 << 20}, noon)
+	if n := debug.SetMemoryLimit(-1); n != 200<<20+programMemory || a.memory.Most() != 200<<20 {
+		t.Errorf("after a reload %d for a ceiling of %d", n, a.memory.Most())
+	}
+	a.set(RelayLimits{}, noon)
+	if n := debug.SetMemoryLimit(-1); n == math.MaxInt64 || a.memory.Most() != ceiling(0) {
+		t.Errorf("auto: %d for a ceiling of %d", n, a.memory.Most())
+	}
+}
+
+// TestMemoryIsShownAndSaidWhenItBinds (REL-5).
+func TestMemoryIsShownAndSaidWhenItBinds(t *testing.T) {
+	const most = 100 << 20
+	for _, c := range []struct {
+		in       relay.MemoryStatus
+		want     *control.Memory
+		overload string
+	}{
+		{relay.MemoryStatus{Used: 5}, nil, ""},
+		{relay.MemoryStatus{Most: most, Used: 5<<20 + 7}, &control.Memory{Used: 5 << 20, Max: most}, ""},
+		{relay.MemoryStatus{Most: most, Used: 70 << 20, Refused: 3, Killed: 1}, &control.Memory{Used: 70 << 20, Max: most, Refused: 3, Killed: 1,
+			Text: "Since the start 3 circuits were refused and 1 closed for want of it."}, ""},
+		{relay.MemoryStatus{Most: most, Used: 81 << 20, Level: limit.Tight, Refused: 1}, &control.Memory{Used: 81 << 20, Max: most, Refused: 1,
+			Text: "Since the start 1 circuit was refused and 0 closed for want of it."},
+			"Memory is short: 81.0 MiB of 100.0 MiB are in use. The relay takes no new circuits until it is less; raise relay.memory if the machine has more."},
+		{relay.MemoryStatus{Most: most, Used: 96 << 20, Level: limit.Critical, Killed: 2}, &control.Memory{Used: 96 << 20, Max: most, Killed: 2,
+			Text: "Since the start 0 circuits were refused and 2 closed for want of it."},
+			"Memory is short: 96.0 MiB of 100.0 MiB are in use. The relay takes no new circuits, and closes those whose cells have waited longest; raise relay.memory if the machine has more."},
+	} {
+		got, overload := memoryPart(&c.in)
+		if (got == nil) != (c.want == nil) || got != nil && *got != *c.want || overload != c.overload {
+			t.Errorf("%+v: %+v, %q", c.in, got, overload)
+		}
+	}
+}
