@@ -59,6 +59,9 @@ func (c *Client) bootstrap(ctx context.Context) bool {
 		if ctx.Err() != nil {
 			return false
 		}
+		if round == 0 && resync && errors.Is(err, link.ErrCertificateTime) {
+			continue // it is the clock, perhaps: relays are asked what the time is
+		}
 		c.probe(ctx)
 		c.stuck(err)
 		longest := retryMax

@@ -41,6 +41,14 @@ func TestADeadProxyIsNoGuardsFault(t *testing.T) {
 		defer w.end()
 		w.settleIn(t)
 		before := w.Guards()
+		for _, g := range w.usableGuards() { // some may have been asked for the list
+			l, err := w.linkTo(t.Context(), g)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_ = l.Close()
+		}
+		v.pass(time.Second)
 		for _, fails := range []error{link.ErrProxy, link.ErrProxyAuth} {
 			proxy.fails.Store(&fails)
 			for range 60 { // a quarter of an hour: it begins while the network counts as up

@@ -113,6 +113,9 @@ func (m *Machine) takeCandidate(o *record.Opened, data []byte) gossip.Verdict {
 		return gossip.VerdictKnown
 	}
 	if challenge.CheckStamp(o.Work) != nil {
+		if o.Work != nil && o.Work.Epoch == m.at.state.Epoch() {
+			return gossip.VerdictKnown // another may stand in our newest one's place
+		}
 		return gossip.VerdictInvalid
 	}
 	c := sybil.Candidate{

@@ -105,8 +105,11 @@ func (m *Machine) pass(e gossip.Effect) {
 		delete(m.reach.links, e.Link)
 		m.moved = true
 		m.emit(Close{Link: e.Link, RID: e.RID, Reason: e.Reason})
-		if e.Reason == gossip.ReasonPenalty {
+		switch e.Reason {
+		case gossip.ReasonBroken:
 			m.emit(Report{What: ReportClosed, RID: e.RID})
+		case gossip.ReasonPenalty:
+			m.emit(Report{What: ReportLeft, RID: e.RID})
 		}
 	case gossip.Wake:
 		m.gossipWake = e.At

@@ -89,7 +89,10 @@ func (m *Machine) acceptTombstone(data []byte) ([32]byte, gossip.Verdict) {
 		return digest, gossip.VerdictKnown
 	}
 	t, _, err := record.OpenTombstone(data, m.nid, m.now)
-	if errors.Is(err, record.ErrExpired) {
+	if errors.Is(err, record.ErrTombstone) { // of a clock that is a little ahead of ours
+		t, _, err = record.OpenTombstone(data, m.nid, m.now.Add(m.p.ClockAhead))
+	}
+	if untimely(err) {
 		return digest, gossip.VerdictKnown
 	}
 	if err != nil {

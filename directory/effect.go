@@ -110,7 +110,7 @@ const (
 	ReportIllegal
 	// ReportEvidence: there is new evidence against a relay.
 	ReportEvidence
-	// ReportClosed: a relay's penalties have reached the limit.
+	// ReportClosed: a relay has sent what nobody honest sends.
 	ReportClosed
 	// ReportBadState: a relay has sent a state that does not hold.
 	ReportBadState
@@ -124,6 +124,9 @@ const (
 	// ReportOldMemory: we have signed what our memory does not know: it is lost, or an old
 	// copy. The member has stopped.
 	ReportOldMemory
+	// ReportLeft: a relay's penalties have reached the limit little by little: it keeps
+	// us waiting, or sends what was not asked for.
+	ReportLeft
 )
 
 // Wake asks for a Tick at that time at the latest. It comes last in a step and

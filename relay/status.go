@@ -291,7 +291,8 @@ var reportWords = map[directory.Matter]string{
 	directory.ReportForked:        "there is another history of the relay list with certificates; this relay keeps its own",
 	directory.ReportIllegal:       "a committee has signed a relay list that breaks the rules; it is refused",
 	directory.ReportEvidence:      "there is proof that a relay has signed two things that exclude each other",
-	directory.ReportClosed:        "a relay has broken the protocol and is shut out for an hour",
+	directory.ReportClosed:        "a relay has broken the protocol and is shut out for %s",
+	directory.ReportLeft:          "a relay kept this one waiting, or sent more than was asked for, too often; it is left alone for %s",
 	directory.ReportBadState:      "a relay has sent a state that does not hold",
 	directory.ReportOtherSelf:     "another process publishes or signs with this relay's keys, or did a short while ago: stop one of the two; neither takes part in the committee",
 	directory.ReportBadDescriptor: "this relay's own descriptor is refused",
@@ -299,16 +300,28 @@ var reportWords = map[directory.Matter]string{
 	directory.ReportOldMemory:     "this relay has published or signed what its memory does not know: directory.db is lost or an old copy; it waits until the committee's term is over",
 }
 
+// epochWords says how long an epoch is: the time for which a relay is shut out.
+// Spec: protocol §7 (GOS-11).
+func epochWords(d time.Duration) string {
+	if d == time.Hour {
+		return "an hour"
+	}
+	return "an epoch (" + d.String() + ")"
+}
+
 // report keeps what an operator should know, one line of each kind: however much is
 // reported, nothing else is forgotten. A relay that is shut out counts if it is listed:
 // identities cost nothing. Only what no single peer can cause is logged.
 func (d *replica) report(e directory.Report) {
-	if _, listed := d.machine.Newest().Table().Index(e.RID); e.What == directory.ReportClosed && !listed {
-		return
+	what := reportWords[e.What]
+	if e.What == directory.ReportClosed || e.What == directory.ReportLeft {
+		if _, listed := d.machine.Newest().Table().Index(e.RID); !listed {
+			return
+		}
+		what = fmt.Sprintf(what, epochWords(d.r.genesis.Params.EpochLen))
 	}
 	now, _ := d.clock.now()
 	all := slices.Clone(d.reports) // Status shows the old one
-	what := reportWords[e.What]
 	one := Report{What: what}
 	if i := slices.IndexFunc(all, func(r Report) bool { return r.What == what }); i >= 0 {
 		one = all[i]

@@ -38,6 +38,7 @@ func TestAlarmsAreNeverForgotten(t *testing.T) {
 			d.report(directory.Report{What: directory.ReportClosed, RID: record.RID{1, byte(n), byte(n >> 8)}})
 			d.report(directory.Report{What: directory.ReportBadState, RID: record.RID{1, byte(n), byte(n >> 8)}})
 		}
+		d.report(directory.Report{What: directory.ReportLeft, RID: record.RID{1}})
 		listed := d.machine.Newest().Table().At(0).RID
 		d.report(directory.Report{What: directory.ReportClosed, RID: listed})
 		var got []string
@@ -46,7 +47,7 @@ func TestAlarmsAreNeverForgotten(t *testing.T) {
 		}
 		if want := []string{
 			reportWords[directory.ReportIllegal], reportWords[directory.ReportOtherSelf], reportWords[directory.ReportForked],
-			reportWords[directory.ReportEvidence], reportWords[directory.ReportBadState], reportWords[directory.ReportClosed],
+			reportWords[directory.ReportEvidence], reportWords[directory.ReportBadState], "a relay has broken the protocol and is shut out for an epoch (10s)",
 		}; !slices.Equal(got, want) {
 			t.Errorf("the reports are %q", got)
 		}

@@ -26,7 +26,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"chive": main})
+	testscript.Main(m, programs())
 }
 
 // TestScripts runs testdata/script: the binary as a person calls it.

@@ -131,7 +131,9 @@ const (
 	ReasonFull                    // no place for another guest
 	ReasonForeign                 // another network or version
 	ReasonSilent                  // no HELLO in time
-	ReasonPenalty                 // its penalties have reached the limit
+	ReasonPenalty                 // its penalties have reached the limit, by little and little
+	ReasonBroken                  // it has sent what nobody honest sends
+	ReasonWaits                   // one of these was not long ago
 	ReasonDone                    // a visit is over
 	ReasonStale                   // no neighbour any more
 )

@@ -179,7 +179,7 @@ func TestNoneAndStrangeItems(t *testing.T) {
 	}
 	l.store.verdict = func(byte, []byte) Verdict { return VerdictInvalid }
 	b.says(&Item{Class: 'D', Data: []byte("bad")})
-	if why, closed := l.closed[b.link]; !closed || why != ReasonPenalty {
+	if why, closed := l.closed[b.link]; !closed || why != ReasonBroken {
 		t.Error("an invalid record does not close")
 	}
 }

@@ -48,7 +48,7 @@ func TestEntryRelaysTakeJoins(t *testing.T) {
 		t.Error("a stranger's announcements are ignored")
 	}
 	f.says(&Joined{}) // which nobody asked it
-	if why, closed := l.closed[f.link]; !closed || why != ReasonPenalty {
+	if why, closed := l.closed[f.link]; !closed || why != ReasonBroken {
 		t.Error("a stranger may say what it likes")
 	}
 	young := l.view

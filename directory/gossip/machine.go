@@ -19,9 +19,10 @@ const (
 	maxQueued      = 4096            // records to be announced, per peer
 	maxOffers      = 2048            // short ids announced and not asked for yet, per peer
 	maxServing     = 64              // records asked for and not sent yet, per peer
-	maxLate        = 64              // short ids that may still be delivered, per peer
+	maxLate        = 512             // short ids that may still be delivered, per peer
 	maxRecent      = 128             // digests of a class that are looked up first
 	maxStateAsked  = 4               // parts asked of a peer
+	maxStateLate   = 64              // parts that may still come, per peer
 	maxJoins       = 8               // own requests to join under way
 	helloTimeouts  = 10              // GET timeouts until a HELLO must have come
 	stateTimeouts  = 20              // GET timeouts until a part must have come
@@ -285,6 +286,8 @@ func (m *Machine) fromStranger(p *peer, f Frame) {
 		if m.mayAsk(p, 1) {
 			m.send(p, &StatePart{Header: f.Header, Part: f.Part})
 		}
+	case *StatePart:
+		m.statePart(p, f) // asked for when it was a neighbour by our list
 	default:
 		m.penalise(p, penaltyBroken)
 	}

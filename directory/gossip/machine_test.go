@@ -23,8 +23,8 @@ func TestHelloComesFirstAndOnce(t *testing.T) {
 		"hello":             {[]Frame{hello()}, 0, true},
 		"another network":   {[]Frame{&Hello{Version: Version}}, ReasonForeign, false},
 		"another version":   {[]Frame{&Hello{Version: 2, NetworkID: nid()}}, ReasonForeign, false},
-		"something before":  {[]Frame{&State{}}, ReasonPenalty, false},
-		"twice":             {[]Frame{hello(), hello()}, ReasonPenalty, false},
+		"something before":  {[]Frame{&State{}}, ReasonBroken, false},
+		"twice":             {[]Frame{hello(), hello()}, ReasonBroken, false},
 		"nothing for long":  {nil, ReasonSilent, false},
 		"join from a relay": {[]Frame{hello(), &Join{[]byte{1}}}, 0, true},
 	} {
@@ -78,12 +78,12 @@ func TestBrokenFramesCloseAndTheIdentityWaits(t *testing.T) {
 	may, _ := l.callers()
 	f := l.up(may[0], true)
 	l.step(Received{f.link, []byte{0x80}})
-	if why, closed := l.closed[f.link]; !closed || why != ReasonPenalty {
+	if why, closed := l.closed[f.link]; !closed || why != ReasonBroken {
 		t.Fatal("not closed")
 	}
 	l.step(Received{f.link, encoded(t, hello())}) // late frames of a closed stream
 	again := l.link(may[0], true)
-	if why, closed := l.closed[again.link]; !closed || why != ReasonPenalty {
+	if why, closed := l.closed[again.link]; !closed || why != ReasonWaits {
 		t.Error("back at once")
 	}
 	l.pass(time.Hour) // an epoch

@@ -61,6 +61,7 @@ type peer struct {
 	opened    bool // by us
 	repairDue time.Time
 	states    []stateAsk
+	statesDue []State // parts that did not come in time, and still may
 }
 
 // named is a class and a short id.
@@ -127,7 +128,7 @@ func (m *Machine) linkUp(ev LinkUp) {
 		return
 	}
 	if m.waiting(ev.RID) {
-		refuse(ReasonPenalty)
+		refuse(ReasonWaits)
 		return
 	}
 	if ev.Inbound && m.tooOften(ev.RID) {

@@ -89,7 +89,11 @@ func (m *Machine) penalise(p *peer, points int) bool {
 		return true
 	}
 	s.waits = m.now.Add(m.penaltyTime())
-	m.close(p, ReasonPenalty)
+	why := ReasonPenalty
+	if points >= penaltyBroken {
+		why = ReasonBroken
+	}
+	m.close(p, why)
 	return false
 }
 

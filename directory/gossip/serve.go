@@ -3,6 +3,7 @@
 package gossip
 
 import (
+	"slices"
 	"time"
 )
 
@@ -140,6 +141,10 @@ func (m *Machine) statePart(p *peer, f *StatePart) {
 			return
 		}
 	}
+	if i := slices.Index(p.statesDue, State{f.Header, f.Part}); i >= 0 {
+		p.statesDue = slices.Delete(p.statesDue, i, i+1) // another was asked since
+		return
+	}
 	m.stats.Unasked++
 	m.penalise(p, penaltyUnasked)
 }
@@ -149,6 +154,8 @@ func (m *Machine) lateStates(p *peer) {
 	for len(p.states) > 0 && !m.now.Before(p.states[0].due) {
 		s := p.states[0]
 		p.states = p.states[1:]
+		p.statesDue = append(p.statesDue, s.State)
+		p.statesDue = p.statesDue[max(0, len(p.statesDue)-maxStateLate):]
 		m.emit(StateReceived{RID: p.rid, Header: s.Header, Part: s.Part})
 		if !m.penalise(p, penaltyUndelivered) {
 			return

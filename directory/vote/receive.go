@@ -3,6 +3,8 @@
 package vote
 
 import (
+	"slices"
+
 	"chive/directory/committee"
 	"chive/directory/record"
 	"chive/directory/transition"
@@ -50,17 +52,48 @@ func (m *Member) receive(ev Received) {
 	}
 }
 
-// holder returns the round and the seat that an item is of; nil: it is of another
-// epoch, and nobody is to blame. Error: ErrSeat.
-func (m *Member) holder(epoch uint64, seat int) (*round, *committee.Seat, error) {
+// holder returns the round and the seat that an item is of, which names its parent if
+// it names one; nil: it is of another epoch or of no seat, and not to be taken.
+func (m *Member) holder(class byte, epoch uint64, seat int, parent *[32]byte) (*round, *committee.Seat) {
 	r := m.round(epoch)
 	if r == nil {
-		return nil, nil, nil
+		return nil, nil
 	}
 	if seat >= len(r.roster.Seats) {
-		return nil, nil, ErrSeat
+		m.refuseOf(r, parent, class, ErrSeat)
+		return nil, nil
 	}
-	return r, &r.roster.Seats[seat], nil
+	return r, &r.roster.Seats[seat]
+}
+
+// refuseOf is refuse for what was judged by the list of a round, where nobody honest
+// can hold another one.
+func (m *Member) refuseOf(r *round, parent *[32]byte, class byte, err error) {
+	if m.ownedBy(r, parent) {
+		m.refuse(class, err)
+		return
+	}
+	m.counts.Refused++
+}
+
+// ownedBy reports whether the list of a round is beyond doubt the one that owns its
+// epoch, for an item that names a parent or none. A relay that was away for an epoch or
+// two may have missed the draw of a list, which those who were there go by: what does
+// not fit the old list is then not their fault. Without a parent that is at hand the
+// list has to be one that was installed for the very term of the epoch.
+// Spec: protocol §7 (GOS-11).
+func (m *Member) ownedBy(r *round, parent *[32]byte) bool {
+	if parent != nil {
+		if s := m.parent(r.epoch, *parent); s != nil {
+			owner := s.Owner(r.epoch)
+			return owner != nil && owner.Root == r.roster.Root
+		}
+	}
+	if c := r.roster.List.Committee; r.roster.List.Term != transition.TermAt(m.p, c, r.epoch) {
+		return false
+	}
+	lists := r.base.Rosters()
+	return slices.ContainsFunc([]*Roster{lists[0], lists[2]}, func(l *Roster) bool { return l != nil && l.Root == r.roster.Root })
 }
 
 // accuse spreads evidence against a seat, once for each class of records.
@@ -71,11 +104,7 @@ func (m *Member) accuse(r *round, class byte, seat int, a, b []byte) {
 }
 
 func (m *Member) takeVote(v *Vote) {
-	r, seat, err := m.holder(v.Epoch, v.Seat)
-	if err != nil {
-		m.refuse(record.ClassVote, err)
-		return
-	}
+	r, seat := m.holder(record.ClassVote, v.Epoch, v.Seat, &v.Parent)
 	if r == nil || r.vote(v.Seat, v.digest) != nil {
 		return
 	}
@@ -88,7 +117,7 @@ func (m *Member) takeVote(v *Vote) {
 		return
 	}
 	if !m.Verifier.Signatures([]Check{v.Check(m.nid, seat.Key)}) {
-		m.refuse(record.ClassVote, record.ErrSignature)
+		m.refuseOf(r, &v.Parent, record.ClassVote, record.ErrSignature)
 		return
 	}
 	if v.Seat == r.seat {
@@ -109,11 +138,7 @@ func (m *Member) takeVote(v *Vote) {
 }
 
 func (m *Member) takeProposal(p *Proposal) {
-	r, seat, err := m.holder(p.Header.Epoch, p.Seat())
-	if err != nil {
-		m.refuse(record.ClassProposal, err)
-		return
-	}
+	r, seat := m.holder(record.ClassProposal, p.Header.Epoch, p.Seat(), &p.Header.Parent)
 	if r == nil || p.Header.NetworkID != m.nid || r.base.Ignored(seat) {
 		return
 	}
@@ -122,7 +147,7 @@ func (m *Member) takeProposal(p *Proposal) {
 		return
 	}
 	if !m.Verifier.Signatures([]Check{p.Check(m.nid, seat.Key)}) {
-		m.refuse(record.ClassProposal, record.ErrSignature)
+		m.refuseOf(r, &p.Header.Parent, record.ClassProposal, record.ErrSignature)
 		return
 	}
 	if p.Seat() == r.seat {
@@ -143,11 +168,7 @@ func (m *Member) takeProposal(p *Proposal) {
 }
 
 func (m *Member) takeSignature(s *Signature) {
-	r, seat, err := m.holder(s.Epoch, s.Seat)
-	if err != nil {
-		m.refuse(record.ClassSignature, err)
-		return
-	}
+	r, seat := m.holder(record.ClassSignature, s.Epoch, s.Seat, nil)
 	if r == nil {
 		return
 	}
@@ -159,7 +180,11 @@ func (m *Member) takeSignature(s *Signature) {
 		return
 	}
 	if !m.Verifier.Signatures([]Check{s.Check(m.nid, seat.Key)}) {
-		m.refuse(record.ClassSignature, record.ErrSignature)
+		var parent *[32]byte
+		if p != nil {
+			parent = &p.Header.Parent
+		}
+		m.refuseOf(r, parent, record.ClassSignature, record.ErrSignature)
 		return
 	}
 	if s.Seat == r.seat {

@@ -282,7 +282,7 @@ func (c *checker) report(n *node, r directory.Report) {
 		if who := c.w.byRID[r.RID]; who != nil && !who.hostile() {
 			c.w.breaks("I1", "relay %d holds evidence against relay %d, which is honest", n.n, who.n)
 		}
-	case directory.ReportClosed:
+	case directory.ReportClosed, directory.ReportLeft:
 		if who := c.w.byRID[r.RID]; who != nil && !who.hostile() {
 			c.closed++
 		}

@@ -146,7 +146,11 @@ func killRelays(ctx context.Context, t task) (*outcome, error) {
 				return false
 			}
 			crashes++
-			w.push(n.n, time.Duration(200+below(r, 3000))*time.Millisecond, event{node: int32(n.n), do: n.start})
+			away := time.Duration(200+below(r, 3000)) * time.Millisecond
+			if below(r, 10) == 0 { // long enough to miss what was agreed, a drawn list too
+				away += time.Duration(below(r, 3)+1) * p.EpochLen
+			}
+			w.push(n.n, away, event{node: int32(n.n), do: n.start})
 			return true
 		}
 	}
@@ -172,6 +176,7 @@ func killRelays(ctx context.Context, t task) (*outcome, error) {
 		show("epochs without a final while relays crash", "%", 100*float64(skipped)/float64(epochs)),
 		show("in a row", "", float64(longest)),
 		atMost("relays that are not at the newest final 4 epochs after the last crash", "", float64(w.stragglers()), 0),
+		atMost("streams between honest relays that were closed for lying", "", float64(w.check.closed), 0),
 	}}
 	return w.ended(out), nil
 }
