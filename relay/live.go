@@ -20,6 +20,7 @@ type live struct {
 	about    atomic.Pointer[About] // never nil; what it points to is not changed
 	exit     atomic.Pointer[exit.Exit]
 	drain    atomic.Int64 // DrainTimeout
+	rate     atomic.Int64 // kbit/s, plus 1, that the newest descriptor of this run says; 0: there is none
 }
 
 // begin takes what a Config says.
@@ -67,6 +68,20 @@ func (r *Relay) ChangeAbout(change func(*About)) error {
 	}
 	return nil
 }
+
+// SetRate changes the rate that the descriptor says, in kbit/s; 0: the relay rests. A new
+// descriptor follows as with ChangeAbout, none if that is what it says now.
+//
+// Spec: product §6 (REL-4).
+func (r *Relay) SetRate(kbit uint32) error {
+	if r.about().Rate == kbit {
+		return nil
+	}
+	return r.ChangeAbout(func(a *About) { a.Rate = kbit })
+}
+
+// Declares reports whether the newest descriptor, made in this run, says a rate in kbit/s.
+func (r *Relay) Declares(kbit uint32) bool { return r.live.rate.Load() == int64(kbit)+1 }
 
 // SetExit replaces what connects circuits to destinations; nil: the relay is no exit any
 // more. Circuits that are open keep what they began with: streams of theirs go on, and

@@ -54,6 +54,47 @@ func TestWhatARelaySaysChangesWhileItRuns(t *testing.T) {
 	})
 }
 
+// TestTheDeclaredRateFollowsWhatTheRelayMayCarry: a quota's lowering, rest, and the
+// operator's word are published, not more often than the shortest gap permits (REL-4).
+func TestTheDeclaredRateFollowsWhatTheRelayMayCarry(t *testing.T) {
+	inTown(t, func(t *testing.T, w *town) {
+		own := func() *record.Descriptor {
+			synctest.Wait()
+			return w.relay.replica.Load().machine.Own()
+		}
+		gap := w.doc.Params.RepublishGap
+		pass(gap + time.Second)
+		for _, rate := range []uint32{50_000, 49_000, 0, 200_000} {
+			before := own()
+			if err := w.relay.SetRate(rate); err != nil {
+				t.Fatal(err)
+			}
+			pass(gap + time.Second)
+			d := own()
+			if d.DeclaredRate != rate || !w.relay.Declares(rate) || w.relay.Declares(rate+1) {
+				t.Errorf("it declares %d, want %d", d.DeclaredRate, rate)
+			}
+			if d.Published.Sub(before.Published) < gap {
+				t.Errorf("two descriptors are %v apart", d.Published.Sub(before.Published))
+			}
+		}
+		// Many changes within one gap are one descriptor.
+		seq := own().Seq
+		for rate := range uint32(100) {
+			if err := w.relay.SetRate(1000 - rate); err != nil {
+				t.Fatal(err)
+			}
+			synctest.Wait()
+		}
+		pass(gap + time.Second)
+		first := own().Seq
+		pass(10 * gap)
+		if d := own(); d.DeclaredRate != 901 || d.Seq-seq > 3 || d.Seq-first > 1 {
+			t.Errorf("it declares %d; seq was %d, then %d, is %d", d.DeclaredRate, seq, first, d.Seq)
+		}
+	})
+}
+
 // TestARelayBecomesAnExitAndIsNoneAgain (CFG-4): for circuits that come later; one that
 // was there keeps what it had.
 func TestARelayBecomesAnExitAndIsNoneAgain(t *testing.T) {

@@ -232,6 +232,7 @@ func (k *keeper) describe(now time.Time) error {
 	if data, err := record.SealDescriptor(d, k.d.r.nid, signer, cert); err == nil {
 		k.d.send(input{event: directory.Descriptor{Data: data}})
 		k.d.r.describes(about.Addresses)
+		k.d.r.live.rate.Store(int64(about.Rate) + 1)
 	}
 	k.mu.Lock()
 	if k.wanted == p {

@@ -243,6 +243,10 @@ func (q *Quota) Due(now time.Time) (state []byte, due bool) {
 	return q.encode(q.savedIn, q.savedOut), true
 }
 
+// Unsaved says that the state that Due returned could not be stored: it is due again at
+// once.
+func (q *Quota) Unsaved() { q.saved = time.Time{} }
+
 // ahead returns what may have passed when the next state is stored. No more than the
 // quota passes, whatever the rate.
 func (q *Quota) ahead() (in, out uint64) {

@@ -49,6 +49,7 @@ const quotaFile = "relay/quota"
 const (
 	countEvery   = time.Second
 	drainTime    = 30 * time.Second // unless RelayOptions say
+	restWait     = 5 * time.Second  // for others to be told that the relay rests
 	maxQuotaSize = 256              // bytes of the file
 )
 
@@ -116,7 +117,7 @@ func (a *allowance) accounting(l RelayLimits) limit.Accounting {
 		if burst == 0 {
 			burst = l.Rate
 		}
-		brings := float64(l.Rate)*(a.drain+countEvery).Seconds() + float64(burst)
+		brings := float64(l.Rate)*(a.drain+min(restWait, a.drain)+countEvery).Seconds() + float64(burst)
 		if q.Count == limit.CountSum {
 			brings *= 2
 		}
@@ -221,26 +222,41 @@ func (a *allowance) count(now time.Time, final bool) error {
 	err := store.WriteFile(a.path, data)
 	a.mu.Lock()
 	a.fault = err
+	if err != nil {
+		a.quota.Unsaved()
+	}
 	a.mu.Unlock()
 	return err
 }
 
-// keep counts, and tells what cannot be kept.
+// keep counts, and tells what cannot be kept, once for as long as it cannot.
 func (a *allowance) keep(tell func(string)) {
-	if err := a.count(time.Now(), false); err != nil {
+	a.mu.Lock()
+	told := a.fault != nil
+	a.mu.Unlock()
+	if err := a.count(time.Now(), false); err != nil && !told {
 		tell(fileFault(a.path, "record of the quota", err).Error() + ". After a crash the quota would be counted wrongly.")
 	}
 }
 
-// watch counts until ctx ends. When the quota is used up it calls rest, once, and goes
-// on: what open circuits still bring counts too. What cannot be kept is told.
-func (a *allowance) watch(ctx context.Context, tell func(string), rest func()) {
+// watch counts until ctx ends. Each time it has declare say what the relay may carry
+// now, and hears whether others have been told. When the quota is used up and they know,
+// or restWait later, it calls rest, once, and goes on: what open circuits still bring
+// counts too. What cannot be kept is told.
+func (a *allowance) watch(ctx context.Context, tell func(string), declare func(now time.Time) (said bool), rest func()) {
 	again := time.NewTicker(countEvery)
 	defer again.Stop()
 	rests := false
+	var since time.Time // when it was used up
 	for {
 		a.keep(tell)
-		if usedUp, _ := a.used(time.Now()); usedUp && !rests {
+		now := time.Now()
+		said := declare(now)
+		usedUp, _ := a.used(now)
+		if !usedUp || since.IsZero() {
+			since = now
+		}
+		if usedUp && !rests && (said || now.Sub(since) >= a.restWait()) {
 			rests = true
 			rest()
 		}
@@ -250,6 +266,13 @@ func (a *allowance) watch(ctx context.Context, tell func(string), rest func()) {
 		case <-again.C:
 		}
 	}
+}
+
+// restWait is how long a relay whose quota is used up waits for others to be told.
+func (a *allowance) restWait() time.Duration {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return min(restWait, a.drain)
 }
 
 // rest waits for the next period, or the end of ctx.

@@ -130,6 +130,15 @@ func (r *relayRun) redeclare(_, next *config.Config) (p prepared, err error) {
 	return p, nil
 }
 
+// declareRate has the descriptor say the rate that the relay may carry now, and reports
+// whether the newest one does. Spec: product REL-4.
+func (r *relayRun) declareRate(now time.Time) (said bool) {
+	rate := r.allowed.declared(r.declares().RateKbit, now)
+	role := r.live.Load()
+	_ = role.SetRate(rate) // any rate can be said
+	return role.Declares(rate)
+}
+
 // become puts a declaration into force. e is the exit, of a relay that is one or was:
 // streams that it has go on, and those to come are judged by the policy that d has.
 func (r *relayRun) become(d *declared, e *exit.Exit) {

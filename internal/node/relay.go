@@ -458,7 +458,7 @@ func (r *relayRun) work(ctx context.Context, tell func(string), ready func()) (u
 	var tasks sync.WaitGroup
 	r.allowed.keep(tell) // before a byte passes
 	tasks.Go(func() {
-		r.allowed.watch(counting, tell, func() {
+		r.allowed.watch(counting, tell, r.declareRate, func() {
 			usedUp = true
 			rest()
 		})

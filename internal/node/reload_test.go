@@ -3,18 +3,23 @@
 package node
 
 import (
+	"context"
 	"errors"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"chive/internal/config"
 	"chive/internal/control"
 	"chive/internal/limit"
+	"chive/internal/store"
+	"chive/internal/testutil"
 )
 
 // written is a configuration file that a test writes anew.
@@ -188,6 +193,109 @@ func TestLimitsFollowTheConfiguration(t *testing.T) {
 	if q := later.part(now); q == nil || q.Used != 1<<20 {
 		t.Errorf("a quota that comes back: %+v", q)
 	}
+}
+
+// TestTheDeclaredRateOfAQuota goes down as it is used, to 0 with its end, then the relay
+// rests; it rises with the next period, and at once when the operator raises the quota
+// (REL-4).
+func TestTheDeclaredRateOfAQuota(t *testing.T) {
+	testutil.Bubble(t, func(t *testing.T) {
+		s := stateOf(t, filepath.Join(t.TempDir(), "relay"))
+		const most = 86_400 * 2000 // bytes a day: 1 kB/s each way
+		a, _, err := s.openAllowance(RelayLimits{Quota: limit.Accounting{Max: most, Each: limit.Day}, Period: "day"}, 0, time.Now())
+		if err != nil {
+			t.Fatal(err)
+		}
+		var mu sync.Mutex
+		var says []uint32 // each once
+		knows := false    // others have been told
+		ctx, stop := context.WithCancel(t.Context())
+		rested := make(chan time.Time, 9)
+		var tasks sync.WaitGroup
+		defer tasks.Wait()
+		defer stop()
+		watch := func() {
+			tasks.Go(func() {
+				a.watch(ctx, func(string) {}, func(now time.Time) bool {
+					mu.Lock()
+					defer mu.Unlock()
+					if n := a.declared(1000, now); len(says) == 0 || says[len(says)-1] != n {
+						says = append(says, n)
+					}
+					return knows
+				}, func() { rested <- time.Now() })
+			})
+		}
+		wait := func(d time.Duration) []uint32 {
+			<-time.After(d)
+			synctest.Wait()
+			mu.Lock()
+			defer mu.Unlock()
+			return slices.Clone(says)
+		}
+		use := func(n uint64) {
+			a.mu.Lock()
+			a.quota.Add(time.Now(), n, 0)
+			a.mu.Unlock()
+		}
+		watch()
+		if got := wait(2 * time.Second); len(got) != 1 || got[0] == 0 || got[0] > 20 {
+			t.Fatalf("it declares %v", got)
+		}
+		use(most / 2)
+		if got := wait(2 * time.Second); len(got) != 2 || got[1] == 0 || got[1] >= got[0] {
+			t.Errorf("with half of it used it declares %v", got)
+		}
+		use(most / 2)
+		began := time.Now()
+		if got := wait(2 * time.Second); len(got) != 3 || got[2] != 0 || len(rested) != 0 {
+			t.Errorf("used up it declares %v; it rests: %d", got, len(rested))
+		}
+		wait(2 * restWait)
+		if at := <-rested; at.Sub(began) < restWait || at.Sub(began) > restWait+2*countEvery {
+			t.Errorf("it rests %v later", at.Sub(began))
+		}
+		a.set(RelayLimits{Quota: limit.Accounting{Max: 4 * most, Each: limit.Day}, Period: "day"}, time.Now())
+		if got := wait(2 * time.Second); len(got) != 4 || got[3] <= got[0] {
+			t.Errorf("with a larger quota it declares %v", got)
+		}
+		a.set(RelayLimits{Rate: 1000, Quota: limit.Accounting{Max: 4 * most, Each: limit.Day}, Period: "day"}, time.Now())
+		if got := wait(2 * time.Second); got[len(got)-1] != 8 {
+			t.Errorf("with a lower rate it declares %v", got)
+		}
+		a.set(RelayLimits{Rate: 1 << 20, Quota: limit.Accounting{Max: most / 4, Each: limit.Day}, Period: "day"}, time.Now())
+		if got := wait(2 * time.Second); got[len(got)-1] != 0 {
+			t.Errorf("with a lower quota it declares %v", got)
+		}
+		if got := wait(24 * time.Hour); got[len(got)-1] == 0 {
+			t.Errorf("on the next day it declares %v", got)
+		}
+	})
+}
+
+// TestAFailedWriteOfTheQuotaIsDueAgain at once, and told once.
+func TestAFailedWriteOfTheQuotaIsDueAgain(t *testing.T) {
+	testutil.Bubble(t, func(t *testing.T) {
+		s := stateOf(t, filepath.Join(t.TempDir(), "relay"))
+		a, _, err := s.openAllowance(RelayLimits{Quota: limit.Accounting{Max: 1 << 30}, Period: "month"}, 0, time.Now())
+		if err != nil {
+			t.Fatal(err)
+		}
+		path := filepath.Join(t.TempDir(), "quota")
+		a.path = filepath.Join(t.TempDir(), "missing", "quota")
+		told := 0
+		for range 3 {
+			a.keep(func(string) { told++ })
+		}
+		if a.fault == nil || told != 1 {
+			t.Errorf("%v; told %d times", a.fault, told)
+		}
+		a.path = path
+		a.keep(func(string) { told++ })
+		if data, err := store.ReadFile(path, maxQuotaSize); err != nil || len(data) == 0 || a.fault != nil || told != 1 {
+			t.Errorf("it was not written as soon as it could be: %v, %v", err, a.fault)
+		}
+	})
 }
 
 // TestTheDrainIsPartOfTheReserve: a longer one keeps more of the quota.
