@@ -16,7 +16,7 @@ import (
 
 // identity returns the key of a relay, as its descriptor tells: the table has none.
 func (m *Machine) identity(rid record.RID) (ed25519.PublicKey, bool) {
-	d := m.descs.all[rid]
+	d := m.descs.newest(rid)
 	if d == nil {
 		return nil, false
 	}

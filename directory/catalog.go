@@ -24,14 +24,21 @@ import (
 // Spec: directory §1.
 type Catalog struct {
 	zero        *transition.State
-	descriptors shelf[*opened]        // by their bytes: signatures hold
-	items       shelf[*item]          // by class and bytes
-	states      shelf[vote.State]     // by header
-	encodings   shelf[[]byte]         // of states, by header
-	children    shelf[*child]         // by parent and what a proposal adds
-	checks      shelf[error]          // by ancestor and child
-	lists       shelf[[]gossip.Relay] // by table
-	turned      uint64                // epoch of the last clearing
+	descriptors shelf[*opened]                 // by their bytes: signatures hold
+	branches    memo[trieBranch, *trieBranch]  // of the machines' tries
+	holdings    memo[descriptor, *descriptor]  // as machines hold them
+	neighbours  memo[assignment, []record.RID] // of relays
+	changes     map[change]trie                // of tries, lately
+	items       shelf[*item]                   // by class and bytes
+	states      shelf[vote.State]              // by header
+	encodings   shelf[[]byte]                  // of states, by header
+	children    shelf[*child]                  // by parent and what a proposal adds
+	bundles     shelf[*bundle]                 // by their bytes
+	headers     shelf[*snapshot.Header]        // by digest
+	certs       shelf[*vote.Certificate]       // by their bytes
+	checks      shelf[error]                   // by ancestor and child
+	lists       shelf[[]gossip.Relay]          // by table
+	turned      uint64                         // epoch of the last clearing
 }
 
 // catalogEpochs is for how long what nobody asks for is held, at least.
@@ -40,28 +47,6 @@ const catalogEpochs = 4
 // NewCatalog returns an empty one.
 func NewCatalog() *Catalog { return &Catalog{} }
 
-// shelf holds values by name: those of now and those of the time before.
-type shelf[V any] struct{ now, before map[string]V }
-
-func (s *shelf[V]) get(name []byte) (v V, ok bool) {
-	if v, ok = s.now[string(name)]; ok {
-		return v, true
-	}
-	if v, ok = s.before[string(name)]; ok {
-		s.put(name, v)
-	}
-	return v, ok
-}
-
-func (s *shelf[V]) put(name []byte, v V) {
-	if s.now == nil {
-		s.now = map[string]V{}
-	}
-	s.now[string(name)] = v
-}
-
-func (s *shelf[V]) turn() { s.now, s.before = nil, s.now }
-
 // turn forgets what nobody has asked for, now and then.
 func (c *Catalog) turn(epoch uint64) {
 	if c == nil || epoch < c.turned+catalogEpochs {
@@ -69,10 +54,16 @@ func (c *Catalog) turn(epoch uint64) {
 	}
 	c.turned = epoch
 	c.descriptors.turn()
+	c.branches.turn()
+	c.holdings.turn()
+	c.neighbours.turn()
 	c.items.turn()
 	c.states.turn()
 	c.encodings.turn()
 	c.children.turn()
+	c.bundles.turn()
+	c.headers.turn()
+	c.certs.turn()
 	c.checks.turn()
 	c.lists.turn()
 }
@@ -98,12 +89,63 @@ func (c *Catalog) descriptor(data []byte) *opened {
 	return o
 }
 
+// digest names the item that bytes of a descriptor are. Errors: record.DecodeSigned's.
+func (c *Catalog) digest(data []byte) ([32]byte, error) {
+	if o := c.descriptor(data); o != nil {
+		return o.digest, nil
+	}
+	signed, err := record.DecodeSigned(data, record.MaxDescriptorSize)
+	if err != nil {
+		return [32]byte{}, err
+	}
+	return record.ItemDigest(record.ClassDescriptor, signed.Payload), nil
+}
+
 // keep makes a descriptor known. One that is signed through a certificate holds only
 // for a time.
 func (c *Catalog) keep(o *opened) {
 	if c != nil && o.signed.Cert == nil {
 		c.descriptors.put(o.data, o)
 	}
+}
+
+// held returns a descriptor as machines hold it: one for all that hold it so.
+func (c *Catalog) held(d descriptor) *descriptor {
+	if c == nil {
+		return &d
+	}
+	return one(&c.holdings, d)
+}
+
+// branch returns a branch of a trie: one for all that have it.
+func (c *Catalog) branch(b trieBranch) *trieBranch {
+	if c == nil {
+		return &b
+	}
+	return one(&c.branches, b)
+}
+
+// catalogChanges bounds the changes that are remembered. Many machines make the same
+// ones above all when they start: with what a network of 10,000 has stored.
+const catalogChanges = 1 << 16
+
+// changed returns what a change leads to, if another machine has made it lately.
+func (c *Catalog) changed(what change) (trie, bool) {
+	if c == nil {
+		return trie{}, false
+	}
+	t, known := c.changes[what]
+	return t, known
+}
+
+func (c *Catalog) change(what change, to trie) {
+	if c == nil {
+		return
+	}
+	if c.changes == nil || len(c.changes) >= catalogChanges {
+		c.changes = map[change]trie{}
+	}
+	c.changes[what] = to
 }
 
 // item reads an item of the committee. Errors: openItem's.
@@ -136,10 +178,36 @@ func (c *Catalog) state(rules *vote.Transition, s *transition.State) vote.State 
 	return out
 }
 
-// same puts the state that all share in the place of an equal one.
+// bundle reads a state with what leads to it, of which all have one. Error: errBundle.
+func (c *Catalog) bundle(rules *vote.Transition, doc *genesis.Document, data []byte) (*bundle, error) {
+	if c == nil {
+		return decodeBundle(doc, data)
+	}
+	if b, ok := c.bundles.get(data); ok {
+		return b, nil
+	}
+	b, err := decodeBundle(doc, data)
+	if err != nil {
+		return nil, err
+	}
+	c.same(rules, b)
+	c.bundles.put(data, b)
+	return b, nil
+}
+
+// same puts what all share in the place of what is equal to it, in a bundle that
+// nobody else has yet.
 func (c *Catalog) same(rules *vote.Transition, b *bundle) {
-	if c != nil {
-		b.state = vote.Inner(c.state(rules, b.state))
+	if c == nil {
+		return
+	}
+	b.state = vote.Inner(c.state(rules, b.state))
+	for i, h := range b.chain {
+		name := h.Digest()
+		b.chain[i] = c.headers.one(name[:], h)
+	}
+	if b.certificate != nil {
+		b.certificate = c.certs.one(b.certificate.Encode(), b.certificate)
 	}
 }
 
@@ -175,6 +243,33 @@ func (c *Catalog) relays(t *snapshot.Table) []gossip.Relay {
 		c.lists.put(name, out)
 	}
 	return out
+}
+
+// assignment is what out-neighbours follow from. Machines of one table have one list.
+type assignment struct {
+	beacon [32]byte
+	caller record.RID
+	relays *gossip.Relay
+	count  int
+}
+
+// assigned returns what gossip.Config asks for: gossip.Assigned that remembers, or nil.
+func (c *Catalog) assigned() func(beacon [32]byte, caller record.RID, relays []gossip.Relay) []record.RID {
+	if c == nil {
+		return nil
+	}
+	return func(beacon [32]byte, caller record.RID, relays []gossip.Relay) []record.RID {
+		if len(relays) == 0 {
+			return nil
+		}
+		at := assignment{beacon, caller, &relays[0], len(relays)}
+		out, known := c.neighbours.get(at)
+		if !known {
+			out = gossip.Assigned(beacon, caller, relays)
+			c.neighbours.put(at, out)
+		}
+		return out
+	}
 }
 
 // child is what follows from a parent and a proposal, for who has the descriptors

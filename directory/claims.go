@@ -104,8 +104,8 @@ func (m *Machine) acceptTombstone(data []byte) ([32]byte, gossip.Verdict) {
 	}
 	m.claims.tombstones[digest] = &tombstone{t, rid, data}
 	m.keep(BucketDesc, claimKey(record.ClassTombstone, digest), data)
-	if d := m.descs.all[rid]; d != nil && t.Revokes(d.Identity, d.signed.Cert, m.now) {
-		m.descs.remove(rid)
+	if d := m.descs.newest(rid); d != nil && t.Revokes(d.Identity, d.signed.Cert, m.now) {
+		m.descs.remove(m.cfg.Catalog, rid)
 		m.keep(BucketDesc, descriptorKey(rid), nil)
 	}
 	return digest, gossip.VerdictNew

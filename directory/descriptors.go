@@ -3,9 +3,6 @@
 package directory
 
 import (
-	"maps"
-	"slices"
-
 	"chive/directory/gossip"
 	"chive/directory/record"
 )
@@ -20,7 +17,7 @@ type opened struct {
 	data   []byte
 }
 
-// descriptor is one that is held.
+// descriptor is one that is held. It is immutable, and equal ones may be one.
 type descriptor struct {
 	*opened
 	dayOf   uint64      // day in which it came
@@ -31,30 +28,39 @@ type descriptor struct {
 // descriptors holds the newest of each relay that is in the table, of our own too, and
 // beside it the one before while votes may still name that.
 type descriptors struct {
-	all     map[record.RID]*descriptor
-	digests map[[32]byte]record.RID
+	relays  trie // by rid
+	digests trie // of those that are the newest
 }
 
-func (s *descriptors) put(d *descriptor) {
-	if old := s.all[d.rid]; old != nil {
-		delete(s.digests, old.digest)
+// newest returns the descriptor of a relay, or nil.
+func (s *descriptors) newest(rid record.RID) *descriptor { return s.relays.get(rid[:]) }
+
+func (s *descriptors) len() int { return s.relays.len }
+
+func (s *descriptors) put(c *Catalog, d descriptor) {
+	if old := s.newest(d.rid); old != nil {
+		s.digests.remove(c, old.digest[:])
 		if d.replace = old.replace; old.body != d.body {
-			d.replace, old.replace = old, nil
+			before := *old
+			before.replace = nil
+			d.replace = c.held(before)
 		}
 	}
-	s.all[d.rid], s.digests[d.digest] = d, d.rid
+	s.set(c, d)
 }
 
-func (s *descriptors) remove(rid record.RID) {
-	if d := s.all[rid]; d != nil {
-		delete(s.digests, d.digest)
-		delete(s.all, rid)
+// set holds a descriptor as it is, in the place of one of the same digest.
+func (s *descriptors) set(c *Catalog, d descriptor) {
+	held := c.held(d)
+	s.relays.put(c, held)
+	s.digests.put(c, held)
+}
+
+func (s *descriptors) remove(c *Catalog, rid record.RID) {
+	if d := s.newest(rid); d != nil {
+		s.digests.remove(c, d.digest[:])
+		s.relays.remove(c, rid[:])
 	}
-}
-
-// rids returns the relays that there are descriptors of, in order.
-func (s *descriptors) rids() []record.RID {
-	return slices.SortedFunc(maps.Keys(s.all), record.RID.Compare)
 }
 
 // times are the bounds of descriptors' times.
@@ -65,7 +71,7 @@ func (m *Machine) times() record.Times {
 // descriptorBehind is what transitions ask: the descriptor of a relay whose body
 // digest begins so.
 func (m *Machine) descriptorBehind(rid record.RID, body [16]byte) *record.Descriptor {
-	for d := m.descs.all[rid]; d != nil; d = d.replace {
+	for d := m.descs.newest(rid); d != nil; d = d.replace {
 		if [16]byte(d.body[:16]) == body {
 			return d.Descriptor
 		}
@@ -78,9 +84,9 @@ func (m *Machine) descriptorBehind(rid record.RID, body [16]byte) *record.Descri
 
 // openDescriptor reads and verifies one. judged is false for what another clock may
 // judge otherwise.
-func (m *Machine) openDescriptor(data []byte) (d *descriptor, judged bool, err error) {
+func (m *Machine) openDescriptor(data []byte) (d *opened, judged bool, err error) {
 	if o := m.cfg.Catalog.descriptor(data); o != nil && o.CheckTime(m.now, m.times()) == nil {
-		return &descriptor{opened: o}, true, nil
+		return o, true, nil
 	}
 	said, signed, err := record.OpenDescriptor(data, m.nid, m.now, m.times())
 	if err != nil {
@@ -95,17 +101,16 @@ func (m *Machine) openDescriptor(data []byte) (d *descriptor, judged bool, err e
 		digest: record.ItemDigest(record.ClassDescriptor, signed.Payload),
 	}
 	m.cfg.Catalog.keep(o)
-	return &descriptor{opened: o}, true, nil
+	return o, true, nil
 }
 
 // acceptDescriptor judges one from a peer.
 func (m *Machine) acceptDescriptor(data []byte) ([32]byte, gossip.Verdict) {
-	signed, err := record.DecodeSigned(data, record.MaxDescriptorSize)
+	digest, err := m.cfg.Catalog.digest(data)
 	if err != nil {
 		return [32]byte{}, gossip.VerdictInvalid
 	}
-	digest := record.ItemDigest(record.ClassDescriptor, signed.Payload)
-	if _, held := m.descs.digests[digest]; held {
+	if m.descs.digests.get(digest[:]) != nil {
 		return digest, gossip.VerdictKnown
 	}
 	d, judged, err := m.openDescriptor(data)
@@ -121,7 +126,8 @@ func (m *Machine) acceptDescriptor(data []byte) ([32]byte, gossip.Verdict) {
 // takeDescriptor keeps a descriptor that was verified, if it is the newest of a relay
 // in the table, not revoked and not one too many. Spec: directory §3 (order), §2
 // (shortest gap, per day).
-func (m *Machine) takeDescriptor(d *descriptor) bool {
+func (m *Machine) takeDescriptor(o *opened) bool {
+	d := descriptor{opened: o}
 	own := d.rid == m.cfg.RID
 	if _, listed := m.table().Index(d.rid); !listed && !own {
 		return false
@@ -131,13 +137,13 @@ func (m *Machine) takeDescriptor(d *descriptor) bool {
 	}
 	day := m.doc.EpochAt(m.now) / uint64(max(m.p.Day, 1))
 	d.dayOf, d.inDay = day, 1
-	if old := m.descs.all[d.rid]; old != nil {
+	if old := m.descs.newest(d.rid); old != nil {
 		useNew, conflict := record.Newer(old.Seq, old.signed.Payload, d.Seq, d.signed.Payload)
 		if conflict {
 			m.accuseOf(record.ClassDescriptor, d.Identity, old.data, d.data)
 		}
 		if own {
-			m.stranger(d, conflict)
+			m.stranger(&d, conflict)
 		}
 		if !useNew {
 			return false
@@ -152,10 +158,10 @@ func (m *Machine) takeDescriptor(d *descriptor) bool {
 			return false
 		}
 	}
-	m.descs.put(d)
+	m.descs.put(m.cfg.Catalog, d)
 	m.keep(BucketDesc, descriptorKey(d.rid), d.data)
 	if own {
-		m.sawOwn(d)
+		m.sawOwn(&d)
 	}
 	m.found(d.rid)
 	return true
@@ -164,16 +170,18 @@ func (m *Machine) takeDescriptor(d *descriptor) bool {
 // expireDescriptors forgets what is over, and descriptors of relays that are no
 // longer in the table.
 func (m *Machine) expireDescriptors() {
-	for _, rid := range m.descs.rids() {
-		d := m.descs.all[rid]
+	for d := range m.descs.relays.all() {
+		rid := d.rid
 		_, listed := m.table().Index(rid)
 		if (listed || rid == m.cfg.RID) && m.now.Before(d.Expires) && !m.claims.revoked(d.Identity, d.signed.Cert, m.now) {
 			if d.replace != nil && m.now.Sub(d.Published) > 2*m.p.EpochLen && m.settled(d) {
-				d.replace = nil
+				said := *d
+				said.replace = nil
+				m.descs.set(m.cfg.Catalog, said)
 			}
 			continue
 		}
-		m.descs.remove(rid)
+		m.descs.remove(m.cfg.Catalog, rid)
 		m.keep(BucketDesc, descriptorKey(rid), nil)
 	}
 }
@@ -198,7 +206,7 @@ func (m *Machine) found(rid record.RID) {
 // over reports whether a relay's time is over: it has no descriptor that holds, and
 // could have given us one for as long as one lives.
 func (m *Machine) over(rid record.RID) bool {
-	if d := m.descs.all[rid]; d != nil {
+	if d := m.descs.newest(rid); d != nil {
 		return !m.now.Before(d.Expires)
 	}
 	since := m.began

@@ -172,12 +172,12 @@ func TestAClockBehindAtTheStartIsNoLostMemory(t *testing.T) {
 	s.startAll()
 	s.until(130 * time.Second)
 	n := s.nodes[0]
-	before := n.m.descs.all[n.rid]
+	before := n.m.descs.newest(n.rid)
 	n.stop()
 	now := s.now
 	s.now = before.Published.Add(-n.m.p.ClockAhead - 30*time.Second)
 	n.start()
-	if n.m.descs.all[n.rid] != nil || n.m.own.seq != before.Seq {
+	if n.m.descs.newest(n.rid) != nil || n.m.own.seq != before.Seq {
 		t.Fatalf("number %d of %d is known", n.m.own.seq, before.Seq)
 	}
 	said := s.now.Truncate(time.Second)

@@ -95,8 +95,7 @@ func (m *Machine) loadStates() {
 	m.at = &bundle{state: m.cfg.Catalog.genesisState(m.doc)}
 	var all []*bundle
 	for _, value := range m.saved(BucketAux) {
-		if b, err := decodeBundle(m.doc, value); err == nil && b.certificate != nil {
-			m.cfg.Catalog.same(m.rules, b)
+		if b, err := m.cfg.Catalog.bundle(m.rules, m.doc, value); err == nil && b.certificate != nil {
 			all = append(all, b)
 		}
 	}

@@ -67,7 +67,7 @@ func (m *Machine) sawSnapshot(s *snapshot.Snapshot, lists *vote.Anchor) {
 // join goes on asking relays to introduce us. Spec: directory §7 (1).
 func (m *Machine) join() {
 	j := &m.joining
-	own := m.descs.all[m.cfg.RID]
+	own := m.descs.newest(m.cfg.RID)
 	if !j.wanted || own == nil || m.listed() {
 		return
 	}
@@ -223,7 +223,7 @@ func voucherCode(c gossip.JoinCode) bool {
 // joinAt is when to go on asking.
 func (m *Machine) joinAt() time.Time {
 	j := &m.joining
-	own := m.descs.all[m.cfg.RID]
+	own := m.descs.newest(m.cfg.RID)
 	if !j.wanted || own == nil || j.said != own.digest || m.listed() || j.taken+len(j.active) >= entriesWanted {
 		return time.Time{}
 	}

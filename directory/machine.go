@@ -117,7 +117,7 @@ func New(c Config) (*Machine, error) {
 	}
 	m := &Machine{
 		cfg: c, doc: c.Document, p: c.Document.Params, nid: c.Document.NetworkID(),
-		descs:   descriptors{all: map[record.RID]*descriptor{}, digests: map[[32]byte]record.RID{}},
+		descs:   descriptors{relays: trie{by: byRID}, digests: trie{by: byDigest}},
 		claims:  claims{tombstones: map[[32]byte]*tombstone{}, evidence: map[[32]byte]*accusation{}},
 		items:   newItems(),
 		heads:   map[record.RID]head{},
@@ -132,6 +132,7 @@ func New(c Config) (*Machine, error) {
 	}
 	m.gossip = gossip.New(gossip.Config{
 		NetworkID: m.nid, Self: c.RID, Params: m.p, Rand: c.Rand, Records: records{m}, States: states{m}, Private: m.private,
+		Assigned: c.Catalog.assigned(),
 	})
 	return m, nil
 }

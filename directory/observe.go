@@ -12,15 +12,15 @@ import (
 // protocol §10 (TRN-10).
 func (m *Machine) observations(epoch uint64) *transition.Observations {
 	seen := &transition.Observations{
-		Descriptors: make(map[record.RID]transition.Seen, len(m.descs.all)),
+		Descriptors: make(map[record.RID]transition.Seen, m.descs.len()),
 		Reached:     m.reached(m.cutOff(epoch - 1)),
 		Gone:        map[record.RID]uint8{},
 		Evidence:    m.accusations(),
 		Candidates:  m.wantAdmission(epoch),
 	}
-	for rid, d := range m.descs.all {
+	for d := range m.descs.relays.all() {
 		if m.now.Before(d.Expires) {
-			seen.Descriptors[rid] = transition.Seen{Body: d.body, Descriptor: d.Descriptor}
+			seen.Descriptors[d.rid] = transition.Seen{Body: d.body, Descriptor: d.Descriptor}
 		}
 	}
 	for _, t := range m.claims.tombstones {

@@ -28,7 +28,7 @@ const retryPart = 20
 // startPublishing goes on with the descriptor that was saved, or asks for one.
 func (m *Machine) startPublishing() {
 	m.own.at = m.now
-	if d := m.descs.all[m.cfg.RID]; d != nil {
+	if d := m.descs.newest(m.cfg.RID); d != nil {
 		m.schedule(d)
 	}
 }
@@ -60,7 +60,7 @@ func (m *Machine) term() uint64 { return transition.TermAt(m.p, committee.A, m.d
 // shortest gap).
 func (m *Machine) publishAt() time.Time {
 	at := m.own.at
-	if d := m.descs.all[m.cfg.RID]; d != nil {
+	if d := m.descs.newest(m.cfg.RID); d != nil {
 		gap := d.Published.Add(m.p.RepublishGap)
 		if m.own.renew || m.own.term != m.term() {
 			at = gap
@@ -85,7 +85,7 @@ func (m *Machine) publish() {
 	}
 	m.own.asked = m.now
 	published := m.now.Truncate(time.Second)
-	if d := m.descs.all[m.cfg.RID]; d != nil && published.Sub(d.Published) < m.p.RepublishGap {
+	if d := m.descs.newest(m.cfg.RID); d != nil && published.Sub(d.Published) < m.p.RepublishGap {
 		published = d.Published.Add(m.p.RepublishGap)
 	}
 	term := m.term()

@@ -23,8 +23,7 @@ var _ gossip.Records = records{}
 func (r records) Has(class byte, d gossip.Digest) bool {
 	switch class {
 	case record.ClassDescriptor:
-		_, ok := r.descs.digests[d]
-		return ok
+		return r.descs.digests.get(d[:]) != nil
 	case record.ClassCandidate:
 		_, ok := r.pending.ByDigest(d)
 		return ok
@@ -40,7 +39,7 @@ func (r records) Has(class byte, d gossip.Digest) bool {
 func (r records) Count(class byte) int {
 	switch class {
 	case record.ClassDescriptor:
-		return len(r.descs.all)
+		return r.descs.len()
 	case record.ClassCandidate:
 		all, _ := r.pending.Len()
 		return all
@@ -56,7 +55,13 @@ func (r records) Count(class byte) int {
 func (r records) Digests(class byte) iter.Seq[gossip.Digest] {
 	switch class {
 	case record.ClassDescriptor:
-		return maps.Keys(r.descs.digests)
+		return func(yield func(gossip.Digest) bool) {
+			for held := range r.descs.digests.all() {
+				if !yield(held.digest) {
+					return
+				}
+			}
+		}
 	case record.ClassCandidate:
 		return r.pending.All()
 	case record.ClassTombstone:
@@ -72,8 +77,8 @@ func (r records) Digests(class byte) iter.Seq[gossip.Digest] {
 func (r records) Get(class byte, d gossip.Digest) []byte {
 	switch class {
 	case record.ClassDescriptor:
-		if rid, ok := r.descs.digests[d]; ok {
-			return r.descs.all[rid].data
+		if held := r.descs.digests.get(d[:]); held != nil {
+			return held.data
 		}
 		return nil
 	case record.ClassCandidate:

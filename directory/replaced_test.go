@@ -30,7 +30,7 @@ func TestAReplacedDescriptorIsKeptUntilTheTableHasTheNewer(t *testing.T) {
 			final++
 		}
 		for _, n := range s.nodes {
-			if d := n.m.descs.all[s.nodes[1].rid]; d.replace != nil && n.epoch() > 0 && n.m.settled(d) {
+			if d := n.m.descs.newest(s.nodes[1].rid); d.replace != nil && n.epoch() > 0 && n.m.settled(d) {
 				t.Error("a descriptor that the table has keeps the one before")
 			}
 		}

@@ -315,7 +315,7 @@ func TestTwoDescriptorsOfOneSeqAreEvidenceAndProbation(t *testing.T) {
 	s.startAll()
 	s.until(32 * time.Second)
 	liar := s.nodes[3]
-	own := liar.m.descs.all[liar.rid]
+	own := liar.m.descs.newest(liar.rid)
 	p := Publish{Seq: own.Seq, Published: own.Published, Expires: own.Expires}
 	liar.onion = 9
 	other := liar.descriptor(p)

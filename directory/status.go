@@ -32,7 +32,7 @@ type Joining struct {
 func (m *Machine) Joining() Joining {
 	j := &m.joining
 	return Joining{
-		Wanted: j.wanted && !m.listed(), Seen: m.seen != nil, Offered: m.descs.all[m.cfg.RID] != nil,
+		Wanted: j.wanted && !m.listed(), Seen: m.seen != nil, Offered: m.descs.newest(m.cfg.RID) != nil,
 		Solving: j.solving, Asked: len(j.active), Accepted: j.taken,
 		Unreached: len(j.unreached), Vouched: j.voucher != nil, Voucher: j.refused,
 	}
@@ -69,7 +69,7 @@ func (m *Machine) Clock() (ahead time.Duration, neighbours int) { return m.gossi
 
 // Own returns our own newest descriptor, nil if there is none. It is only read.
 func (m *Machine) Own() *record.Descriptor {
-	if d := m.descs.all[m.cfg.RID]; d != nil {
+	if d := m.descs.newest(m.cfg.RID); d != nil {
 		return d.Descriptor
 	}
 	return nil

@@ -25,7 +25,7 @@ const (
 	memoryEvery  = time.Second           // between looks at what is not told
 	memoryPause  = 10 * time.Millisecond // between two looks for circuits that go, at least
 	idleLinkLife = 10 * time.Second      // a client's link without streams is left alone for so long
-	shedWait     = 50 * memoryPause      // for those that go to give back what they hold
+	shedWait     = memoryPause           // for those that go to give back what they hold; then others go
 	shedLook     = memoryPause / 10      // between looks whether they have
 	tightMessage = "memory is short: no new circuits are taken; see relay.memory"
 )
@@ -113,7 +113,12 @@ func (r *Relay) guardMemory(ctx context.Context, ln *link.Listener) {
 			shrunk = began
 			r.shrinkIdle(ln)
 		}
-		if level != limit.Critical || r.shed(ctx) {
+		if level != limit.Critical {
+			continue
+		}
+		for r.shed(ctx) && r.memory.whole.Excess() > 0 && ctx.Err() == nil {
+		}
+		if r.memory.whole.Level() != limit.Critical {
 			continue
 		}
 		// It is not cells that fill memory: to look for them again and again must not

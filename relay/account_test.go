@@ -4,6 +4,7 @@ package relay
 
 import (
 	"maps"
+	"net"
 	"slices"
 	"sync"
 	"testing"
@@ -25,9 +26,13 @@ func relayCells(n int) []byte {
 	return cells
 }
 
-// flood writes cells for as long as the other side takes some.
+// flood writes cells, 16 MB a second, for as long as the other side takes some: a network
+// without time would bring a circuit's queue in no time at all.
 func flood(st *link.Stream) {
+	t := time.NewTicker(time.Millisecond)
+	defer t.Stop()
 	for st.WriteCells(relayCells(8)) == nil {
+		<-t.C
 	}
 }
 
@@ -278,4 +283,26 @@ func TestMemoryComesBack(t *testing.T) {
 			t.Errorf("before %+v, after %+v", before, after)
 		}
 	})
+}
+
+// twoWay is a destination that takes and gives four bytes at a time.
+type twoWay struct{ net.Conn }
+
+func (twoWay) Write(b []byte) (int, error) { return min(4, len(b)), nil }
+func (twoWay) Read(b []byte) (int, error)  { return min(4, len(b)), nil }
+
+// TestAnExitCountsWhatItCarries, in both directions, beside the cells that it passes on.
+func TestAnExitCountsWhatItCarries(t *testing.T) {
+	r := Relay{memory: newAccount(nil)}
+	c := carrying{twoWay{}, &r.count}
+	if n, err := c.Write(make([]byte, 9)); n != 4 || err != nil {
+		t.Fatal(n, err)
+	}
+	if n, err := c.Read(make([]byte, 3)); n != 3 || err != nil {
+		t.Fatal(n, err)
+	}
+	r.count.forwarded(2)
+	if s := r.Status(); s.Carried != 7 || s.CellsForwarded != 2 {
+		t.Errorf("%d bytes, %d cells", s.Carried, s.CellsForwarded)
+	}
 }
