@@ -23,8 +23,6 @@ func experiments() []experiment {
 			1000, 30, upTo(10), bySize(spreadRelays, spreadCrowd)},
 		{"cost", "G2", "bytes, copies, processor time and memory of an hour of an honest network",
 			1000, 30, upTo(3), bySize(costRelays, costCrowd)},
-		{"whole", "G2", "the same with full machines at every size: 10,000 of them take 2 GiB and more than half an hour of a core",
-			10000, 40, upTo(1), costRelays},
 		{"memory", "G2", "what one machine of a large network holds in memory",
 			10000, 200, upTo(1), memoryRelay},
 		{"partition", "G1", "a network in two halves for 30 minutes, across the start of an epoch, and how it heals",
