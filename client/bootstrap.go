@@ -280,7 +280,7 @@ func (c *Client) troubleOf(err error) (cause, text string) {
 	case errors.Is(err, errAnchor):
 		return "directory_stale", "what this client has to begin with is too old: keys retired since then must not speak. Get a newer release, or an anchor: whoever runs a client or relay in that network makes one with chive network anchor; then --anchor FILE."
 	case errors.Is(err, errStale):
-		return "directory_stale", c.freshnessWords(c.current(), time.Now()) + " No relay asked has one: the network is stalled, these relays hold it back, or this clock is fast."
+		return "directory_stale", c.freshnessWords(c.current(), time.Now(), false) + " No relay asked has one: the network is stalled, these relays hold it back, or this clock is fast."
 	case errors.Is(err, link.ErrProxy):
 		return "no_route", "the proxy that client.upstream names cannot be reached, or is none of its kind. Check that it runs, and what client.upstream says; nothing goes past it."
 	case errors.Is(err, link.ErrProxyAuth):

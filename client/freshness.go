@@ -49,8 +49,9 @@ func (c *Client) stateAt(now time.Time) State {
 	return StateReady
 }
 
-// freshnessWords says how old the list of relays is and what follows.
-func (c *Client) freshnessWords(t *table, now time.Time) string {
+// freshnessWords says how old the list of relays is and what follows. lags: the last
+// round of asking found none as new as it should be.
+func (c *Client) freshnessWords(t *table, now time.Time, lags bool) string {
 	age := c.ageAt(t, now)
 	text := "The list of relays is of this epoch"
 	switch {
@@ -61,6 +62,9 @@ func (c *Client) freshnessWords(t *table, now time.Time) string {
 	}
 	switch c.freshnessAt(t, now) {
 	case dirsync.Fresh:
+		if lags {
+			return text + ", and no relay asked has a newer one that is due; asked again until one comes."
+		}
 		return text + ": fresh."
 	case dirsync.Refused:
 		return text + ": too old. No new circuits are made until a newer one is found."

@@ -21,10 +21,19 @@ var (
 	// ErrState says that the saved guards cannot be read. They are not thrown
 	// away in silence: fresh guards would be exposed to more relays.
 	ErrState = errors.New("client: the saved guards cannot be read")
+	// ErrStore stands beside ErrState when the Store failed: what is saved may be whole.
+	ErrStore = errors.New("client: the store of the guards failed")
 
 	errOtherRelay = errors.New("client: another relay answered")
 	errNoGuard    = errors.New("client: no guard is in the table of relays")
 )
+
+// storeError says that the Store gave no answer. Its text names nothing; what the Store
+// said is behind it for who knows the Store.
+type storeError struct{ cause error }
+
+func (e *storeError) Error() string   { return errors.Join(ErrState, redact.Classify(e.cause)).Error() }
+func (e *storeError) Unwrap() []error { return []error{ErrState, ErrStore, e.cause} }
 
 // loadGuards reads the saved guards. None is drawn yet: that takes a list of relays
 // that is not too old.
@@ -34,7 +43,7 @@ func (c *Client) loadGuards() error {
 	if c.cfg.Store != nil {
 		state, err := c.cfg.Store.Load()
 		if err != nil {
-			return errors.Join(ErrState, redact.Classify(err))
+			return &storeError{err}
 		}
 		if state != nil {
 			if g, err = path.LoadGuards(state, c.doc.Params, now); err != nil {
@@ -221,7 +230,7 @@ func (c *Client) choose(n need, avoid []record.RID) ([]*snapshot.Relay, *table, 
 	c.mu.Unlock()
 	if c.freshnessAt(t, now) == dirsync.Refused {
 		c.wantFetch()
-		return nil, nil, errOldList(c.freshnessWords(t, now))
+		return nil, nil, errOldList(c.freshnessWords(t, now, false))
 	}
 
 	req := path.Request{Hops: c.cfg.Hops, Target: n.target(), Guards: guards, Exclude: exclude}

@@ -5,6 +5,7 @@ package client
 import (
 	"context"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -57,7 +58,7 @@ func TestAReadyClientFollowsTheNetwork(t *testing.T) {
 			r.follows(c, 25)
 		}
 		v.epoch(35)
-		if st := w.Status(); st.State != StateStale || !st.Stalled || st.Text == "" {
+		if st := w.Status(); st.State != StateStale || !st.Stalled || st.Text == "" || strings.HasSuffix(st.Freshness, ": fresh.") {
 			t.Errorf("%s, stalled %v, %q", st.State, st.Stalled, st.Text)
 		}
 		for _, r := range v.relays {

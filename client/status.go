@@ -113,7 +113,7 @@ func (c *Client) Status() Status {
 	t := c.current()
 	eligible, groups := t.eligible()
 	s := Status{
-		Epoch: t.view.Epoch(), Current: c.doc.EpochAt(now), Freshness: c.freshnessWords(t, now),
+		Epoch: t.view.Epoch(), Current: c.doc.EpochAt(now), Freshness: c.freshnessWords(t, now, c.isLagging()),
 		Unmeasured: t.unmeasured(), Relays: t.counts(),
 		Traffic: TrafficStatus{c.stories.up.Load(), c.stories.down.Load(), int(c.stories.streams.Load())},
 	}

@@ -209,10 +209,35 @@ func (s *State) boundTo(file string, doc *genesis.Document) (other string, err e
 		return "", nil
 	case err != nil:
 		return "", fileFault(path, "file", err)
-	case kept != networkLine(doc):
+	case kept == networkLine(doc):
+		return "", nil
+	case !isNetworkLine(kept):
+		return "", s.bindingDamaged(file, doc)
+	default:
 		return shortNetwork(kept), nil
 	}
-	return "", nil
+}
+
+// networkIDSize is that of a network's id, in bytes.
+const networkIDSize = 32
+
+// isNetworkLine reports whether a line is one that networkLine makes.
+func isNetworkLine(line string) bool {
+	id, name, _ := strings.Cut(line, " ")
+	nid, err := hex.DecodeString(id)
+	return err == nil && len(nid) == networkIDSize && name != "" && len(name) <= genesis.MaxNameSize
+}
+
+// bindingDamaged says how to write a binding file again: guards and keys stay. A relay's
+// says that it ran, so that a store that is not there counts as lost.
+func (s *State) bindingDamaged(file string, doc *genesis.Document) *Fault {
+	path, lines := s.path(file), quote(networkLine(doc))
+	if file == relayNetworkFile {
+		lines += " " + wordRan
+	}
+	return fault(Usage, "network_damaged",
+		"If this folder has been used in this network and no other, write the file again; everything else stays: printf '%s\\n' "+lines+" > "+quote(path),
+		"The file %s, which says of what network this folder is, is damaged. Nothing was changed", path)
 }
 
 // shortIDSize is how many digits of a network id tell two networks apart for a

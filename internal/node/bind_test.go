@@ -5,6 +5,7 @@ package node
 import (
 	"crypto/rand"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -142,5 +143,47 @@ func TestAnyOtherRelayIsBoundByItsFirstRun(t *testing.T) {
 	}
 	if err := s.checkFounding(doc); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestADamagedBindingIsWrittenAgain: it is no other network's, and what is told puts it
+// right and keeps everything.
+func TestADamagedBindingIsWrittenAgain(t *testing.T) {
+	w := found(t, 1, nil)
+	w.sign(t)
+	doc, err := loadGenesis(w.doc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, part := range []struct {
+		file  string
+		check func(s *State) error
+	}{
+		{networkFile, func(s *State) error { return s.checkNetwork(doc) }},
+		{relayNetworkFile, func(s *State) error { return s.checkRelayNetwork(doc, w.doc) }},
+	} {
+		for _, damage := range []string{"", "zzz\n", strings.Repeat("ab", 32) + "\n", strings.Repeat("zz", 32) + " name\n", networkLine(doc)[2:] + "\n"} {
+			s := stateOf(t, filepath.Join(t.TempDir(), "state"))
+			if _, err := s.folder(filepath.Dir(part.file)); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(s.path(part.file), []byte(damage), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			f := wantFault(t, part.check(s), "network_damaged")
+			_, run, ok := strings.Cut(f.Fix, "stays: ")
+			if !ok {
+				t.Fatalf("no command in %q", f.Fix)
+			}
+			if out, err := exec.Command("sh", "-c", run).CombinedOutput(); err != nil {
+				t.Fatalf("%s: %v\n%s", run, err, out)
+			}
+			if err := part.check(s); err != nil {
+				t.Errorf("after what it told: %v", err)
+			}
+			if word, err := s.relayMark(); part.file == relayNetworkFile && (word != wordRan || err != nil) {
+				t.Errorf("the relay's mark is %q, %v", word, err)
+			}
+		}
 	}
 }

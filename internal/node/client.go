@@ -353,9 +353,12 @@ func (s *State) clientFault(err error, doc *genesis.Document) error {
 	switch {
 	case err == nil:
 		return nil
+	case errors.Is(err, client.ErrStore): // the file may be whole
+		return fileFault(path, "file of the guards", err)
 	case errors.Is(err, client.ErrState):
-		return fault(Usage, "guards_damaged", "Restore it from a backup. Removing it draws fresh guards, which shows this client to more relays.",
-			"The guards saved in %s cannot be read", path)
+		return fault(Usage, "guards_damaged",
+			"Put a copy of it back, if there is one. Without one the guards are lost: move it away, and fresh ones are drawn, which shows this client to more relays: mv "+quote(path)+" "+quote(path+".damaged"),
+			"The guards saved in %s are damaged", path)
 	}
 	return fault(Failed, "client_failed", "Check the network's document: chive network lint FILE.",
 		"The client of the network %s stopped (%s)", doc.Name, oneLine(err))

@@ -389,6 +389,21 @@ func TestClientMistakes(t *testing.T) {
 	if err := s.checkNetwork(doc); err != nil {
 		t.Fatal(err)
 	}
+	exposed, strange := filepath.Join(w.dir, "exposed"), filepath.Join(w.dir, "strange")
+	for _, dir := range []string{exposed, strange} {
+		if _, err := stateOf(t, dir).folder(clientFolder); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.WriteFile(filepath.Join(exposed, "client", "state"), []byte("x"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(filepath.Join(exposed, "client", "state"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Mkdir(filepath.Join(strange, "client", "state"), 0o700); err != nil {
+		t.Fatal(err)
+	}
 	spoilt := filepath.Join(w.dir, "spoilt")
 	if _, err := stateOf(t, spoilt).folder(clientFolder); err != nil {
 		t.Fatal(err)
@@ -420,6 +435,8 @@ func TestClientMistakes(t *testing.T) {
 		{"state in use", "state_locked", Usage, func(o *ClientOptions) { o.State = locked.Dir() }},
 		{"state of another network", "other_network", Usage, func(o *ClientOptions) { o.State = used }},
 		{"damaged guards", "guards_damaged", Usage, func(o *ClientOptions) { o.State = spoilt }},
+		{"guards that others can read", "permissions", Usage, func(o *ClientOptions) { o.State = exposed }},
+		{"guards that are a folder", "file_is_folder", Usage, func(o *ClientOptions) { o.State = strange }},
 		{"remote proxy", "socks_remote", Usage, func(o *ClientOptions) { o.Socks.Addrs = []string{"0.0.0.0:0"} }},
 		{"nobody answers", "not_ready", Unreachable, func(*ClientOptions) {}},
 	} {
