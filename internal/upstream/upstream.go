@@ -87,13 +87,22 @@ func (t *Transport) Dial(ctx context.Context, addr netip.AddrPort) (net.Conn, er
 	return conn, nil
 }
 
-// orContext is a cancelled context's own error, else err. A proxy that did not answer in
-// time is the proxy's fault.
+// orContext is a cancelled context's own error, else err.
 func orContext(ctx context.Context, err error) error {
 	if errors.Is(ctx.Err(), context.Canceled) {
 		return ctx.Err()
 	}
 	return err
+}
+
+// unanswered is what a connection to the proxy failed with. A proxy that takes longer than
+// the dial may is mostly waiting for the address, and that is not the proxy's fault: a
+// relay that is gone has to be told from a proxy that is.
+func unanswered(ctx context.Context) error {
+	if by, bounded := ctx.Deadline(); bounded && !time.Now().Before(by) {
+		return context.DeadlineExceeded
+	}
+	return orContext(ctx, link.ErrProxy)
 }
 
 // SOCKS5 codes of a reply.
@@ -117,7 +126,7 @@ func (t *Transport) socks(ctx context.Context, conn net.Conn, addr netip.AddrPor
 	case errors.Is(err, socks.ErrAuth):
 		return link.ErrProxyAuth
 	case !errors.As(err, &refused):
-		return orContext(ctx, link.ErrProxy)
+		return unanswered(ctx)
 	}
 	switch refused.Code {
 	case codeRefused:
@@ -143,6 +152,9 @@ func (t *Transport) connect(ctx context.Context, conn net.Conn, addr netip.AddrP
 		_ = conn.SetDeadline(time.Time{})
 		return nil
 	}
+	if errors.Is(err, link.ErrProxy) {
+		return unanswered(ctx)
+	}
 	return orContext(ctx, err)
 }
 
@@ -165,7 +177,7 @@ func (t *Transport) ask(conn net.Conn, addr string) error {
 		return link.ErrProxyAuth
 	case code/100 == 2 && r.Buffered() == 0: // the relay waits for us to begin
 		return nil
-	case code == http.StatusBadGateway, code == http.StatusServiceUnavailable, code == http.StatusGatewayTimeout:
+	case code/100 == 5: // 502, 503, 504, and what others say
 		return link.ErrUnreachable
 	case code/100 == 4:
 		return link.ErrProxyDenied

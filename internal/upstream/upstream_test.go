@@ -155,6 +155,7 @@ func TestLinksPassTheProxyOrNothing(t *testing.T) {
 		{"http, wrong password", "http://u:no@" + httpProxy(t, "200 OK", "Basic dTpw"), echo, link.ErrProxyAuth},
 		{"http, denied", "http://" + httpProxy(t, "403 Not this port", ""), echo, link.ErrProxyDenied},
 		{"http, relay gone", "http://" + httpProxy(t, "502 Bad gateway", ""), echo, link.ErrUnreachable},
+		{"http, relay gone, said in other words", "http://" + httpProxy(t, "500 It failed", ""), echo, link.ErrUnreachable},
 		{"http gone", "http://" + gone, echo, link.ErrProxy},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -186,6 +187,16 @@ func TestLinksPassTheProxyOrNothing(t *testing.T) {
 			}
 			<-arrived
 		})
+	}
+	// A proxy that still waits for the relay when the dial's time is over is no dead one.
+	waiting := listen(t, func(c net.Conn) { _, _ = io.Copy(io.Discard, c) })
+	for _, kind := range []string{"http", "socks5"} {
+		tr, _ := Parse(kind + "://" + waiting)
+		late, stop := context.WithTimeout(context.Background(), 50*time.Millisecond)
+		if _, err := tr.Dial(late, netip.MustParseAddrPort(gone)); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("%s, in time no answer: %v", kind, err)
+		}
+		stop()
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
