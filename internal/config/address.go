@@ -156,6 +156,25 @@ func checkPublished(text string) *refusal {
 	return nil
 }
 
+// maxPerVersion bounds a relay's addresses of one IP version (directory §3).
+const maxPerVersion = 2
+
+// checkVersions takes addresses that checkPublished took: at most two of each IP version.
+func checkVersions(texts []string) *refusal {
+	count := map[bool]int{}
+	for _, text := range texts {
+		if a, err := netip.ParseAddrPort(text); err == nil {
+			count[a.Addr().Unmap().Is4()]++
+		}
+	}
+	for _, n := range count {
+		if n > maxPerVersion {
+			return &refusal{code: "too_many", says: fmt.Sprintf("has more than %d addresses of one IP version", maxPerVersion), fix: "Name two IPv4 and two IPv6 addresses at most."}
+		}
+	}
+	return nil
+}
+
 // ridSize is the size of a relay's id in bytes.
 const ridSize = 16
 

@@ -333,6 +333,7 @@ type textsField struct {
 	to    *[]string
 	most  int
 	check func(text string) *refusal
+	all   func(texts []string) *refusal // looks at them together; may be nil
 }
 
 func (f textsField) show() any { return append([]string{}, *f.to...) }
@@ -355,6 +356,11 @@ func (f textsField) set(v value, _ string) *refusal {
 	}
 	if len(out) > f.most {
 		return &refusal{code: "too_many", says: fmt.Sprintf("has more than %d parts", f.most), fix: "Name fewer."}
+	}
+	if f.all != nil {
+		if r := f.all(out); r != nil {
+			return r
+		}
 	}
 	*f.to = out
 	return nil

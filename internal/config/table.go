@@ -111,7 +111,7 @@ func keys() []key {
 			name: "relay.addresses", takes: "a list of IP:PORT",
 			help: "Where others reach the relay, if that is another address than it has: at most two of each IP version. Empty: what chive relay init was told, or what is found out.",
 			at: func(c *Config) field {
-				return textsField{&c.Relay.Addresses, MaxAddresses, checkPublished}
+				return textsField{to: &c.Relay.Addresses, most: MaxAddresses, check: checkPublished, all: checkVersions}
 			},
 		},
 		{
@@ -126,7 +126,7 @@ func keys() []key {
 		},
 		{
 			name: "relay.rate", takes: "a rate, such as 2 MiB/s or 20 Mbit/s", reload: true,
-			help: "How fast traffic flows, each way, counted at the socket with all overhead. The more, the more clients choose the relay.",
+			help: "How fast traffic flows, each way, counted at the socket with all overhead. The more, the more clients choose the relay. It is a ceiling where it is written down; where it is not, the relay declares the default and holds nothing back.",
 			at:   func(c *Config) field { return rateField{&c.Relay.Rate, minRate} },
 		},
 		{
@@ -222,7 +222,7 @@ func keys() []key {
 		{
 			name: "network.peers", takes: "a list of RID@IP:PORT",
 			help: "Relays to ask first.",
-			at:   func(c *Config) field { return textsField{&c.Network.Peers, MaxPeers, checkPeer} },
+			at:   func(c *Config) field { return textsField{to: &c.Network.Peers, most: MaxPeers, check: checkPeer} },
 		},
 
 		{

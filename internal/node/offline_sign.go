@@ -183,6 +183,12 @@ func SignRequest(dir, file, out string, days int, now time.Time) (*SigningAnswer
 	if err := store.CheckFolder(dir); err != nil {
 		return nil, fileFault(dir, "folder", err)
 	}
+	if there, err := exists(filepath.Join(dir, identityFile), "key file"); err != nil {
+		return nil, err
+	} else if !there {
+		return nil, fault(Usage, "identity_missing", "Name the folder in which identity.key is, one that chive keys init-offline made: --identity DIR.",
+			"There is no identity in the folder %s", dir)
+	}
 	k, err := readKey(filepath.Join(dir, identityFile), useIdentity)
 	if err != nil {
 		return nil, err

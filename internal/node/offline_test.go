@@ -366,6 +366,7 @@ func TestOfflineMistakes(t *testing.T) {
 		wantFault(t, errOf(SignRequest(dir, file, at("x"), days, now)), "days")
 	}
 	wantFault(t, errOf(SignRequest("", file, at("x"), 30, now)), "identity_missing")
+	wantFault(t, errOf(SignRequest(emptyFolder(t), file, at("x"), 30, now)), "identity_missing")
 	wantFault(t, errOf(SignRequest(temp, file, at("x"), 30, now)), "permissions")
 	wantFault(t, errOf(SignRequest(dir, at("none"), at("x"), 30, now)), "file_missing")
 	wantFault(t, errOf(SignRequest(dir, put("damaged.request", damage(read(file))), at("x"), 30, now)), "request_damaged")
@@ -576,4 +577,13 @@ func TestARunningRelaySeesNewCertificates(t *testing.T) {
 	if held, err := source.Certified(); err != nil || held != second {
 		t.Errorf("another's were taken: %v", err)
 	}
+}
+
+// emptyFolder is one that only its owner can enter.
+func emptyFolder(t *testing.T) string {
+	dir := t.TempDir()
+	if err := os.Chmod(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	return dir
 }
