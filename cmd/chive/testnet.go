@@ -325,7 +325,7 @@ func (a *app) testnetReady(o testnetOptions, net *testnet.Network, socks []strin
 	}
 	out.Try = []tryObject{{"hello", out.Curl, testnet.Page}}
 	if control.Path != "" {
-		out.Try = append(out.Try, tryObject{Name: "status", Command: "chive status --watch --control " + out.Control})
+		out.Try = append(out.Try, tryObject{Name: "status", Command: selfCommand() + " status --watch --control " + out.Control})
 	}
 	a.answer(out, func(w io.Writer) {
 		fmt.Fprintf(w, "ready testnet relays=%d clients=%d services=0 socks=%s web=%s control=%s took=%s\n",
