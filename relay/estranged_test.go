@@ -4,6 +4,7 @@ package relay
 
 import (
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -39,11 +40,11 @@ func TestTwoProcessesWithOneKeyAbstain(t *testing.T) {
 			t.Fatal("it does not take it")
 		}
 		w.atEnd(14)
-		if d := first.Status().Directory; d.Committee.Reason != reasonWords[vote.OtherSelf] || !first.reported(directory.ReportOtherSelf) {
+		if d := first.Status().Directory; !strings.HasPrefix(d.Committee.Reason, reasonWords[vote.OtherSelf]+": ") || !first.reported(directory.ReportOtherSelf) {
 			t.Errorf("the first one: %q, %v", d.Committee.Reason, d.Reports)
 		}
 		reason := twin.Status().Directory.Committee.Reason
-		if reason != reasonWords[vote.OtherSelf] && reason != reasonWords[vote.MemoryLost] {
+		if !strings.HasPrefix(reason, reasonWords[vote.OtherSelf]+": ") && !strings.HasPrefix(reason, reasonWords[vote.MemoryLost]+": ") {
 			t.Errorf("the twin: %q", reason)
 		}
 		twin.leave()
@@ -51,7 +52,7 @@ func TestTwoProcessesWithOneKeyAbstain(t *testing.T) {
 		first.kill()
 		first.start()
 		w.atEnd(16)
-		if reason := first.Status().Directory.Committee.Reason; reason != reasonWords[vote.OtherSelf] {
+		if reason := first.Status().Directory.Committee.Reason; !strings.HasPrefix(reason, reasonWords[vote.OtherSelf]+": ") {
 			t.Errorf("after a restart: %q", reason)
 		}
 		w.atEnd(17 + vote.Quiet(p) + uint64(p.Term))
@@ -78,13 +79,13 @@ func TestAnOldMemoryPutBackCostsTheTerm(t *testing.T) {
 		hurt.store = old
 		hurt.start()
 		w.atEnd(7)
-		if d := hurt.Status().Directory; d.Committee.Reason != reasonWords[vote.MemoryLost] || !hurt.reported(directory.ReportOldMemory) {
+		if d := hurt.Status().Directory; !strings.HasPrefix(d.Committee.Reason, reasonWords[vote.MemoryLost]+": ") || !hurt.reported(directory.ReportOldMemory) {
 			t.Errorf("%q, %v", d.Committee.Reason, d.Reports)
 		}
 		hurt.kill()
 		hurt.start()
 		w.atEnd(9)
-		if reason := hurt.Status().Directory.Committee.Reason; reason != reasonWords[vote.MemoryLost] {
+		if reason := hurt.Status().Directory.Committee.Reason; !strings.HasPrefix(reason, reasonWords[vote.MemoryLost]+": ") {
 			t.Errorf("after a restart: %q", reason)
 		}
 		w.atEnd(27)

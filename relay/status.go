@@ -32,11 +32,12 @@ const farBehind = 4
 
 // DirectoryStatus is how a relay stands in the directory.
 type DirectoryStatus struct {
-	Head, Current    uint64 // epochs: of the newest final snapshot, and of the clock
-	Listed, Running  bool   // in the newest table
-	Age              int    // days of service
-	Relays           int    // in the table
-	Eligible, Groups int    // who may sit on a committee, and in how many groups
+	Head, Current    uint64   // epochs: of the newest final snapshot, and of the clock
+	DirRoot          [32]byte // of the list at Head: what relays of one epoch have in common
+	Listed, Running  bool     // in the newest table
+	Age              int      // days of service
+	Relays           int      // in the table
+	Eligible, Groups int      // who may sit on a committee, and in how many groups
 	Committee        CommitteeStatus
 	Young            bool // few may sit on the committee: rely on it for nothing
 	Unmeasured       bool // nobody measures what relays declare
@@ -63,14 +64,21 @@ type VouchingStatus struct {
 
 // CommitteeStatus is the committee of the current epoch, as far as it is known.
 type CommitteeStatus struct {
+	Name    string // A, or B, which agrees on each fifth epoch
 	K, M, Q int    // seats; votes that change something; signatures that make final
 	Seat    bool   // this relay has one
 	Reason  string // why it takes no part, in words; empty: it does
+	// In names the committees in which this relay has a seat.
+	In []string
+	// Penalty is until when this relay is shut out for what it has signed; zero: it is not.
+	Penalty time.Time
 	// Members are the seats, in their order; nil: not known.
 	Members []MemberStatus
 	// Signed of Seats have signed the newest final list that this relay holds, Unsigned
 	// have not; 0 of 0: nobody had to.
 	Signed, Seats int
+	SignedBy      string // its committee, A or B
+	Needed        int    // so many of Seats make a list final
 	Unsigned      []record.RID
 }
 
@@ -115,7 +123,7 @@ func (d *replica) tell(now time.Time) {
 	_, peers := d.machine.Gossip()
 	newest := d.machine.Newest()
 	s := &DirectoryStatus{
-		Head: newest.Epoch(), Current: d.r.genesis.EpochAt(now), Relays: newest.Table().Len(),
+		Head: newest.Epoch(), DirRoot: newest.Header().DirRoot, Current: d.r.genesis.EpochAt(now), Relays: newest.Table().Len(),
 		Eligible: d.facts.eligible, Groups: d.facts.groups,
 		Young:      d.facts.eligible < youngRelays || d.facts.groups < youngGroups,
 		Unmeasured: true, Stalled: v.Stalled, Forked: v.Forked, Neighbours: len(peers),
@@ -133,10 +141,11 @@ func (d *replica) tell(now time.Time) {
 		v.Seats, v.Seat = d.nextSeats(voting)
 	}
 	if v.Seats > 0 {
-		s.Committee = CommitteeStatus{K: v.Seats, M: committee.Matching(v.Seats), Q: committee.Quorum(v.Seats), Seat: v.Seat}
+		s.Committee = CommitteeStatus{Name: nameOf(voting), K: v.Seats, M: committee.Matching(v.Seats), Q: committee.Quorum(v.Seats), Seat: v.Seat}
 		d.members(&s.Committee, peers, voting)
 	}
-	s.Committee.Reason = reasonWords[v.Reason]
+	s.Committee.In, s.Committee.Penalty = d.seatsIn(), d.penalty(d.r.rid)
+	s.Committee.Reason = d.doubtWords(v.Reason)
 	if s.Current == 0 && (v.Reason == vote.NoSeat || v.Reason == vote.Behind) {
 		s.Committee.Reason = "the first list of relays is still to come"
 	}
@@ -151,7 +160,11 @@ func (d *replica) tell(now time.Time) {
 		}
 	}
 	if v.Other { // also of a relay that has no seat now
-		s.Committee.Reason = reasonWords[vote.OtherSelf]
+		s.Committee.Reason = d.doubtWords(vote.OtherSelf)
+	}
+	if end := s.Committee.Penalty; !end.IsZero() {
+		s.Committee.Reason = "it is shut out of the committee until " + end.UTC().Format(dateWords) +
+			", since there is proof that it has signed two things that exclude each other: two processes ran with its keys, or an old copy of its state folder. Traffic goes on"
 	}
 	if s.Committee.Reason == "" && s.Store != "" {
 		s.Committee.Reason = "it cannot keep what it promises, so it promises nothing"
@@ -162,6 +175,9 @@ func (d *replica) tell(now time.Time) {
 	if !s.Listed {
 		j := d.machine.Joining()
 		s.Introduced, s.Joining = j.Accepted, joiningWords(j, sybil.Slots(d.r.genesis.Params, s.Relays)[sybil.LaneVouched])
+		if j.Accepted > 0 && s.Current > s.Head+farBehind {
+			s.Joining += fmt.Sprintf(". No new list was agreed for %d epochs, as far as it has heard: the network stands still, and nobody is let in until its committee agrees again", s.Current-s.Head)
+		}
 		if d.r.withheld() {
 			s.Joining = "relays that were asked do not reach this relay at the addresses it declares, so it does not publish them; it asks others every 5 minutes"
 		}

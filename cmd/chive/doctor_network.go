@@ -266,6 +266,10 @@ func (d *doctor) checkRelays() {
 			good = false
 			d.warn(check, "unlisted", sentence("It is not on the list of relays yet. "+r.Joining), "Wait some epochs; chive relay status says what is missing.")
 		}
+		if !r.Penalty.IsZero() {
+			good = false
+			d.warn(check, "penalty", sentence(r.Abstains), "Run one process with these keys, from one state folder, and never an old copy of it. Nothing ends the time sooner.")
+		}
 		if r.Overload != "" {
 			good = false
 			d.warn(check, "overload", sentence(r.Overload), "Give it more, or let it offer less: relay.rate, relay.memory")

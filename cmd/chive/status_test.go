@@ -5,6 +5,7 @@ package main
 import (
 	"bytes"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -96,6 +97,59 @@ relay maple: listens at 0.0.0.0:9240, published as 192.0.2.1:9240 and [2001:db8:
 	}
 }
 
+// TestStatusOfACommitteeInTrouble: whom a report is about, everybody who has no stream
+// while the network stands still, the figures of the committee that has signed, which of
+// the two it is, and that a member is shut out, and until when.
+func TestStatusOfACommitteeInTrouble(t *testing.T) {
+	now := time.Date(2026, 11, 24, 19, 0, 0, 0, time.UTC)
+	one := func(change func(r *control.Relay)) string {
+		r := control.Relay{
+			RID: strings.Repeat("03", 16), Listed: true, Running: true, Directory: control.Directory{
+				Epoch: 10, CurrentEpoch: 19, Stalled: true, DirRoot: strings.Repeat("cd", 32),
+				Committee: control.Committee{Name: "B", Members: 3, Majority: 2, Quorum: 7, Signed: 2, Signers: 5, SignedBy: "A", SignersNeeded: 4, Seats: []control.Seat{
+					{RID: strings.Repeat("03", 16), Self: true, Running: true, Signed: true},
+					{RID: strings.Repeat("04", 16), Stream: true, Running: true, Signed: true},
+					{RID: strings.Repeat("05", 16), Running: true, Signed: true},
+				}},
+			},
+		}
+		change(&r)
+		var out strings.Builder
+		printStatus(&out, &control.Status{Time: now, Network: control.Network{EpochSeconds: 3600}, Relays: []control.Relay{r}})
+		return strings.Join(strings.Fields(out.String()), " ")
+	}
+	shut := func(r *control.Relay) { r.Penalty, r.Abstains = now, "it is shut out until 2026-11-24" }
+	for name, c := range map[string]struct {
+		change     func(r *control.Relay)
+		want, lack string
+	}{
+		"whom a report is about": {func(r *control.Relay) {
+			r.Reports = []control.Note{{Time: now, Text: "there is proof", RID: strings.Repeat("06", 16)}}
+		}, "there is proof: relay 06060606060606060606060606060606", ""},
+		"a report about nobody":        {func(r *control.Relay) { r.Reports = []control.Note{{Time: now, Text: "there is proof"}} }, "there is proof", ": relay"},
+		"who signed and is away":       {func(*control.Relay) {}, "missing: 05050505050505050505050505050505 (no stream with it)", "missing: 0404"},
+		"it does not stall":            {func(r *control.Relay) { r.Directory.Stalled = false }, "this relay reaches", "missing:"},
+		"who has signed":               {func(*control.Relay) {}, "signed by 2 of 5 of committee A (4 are enough", "(7 are enough"},
+		"which committee":              {func(*control.Relay) {}, "it is committee B, which agrees on each fifth epoch", ""},
+		"the other":                    {func(r *control.Relay) { r.Directory.Committee.Name = "A" }, "it is committee A; B, drawn apart", ""},
+		"a member":                     {func(r *control.Relay) { r.Seat = true }, "agrees on the list now (B); it takes part", ""},
+		"a member of the other":        {func(r *control.Relay) { r.SeatIn = []string{"A"} }, "now (B); it is one of A", ""},
+		"shut out":                     {shut, "! it takes no part in the committee: it is shut out until 2026-11-24", "no member"},
+		"another one that is shut out": {func(r *control.Relay) { r.Directory.Committee.Seats[1].Penalty = now }, "(shut out until 2026-11-24 19:00:00 UTC for two signatures)", ""},
+		"the list's digest":            {func(*control.Relay) {}, "digest cdcdcdcdcdcdcdcd: the same", ""},
+	} {
+		if got := one(c.change); !strings.Contains(got, c.want) || c.lack != "" && strings.Contains(got, c.lack) {
+			t.Errorf("%s: want %q, not %q, in\n%s", name, c.want, c.lack, got)
+		}
+	}
+	d := &doctor{status: &control.Status{Relays: []control.Relay{{Listed: true, Running: true}}}}
+	shut(&d.status.Relays[0])
+	d.checkRelays()
+	if !slices.Contains(codes(d.found), "warning penalty") {
+		t.Errorf("doctor finds %v", codes(d.found))
+	}
+}
+
 // TestWhoIsAsked: the session's socket when the state is where it usually is, else the
 // one beside the state that was named, so that both sides find the same without a flag.
 func TestWhoIsAsked(t *testing.T) {
@@ -152,6 +206,7 @@ func TestManyRelaysHaveALineEach(t *testing.T) {
 		{Listed: true, Running: true, Seat: true, Neighbours: 3, Exit: "off"},
 		{Listed: true, Seat: true, Abstains: "its clock is off", Exit: "custom"},
 		{Joining: "it asks three relays to introduce it", Exit: "off"},
+		{Listed: true, Running: true, Penalty: time.Unix(1, 0), Abstains: "it is shut out", Exit: "off"},
 	} {
 		r.Name, r.RID = "relay "+string(rune('1'+i)), strings.Repeat("0"+string(rune('1'+i)), 16)
 		r.Directory.Epoch = 5
@@ -165,8 +220,10 @@ relays   rid           list     stands           committee  neighbours  circuits
 relay 1  010101010101  epoch 5  running          member     3           0         off
 relay 2  020202020202  epoch 5  not running      abstains   0           0         custom
 relay 3  030303030303  epoch 5  not on the list  -          0           0         off
+relay 4  040404040404  epoch 5  running          shut out   0           0         off
   ! relay 2: its clock is off
   ! relay 3: it asks three relays to introduce it
+  ! relay 4: it is shut out
 `
 	if out.String() != want {
 		t.Errorf("got\n%s", out.String())

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"slices"
@@ -69,6 +70,8 @@ func printRelays(w io.Writer, s *control.Status) {
 		switch {
 		case r.Seat && r.Abstains == "":
 			seat = "member"
+		case !r.Penalty.IsZero():
+			seat = "shut out"
 		case r.Seat:
 			seat = "abstains"
 		}
@@ -104,7 +107,7 @@ func printRelays(w io.Writer, s *control.Status) {
 	for i := range s.Relays {
 		r := &s.Relays[i]
 		for _, n := range r.Reports {
-			wrap(w, "  ! "+r.Name+": "+n.Time.Format(time.DateTime)+" ", n.Text)
+			wrap(w, "  ! "+r.Name+": "+n.Time.Format(time.DateTime)+" ", n.Text+aboutRelay(n.RID))
 		}
 	}
 }
@@ -205,13 +208,21 @@ func printRelay(w io.Writer, s *control.Status, r *control.Relay, said map[strin
 	}
 	printLimits(w, r)
 	wrap(w, "  joining: ", r.Joining)
+	which := r.Directory.Committee.Name
+	if which != "" {
+		which = " (" + which + ")"
+	}
 	switch {
 	case r.Seat && r.Abstains == "":
-		fmt.Fprintln(w, "  a member of the committee that agrees on the list now; it takes part")
+		fmt.Fprintf(w, "  a member of the committee that agrees on the list now%s; it takes part\n", which)
 	case r.Seat:
-		wrap(w, "  ", "a member of the committee that agrees on the list now, but takes no part: "+r.Abstains)
+		wrap(w, "  ", "a member of the committee that agrees on the list now"+which+", but takes no part: "+r.Abstains)
+	case r.Abstains != "":
+		wrap(w, "  ! ", "it takes no part in the committee: "+r.Abstains)
+	case r.Listed && len(r.SeatIn) > 0:
+		fmt.Fprintf(w, "  no member of the committee that agrees on the list now%s; it is one of %s\n", which, strings.Join(r.SeatIn, " and "))
 	case r.Listed && r.Directory.Committee.Members > 0:
-		fmt.Fprintln(w, "  no member of the committee that agrees on the list now")
+		fmt.Fprintf(w, "  no member of the committee that agrees on the list now%s\n", which)
 	}
 	for _, trouble := range []struct{ what, text string }{{"clock", r.Clock}, {"store", r.Store}, {"keys", r.Keys}} {
 		wrap(w, "  ! "+trouble.what+": ", trouble.text)
@@ -227,7 +238,7 @@ func printRelay(w io.Writer, s *control.Status, r *control.Relay, said map[strin
 	t := r.Traffic
 	fmt.Fprintf(w, "  %s open, %d made, %d refused; %s forwarded since the start\n", number(t.Circuits, "circuit"), t.Created, t.Refused, forwarded(t.Forwarded))
 	for _, n := range r.Reports {
-		wrap(w, "  ! "+n.Time.Format(time.DateTime)+" ", n.Text)
+		wrap(w, "  ! "+n.Time.Format(time.DateTime)+" ", n.Text+aboutRelay(n.RID))
 	}
 }
 
@@ -250,6 +261,14 @@ func printLimits(w io.Writer, r *control.Relay) {
 	wrap(w, "  ! ", r.Overload)
 }
 
+// aboutRelay names the relay that a report is about.
+func aboutRelay(rid string) string {
+	if rid == "" {
+		return ""
+	}
+	return ": relay " + rid
+}
+
 // forwarded is a total, which relays tell in whole MiB.
 func forwarded(n uint64) string {
 	if n < 1<<20 {
@@ -262,6 +281,9 @@ func printDirectory(w io.Writer, s *control.Status, d *control.Directory, said m
 	fmt.Fprintf(w, "  list of relays: epoch %d, which began at %s UTC; now is epoch %d\n", d.Epoch, d.EpochTime.Format(time.DateTime), d.CurrentEpoch)
 	wrap(w, "    ", d.Freshness)
 	fmt.Fprintf(w, "    %s, %d running, of these %s and %s\n", number(d.Relays, "relay"), d.Running, number(d.Guards, "guard"), number(d.Exits, "exit"))
+	if len(d.DirRoot) >= 16 {
+		fmt.Fprintf(w, "    digest %s: the same wherever the list is of epoch %d\n", d.DirRoot[:16], d.Epoch)
+	}
 	if !d.Fetched.IsZero() {
 		line := "fetched " + since(s.Time, d.Fetched) + " ago"
 		if !d.Checked.IsZero() {
@@ -274,7 +296,13 @@ func printDirectory(w io.Writer, s *control.Status, d *control.Directory, said m
 	}
 	if c := d.Committee; c.Members > 0 {
 		fmt.Fprintf(w, "  committee: %s in %s; %d must agree to change the list, %d to sign it\n", number(c.Members, "relay"), number(c.Networks, "network"), c.Majority, c.Quorum)
-		printSeats(w, &c)
+		switch c.Name {
+		case "A":
+			fmt.Fprintln(w, "    it is committee A; B, drawn apart, agrees on each fifth epoch")
+		case "B":
+			fmt.Fprintln(w, "    it is committee B, which agrees on each fifth epoch; A, drawn apart, on the others")
+		}
+		printSeats(w, &c, d.Stalled)
 	}
 	for _, n := range d.Notes {
 		if said[n.Text] {
@@ -297,13 +325,17 @@ const fewSeats = 10
 
 // printSeats says which of the committee's members a relay sees, and names those that it
 // does not, in full: their operators are to be asked.
-func printSeats(w io.Writer, c *control.Committee) {
+func printSeats(w io.Writer, c *control.Committee, stalled bool) {
 	if len(c.Seats) == 0 {
 		return
 	}
 	line := fmt.Sprintf("this relay reaches %d of the %d (itself, if it is one of them, counts)", c.Reached, len(c.Seats))
 	if c.Signers > 0 {
-		line += fmt.Sprintf("; the newest list is signed by %d of %d (%d are enough, and later ones may not be counted)", c.Signed, c.Signers, c.Quorum)
+		by := ""
+		if c.SignedBy != "" {
+			by = " of committee " + c.SignedBy
+		}
+		line += fmt.Sprintf("; the newest list is signed by %d of %d%s (%d are enough, and later ones may not be counted)", c.Signed, c.Signers, by, cmp.Or(c.SignersNeeded, c.Quorum))
 	}
 	wrap(w, "    ", line)
 	if !slices.ContainsFunc(c.Seats, func(m control.Seat) bool { return m.Stream }) && len(c.Seats) > 1 {
@@ -312,7 +344,8 @@ func printSeats(w io.Writer, c *control.Committee) {
 	named, more := 0, 0
 	for i := range c.Seats {
 		m := &c.Seats[i]
-		if m.Self || m.Running && (m.Stream || m.Signed) {
+		// While the network stands still, who signed before does not matter.
+		if m.Self || m.Running && (m.Stream || m.Signed && !stalled) && m.Penalty.IsZero() {
 			continue
 		}
 		if named >= fewSeats {
@@ -324,7 +357,8 @@ func printSeats(w io.Writer, c *control.Committee) {
 		for _, one := range []struct {
 			is   bool
 			text string
-		}{{!m.Running, "not running, as the list says"}, {!m.Stream, "no stream with it"}, {!m.Signed && c.Signers > 0, "has not signed the newest list"}} {
+		}{{!m.Running, "not running, as the list says"}, {!m.Stream, "no stream with it"}, {!m.Signed && c.Signers > 0, "has not signed the newest list"},
+			{!m.Penalty.IsZero(), "shut out until " + m.Penalty.Format(time.DateTime) + " UTC for two signatures"}} {
 			if one.is {
 				how = append(how, one.text)
 			}

@@ -46,18 +46,20 @@ const (
 // Note is a sentence for a person, with a word for programs.
 type Note struct {
 	Level string `json:"level"`
-	Code  string `json:"code"` // one word; never changes
-	Text  string `json:"text"` // sentences
+	Code  string `json:"code"`          // one word; never changes
+	Text  string `json:"text"`          // sentences
+	RID   string `json:"rid,omitempty"` // of the relay that it is about, hexadecimal
 	// Time is when it was last so; zero: it is so now.
 	Time time.Time `json:"time,omitzero"`
 }
 
 // Directory is the list of relays as one role holds it.
 type Directory struct {
-	Epoch        uint64    `json:"epoch"`         // of the newest list that was verified
-	EpochTime    time.Time `json:"epoch_time"`    // when that epoch began
-	CurrentEpoch uint64    `json:"current_epoch"` // by this machine's clock
-	Freshness    string    `json:"freshness"`     // a sentence
+	Epoch        uint64    `json:"epoch"`              // of the newest list that was verified
+	EpochTime    time.Time `json:"epoch_time"`         // when that epoch began
+	CurrentEpoch uint64    `json:"current_epoch"`      // by this machine's clock
+	Freshness    string    `json:"freshness"`          // a sentence
+	DirRoot      string    `json:"dir_root,omitempty"` // the list's digest, hexadecimal: the same wherever its epoch is
 	Fetched      time.Time `json:"fetched,omitzero"`
 	NextFetch    time.Time `json:"next_fetch,omitzero"`
 	Checked      time.Time `json:"checked,omitzero"` // relays apart were last found to hold this very list
@@ -88,16 +90,20 @@ type Alarm struct {
 
 // Committee is who agrees on the list now.
 type Committee struct {
-	Members  int `json:"members"`  // K
-	Majority int `json:"majority"` // M: so many change what is on the list
-	Quorum   int `json:"quorum"`   // Q: so many make a list final
-	Networks int `json:"networks"` // groups that the members are in
+	Name     string `json:"name,omitempty"` // A, or B, which agrees on each fifth epoch; "": not told
+	Members  int    `json:"members"`        // K
+	Majority int    `json:"majority"`       // M: so many change what is on the list
+	Quorum   int    `json:"quorum"`         // Q: so many make a list final
+	Networks int    `json:"networks"`       // groups that the members are in
 	// Reached is how many of the members a relay is itself, or has a stream with.
 	Reached int `json:"reached,omitempty"`
 	// Signed of Signers have signed the newest list that a relay holds; 0 of 0: nobody
 	// had to, or it is not known.
 	Signed  int `json:"signed,omitempty"`
 	Signers int `json:"signers,omitempty"`
+	// SignedBy is the committee that has signed it, SignersNeeded how many of Signers must.
+	SignedBy      string `json:"signed_by,omitempty"`
+	SignersNeeded int    `json:"signers_needed,omitempty"`
 	// Seats are the members one by one, at a relay.
 	Seats []Seat `json:"seats,omitempty"`
 }
@@ -109,6 +115,8 @@ type Seat struct {
 	Stream  bool   `json:"stream"`  // this relay has one with it
 	Signed  bool   `json:"signed"`  // the newest list; a list is closed once enough have signed
 	Running bool   `json:"running"` // as the list says
+	// Penalty is until when it has no say, for proof that it has signed two things; zero: it has one.
+	Penalty time.Time `json:"penalty_ends,omitzero"`
 }
 
 // Client is the client part.
@@ -174,8 +182,10 @@ type Relay struct {
 	Listed     bool      `json:"listed"`
 	Running    bool      `json:"running"` // as the list says
 	AgeDays    int       `json:"age_days"`
-	Seat       bool      `json:"seat"`               // in the committee of this epoch
-	Abstains   string    `json:"abstains,omitempty"` // why it takes no part though it has a seat
+	Seat       bool      `json:"seat"`                  // in the committee of this epoch
+	Abstains   string    `json:"abstains,omitempty"`    // why it takes no part though it has a seat, or is shut out of the committee
+	SeatIn     []string  `json:"seat_in,omitempty"`     // committees, A and B, in which it has a seat
+	Penalty    time.Time `json:"penalty_ends,omitzero"` // it is shut out of the committee until then, for two signatures
 	Neighbours int       `json:"neighbours"`
 	Joining    string    `json:"joining,omitempty"`
 	Clock      string    `json:"clock,omitempty"` // what is wrong with it

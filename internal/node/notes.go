@@ -4,6 +4,7 @@ package node
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"chive/directory/genesis"
@@ -58,17 +59,34 @@ func directoryNotes(doc *genesis.Document, d *control.Directory, isRelay bool) [
 // members than a list needs may be the one that is cut off.
 func stalledText(doc *genesis.Document, d *control.Directory, isRelay bool) string {
 	stays := "The last one stays in use; clients refuse it when it is older than " + epochs(doc, doc.Params.Refuse) + "."
-	goesOn := "It goes on by itself when enough of the committee's relays run and reach each other: " + quorumText(d) + "."
+	goesOn := "It goes on by itself when enough of the committee's relays run, take part and reach each other: " + quorumText(d) + "."
 	c := &d.Committee
 	switch {
 	case !isRelay:
 		return fmt.Sprintf("No new list of relays was agreed for %s, as relays apart say. %s %s", behind(d), stays, goesOn)
 	case c.Members > 0 && c.Reached >= c.Quorum:
 		return fmt.Sprintf("No new list of relays was agreed for %s, though this relay reaches %d of the %d that agree on it, and %d are enough: some of them take no part, "+
-			"and their own chive status says why. %s", behind(d), c.Reached, c.Members, c.Quorum, stays)
+			"and their own chive status says why%s. %s", behind(d), c.Reached, c.Members, c.Quorum, shutOutText(c), stays)
 	}
 	return fmt.Sprintf("This relay has received no new list for %s. Either none was agreed, since too few of the committee's relays run (%s are needed), or this relay does not hear of it: "+
 		"it reaches %d of them. Check its connection and clock, and ask other operators which epoch their chive status shows. %s %s", behind(d), quorumText(d), c.Reached, stays, goesOn)
+}
+
+// shutOutText names the members that a penalty shuts out.
+func shutOutText(c *control.Committee) string {
+	var rids []string
+	for i := range c.Seats {
+		if s := &c.Seats[i]; !s.Penalty.IsZero() {
+			rids = append(rids, s.RID[:16])
+		}
+	}
+	switch len(rids) {
+	case 0:
+		return ""
+	case 1:
+		return "; " + rids[0] + " is shut out, since there is proof that it has signed two things that exclude each other"
+	}
+	return "; " + strings.Join(rids, ", ") + " are shut out, since there is proof that they have signed two things that exclude each other"
 }
 
 // quorumText says how many members a list needs.

@@ -303,3 +303,22 @@ func TestTheCommitteeAsARelaySeesIt(t *testing.T) {
 		t.Errorf("%+v", got)
 	}
 }
+
+// TestWhatARelaySaysOfTheCommitteeIsShownWhole: penalties, names, and whose figures.
+func TestWhatARelaySaysOfTheCommitteeIsShownWhole(t *testing.T) {
+	shut, end := record.RID{3}, testStart.Add(time.Hour)
+	got := committeePart(relay.CommitteeStatus{
+		Name: "B", K: 2, M: 2, Q: 2, Members: []relay.MemberStatus{{RID: record.RID{1}, Self: true}, {RID: shut, Stream: true, Penalty: end}},
+		Signed: 4, Seats: 5, SignedBy: "A", Needed: 4,
+	}, 2, snapshot.FromGenesis(&genesis.Document{}))
+	if got.Name != "B" || got.SignedBy != "A" || got.SignersNeeded != 4 || !got.Seats[0].Penalty.IsZero() || !got.Seats[1].Penalty.Equal(end) {
+		t.Errorf("%+v", got)
+	}
+	d := control.Directory{Stalled: true, Epoch: 10, CurrentEpoch: 16, Committee: got}
+	if text := stalledText(publicDocument(), &d, true); !strings.Contains(text, about(shut)[:16]+" is shut out, since there is proof") {
+		t.Errorf("%q", text)
+	}
+	if about(record.RID{}) != "" || about(shut) != "03"+strings.Repeat("00", len(shut)-1) {
+		t.Errorf("%q, %q", about(record.RID{}), about(shut))
+	}
+}

@@ -11,6 +11,7 @@ import (
 
 	"chive/client"
 	"chive/directory/genesis"
+	"chive/directory/record"
 	"chive/directory/snapshot"
 	"chive/internal/control"
 	"chive/internal/limit"
@@ -143,7 +144,8 @@ func (r *RelaySource) part(doc *genesis.Document) control.Relay {
 	if c := s.Certified; c != nil {
 		out.Certificates = certificatesPart(c, time.Now())
 	}
-	if out.Seat {
+	out.SeatIn, out.Penalty = f.Committee.In, utc(f.Committee.Penalty)
+	if out.Seat || !out.Penalty.IsZero() {
 		out.Abstains = f.Committee.Reason
 	}
 	for _, a := range role.Published() {
@@ -152,6 +154,7 @@ func (r *RelaySource) part(doc *genesis.Document) control.Relay {
 	d := newDirectory(doc, f.Head, f.Current)
 	table := role.View().Table()
 	countTable(&d, table)
+	d.DirRoot = hex.EncodeToString(f.DirRoot[:])
 	d.Committee = committeePart(f.Committee, f.Groups, table)
 	d.Young, d.Unmeasured, d.Stalled, d.Forked = f.Young, f.Unmeasured, f.Stalled, f.Forked
 	d.Freshness = newestText(doc, &d)
@@ -177,7 +180,7 @@ func (r *RelaySource) part(doc *genesis.Document) control.Relay {
 		if p.Count > 1 {
 			text += " (" + times(p.Count) + ")"
 		}
-		out.Reports = append(out.Reports, control.Note{Level: control.LevelWarning, Code: "report", Text: text, Time: utc(p.Last)})
+		out.Reports = append(out.Reports, control.Note{Level: control.LevelWarning, Code: "report", Text: text, RID: about(p.Relay), Time: utc(p.Last)})
 	}
 	out.Memory, out.Overload = memoryPart(&s.Memory)
 	if r.quota != nil {
@@ -215,14 +218,26 @@ func memoryPart(m *relay.MemoryStatus) (part *control.Memory, overload string) {
 // mebibytes writes so many bytes for a person.
 func mebibytes(n uint64) string { return fmt.Sprintf("%.1f MiB", float64(n)/(1<<20)) }
 
+// about names the relay that a report is about; empty: none.
+func about(rid record.RID) string {
+	if rid == (record.RID{}) {
+		return ""
+	}
+	return hex.EncodeToString(rid[:])
+}
+
 // committeePart shows a committee as a relay sees it.
 func committeePart(c relay.CommitteeStatus, groups int, table *snapshot.Table) control.Committee {
-	out := control.Committee{Members: c.K, Majority: c.M, Quorum: c.Q, Networks: groups, Signed: c.Signed, Signers: c.Seats}
+	out := control.Committee{
+		Name: c.Name, Members: c.K, Majority: c.M, Quorum: c.Q, Networks: groups,
+		Signed: c.Signed, Signers: c.Seats, SignedBy: c.SignedBy, SignersNeeded: c.Needed,
+	}
 	for _, m := range c.Members {
 		known, _ := table.Relay(m.RID)
 		out.Seats = append(out.Seats, control.Seat{
 			RID: hex.EncodeToString(m.RID[:]), Self: m.Self, Stream: m.Stream,
 			Signed: c.Seats > 0 && !slices.Contains(c.Unsigned, m.RID), Running: known != nil && known.Flags&snapshot.FlagRunning != 0,
+			Penalty: utc(m.Penalty),
 		})
 		if m.Self || m.Stream {
 			out.Reached++
