@@ -3,6 +3,7 @@
 package path
 
 import (
+	"bytes"
 	"errors"
 	"time"
 
@@ -11,8 +12,19 @@ import (
 	"chive/internal/strictcbor"
 )
 
-// GuardStateVersion is the version that this package reads and writes.
-const GuardStateVersion = 1
+// GuardStateVersion is the version that this package writes: CBOR, and behind it
+// guardSumSize bytes of its digest, by which damage is known that would leave another
+// guard. It reads version 1 too, which has no digest.
+const GuardStateVersion = 2
+
+// guardSumSize is the size of the digest behind the state in bytes.
+const guardSumSize = 8
+
+// guardSum returns the digest of a state without it.
+func guardSum(state []byte) []byte {
+	h := record.Hash("guard state", state)
+	return h[:guardSumSize]
+}
 
 // MaxGuardStateSize bounds the encoded state in bytes.
 const MaxGuardStateSize = 4096
@@ -78,17 +90,25 @@ func (g *Guards) Encode() []byte {
 	if err != nil {
 		panic("path: guard state always encodes")
 	}
-	return b
+	return append(b, guardSum(b)...)
+}
+
+// decodeGuards reads a state of version 1, or one of this version whose digest is right.
+func decodeGuards(data []byte) (*wireGuards, bool) {
+	var w wireGuards
+	if n := len(data) - guardSumSize; n > 0 && bytes.Equal(guardSum(data[:n]), data[n:]) {
+		_, err := strictcbor.Unmarshal(data[:n], MaxGuardStateSize, &w)
+		return &w, err == nil && w.Version == GuardStateVersion
+	}
+	_, err := strictcbor.Unmarshal(data, MaxGuardStateSize, &w)
+	return &w, err == nil && w.Version == 1
 }
 
 // LoadGuards reads what Encode wrote. Times that a clock once set wrong put too
 // far ahead are brought back to what now allows. Error: ErrGuardState.
 func LoadGuards(data []byte, p genesis.Params, now time.Time) (*Guards, error) {
-	var w wireGuards
-	if _, err := strictcbor.Unmarshal(data, MaxGuardStateSize, &w); err != nil {
-		return nil, ErrGuardState
-	}
-	if w.Version != GuardStateVersion || len(w.Guards) > maxGuards || len(w.Additions) > maxAdditions {
+	w, ok := decodeGuards(data)
+	if !ok || len(w.Guards) > maxGuards || len(w.Additions) > maxAdditions {
 		return nil, ErrGuardState
 	}
 	g := NewGuards(p, now)
