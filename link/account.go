@@ -31,11 +31,24 @@ func (s *Stream) admit(n int) bool {
 		return false
 	}
 	s.received.Add(int64(n))
-	if a := s.link.cfg.Account; a != nil {
+	if a := s.link.cfg.Account; a != nil && !s.ownerless {
 		s.unread.Add(int64(n))
 		a.Add(perUnread * int64(n))
 	}
 	return true
+}
+
+// unownedLocked reports whether nobody has been given the stream: nobody closes it. The
+// link's lock is held.
+func (s *Stream) unownedLocked() bool { return s.mux == nil || !s.outgoing && !s.taken }
+
+// disown gives back what a stream holds that nobody was given and nobody will be, since
+// it or its link is over. The account is told nothing more of it.
+func (s *Stream) disown() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.ownerless = true
+	s.settleLocked()
 }
 
 // took gives n bytes that were read back to the account, unless settle has.

@@ -286,6 +286,11 @@ func (l *Link) end(err error, hard bool) {
 	after := l.after
 	l.after = nil
 	streams := slices.Collect(maps.Values(l.streams))
+	for _, s := range streams {
+		if s.unownedLocked() {
+			s.disown()
+		}
+	}
 	l.mu.Unlock()
 	l.gate.close()
 	if hard {

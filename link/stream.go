@@ -63,6 +63,7 @@ type Stream struct {
 	writing   bool
 	controls  int  // control writers that wait
 	closed    bool // Close was called
+	ownerless bool // nobody was given it or will be; see disown
 	halfEnded bool // CloseWrite or Close was called
 	readDL    time.Time
 	writeDL   time.Time

@@ -80,6 +80,7 @@ func (l *Link) receiving(h frame, first byte) (verdict, error) {
 			return drop, l.refuseLocked(nil, h.stream)
 		}
 		s = newStream(l, h.stream)
+		s.ownerless = l.err != nil // nobody is given streams any more
 		l.streams[h.stream] = s
 		l.fresh[h.stream] = s
 		l.incoming++
@@ -193,6 +194,9 @@ func (l *Link) removeLocked(s *Stream) {
 	}
 	s.removed = true
 	delete(l.streams, s.id)
+	if s.unownedLocked() {
+		s.disown()
+	}
 	if s.outgoing {
 		l.outgoing--
 		if !s.acked {

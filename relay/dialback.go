@@ -139,7 +139,8 @@ func (r *Relay) dialBack(ctx context.Context, a *caller, body []byte) []byte {
 	ctx, cancel := context.WithTimeout(ctx, dialBackTimeout)
 	defer cancel()
 	cfg := r.linkConfig()
-	cfg.Identity = nil // a throw-away key: the links between the two stay
+	cfg.Identity = nil       // a throw-away key: the links between the two stay
+	cfg.ClockSkew = anyClock // a relay whose clock is wrong is there; whose identity it has is looked at all the same
 	cfg.Verify = r.expect(a.rid)
 	l, err := link.Dial(ctx, r.cfg.Transport, q.Address, cfg)
 	if err == nil {
@@ -160,13 +161,13 @@ func (r *Relay) mayDialBack(a *caller, at netip.AddrPort) bool {
 // reachOf says what became of a dial.
 func reachOf(err error) dirsync.Reach {
 	switch {
-	case err == nil, errors.Is(err, link.ErrCertificateTime): // a clock is wrong, but the relay is there
+	case err == nil:
 		return dirsync.Reached
 	case errors.Is(err, link.ErrTimeout), errors.Is(err, context.DeadlineExceeded):
 		return dirsync.ReachTimeout
 	case errors.Is(err, link.ErrUnreachable):
 		return dirsync.ReachUnreachable
-	case errors.Is(err, errOtherRelay), errors.Is(err, link.ErrHandshake), errors.Is(err, link.ErrSelf):
+	case errors.Is(err, errOtherRelay), errors.Is(err, link.ErrHandshake), errors.Is(err, link.ErrSelf), errors.Is(err, link.ErrCertificateTime):
 		return dirsync.ReachOther
 	case errors.Is(err, link.ErrRefused), errors.Is(err, link.ErrConnection), errors.Is(err, link.ErrPeerClosed):
 		return dirsync.ReachRefused

@@ -107,9 +107,17 @@ func TestWhoIsDialledBackAndWhere(t *testing.T) {
 		<-silent
 		for name, c := range map[string]struct {
 			key  ed25519.PrivateKey
+			made time.Duration // its certificate, from now
 			want dirsync.Reach
-		}{"it is there": {key, dirsync.Reached}, "another is there": {w.keys[1], dirsync.ReachOther}} {
-			id, err := link.NewIdentity(cryptorand.Reader, w.doc.NetworkID(), c.key, time.Now())
+		}{
+			"it is there":                                {key, 0, dirsync.Reached},
+			"it is there, and its clock is behind":       {key, -1000 * time.Hour, dirsync.Reached},
+			"it is there, and its clock is ahead":        {key, 1000 * time.Hour, dirsync.Reached},
+			"another is there":                           {w.keys[1], 0, dirsync.ReachOther},
+			"another is there, whose clock is behind":    {w.keys[1], -1000 * time.Hour, dirsync.ReachOther},
+			"another is there, whose clock is far ahead": {w.keys[1], 1000 * time.Hour, dirsync.ReachOther},
+		} {
+			id, err := link.NewIdentity(cryptorand.Reader, w.doc.NetworkID(), c.key, time.Now().Add(c.made))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -229,7 +237,7 @@ func TestWhatADialComesTo(t *testing.T) {
 		err  error
 		want dirsync.Reach
 	}{
-		{nil, dirsync.Reached}, {link.ErrCertificateTime, dirsync.Reached},
+		{nil, dirsync.Reached}, {link.ErrCertificateTime, dirsync.ReachOther},
 		{link.ErrRefused, dirsync.ReachRefused}, {link.ErrConnection, dirsync.ReachRefused}, {link.ErrPeerClosed, dirsync.ReachRefused},
 		{link.ErrTimeout, dirsync.ReachTimeout}, {context.DeadlineExceeded, dirsync.ReachTimeout},
 		{link.ErrUnreachable, dirsync.ReachUnreachable},

@@ -54,6 +54,8 @@ type joiner struct {
 	forgers map[record.RID]bool
 	own     atomic.Pointer[dirsync.Final] // the machine's newest, that the loop has left
 	trouble atomic.Pointer[string]        // in words; nil: none
+	// grounded is f.Grounded, for whoever else asks: f is the goroutine's.
+	grounded atomic.Bool
 }
 
 // newJoiner goes on from what was stored. Error: the store's.
@@ -71,6 +73,7 @@ func newJoiner(d *replica) (*joiner, error) {
 	if j.f, _ = dirsync.Resume(d.r.genesis, d.r.cfg.Verifier, saved, d.r.cfg.Anchor, d.r.wall()); j.f == nil {
 		j.f = dirsync.NewFollower(d.r.genesis, d.r.cfg.Verifier)
 	}
+	j.grounded.Store(j.f.Grounded())
 	return j, nil
 }
 
@@ -111,6 +114,7 @@ func (j *joiner) advance() {
 		return
 	}
 	j.f = dirsync.SeedFollower(j.d.r.genesis, j.d.r.cfg.Verifier, *own)
+	j.grounded.Store(j.f.Grounded())
 }
 
 // round asks relays until one gives a table that is fresh, and reports whether any
@@ -154,6 +158,7 @@ func (j *joiner) round() (answered bool) {
 
 // took keeps a newer snapshot and shows it to the machine.
 func (j *joiner) took() {
+	j.grounded.Store(j.f.Grounded())
 	j.d.send(input{client: j.f.Encode()})
 	j.d.send(input{event: directory.Seen{Snapshot: j.f.Snapshot(), Lists: j.f.Anchor()}})
 }

@@ -65,7 +65,7 @@ func (j *joiner) known(tried, forgers map[record.RID]bool) (out sources) {
 	}
 	named := map[record.RID]bool{j.d.r.rid: true}
 	peers := j.d.r.cfg.Peers
-	if j.f.Grounded() { // the table is that of a time before the anchor
+	if j.grounded.Load() { // the table is that of a time before the anchor
 		for _, f := range j.d.r.cfg.Anchor.Fallback {
 			peers = append(peers[:len(peers):len(peers)], Peer{RID: f.RID, Addresses: f.Addresses})
 		}
