@@ -21,6 +21,7 @@ const (
 	maxBuilding = 32              // circuits being built
 	maxTries    = 3               // distinct paths for one request
 	maxLinks    = 4               // guards besides that cannot be linked to
+	maxProbes   = 3               // of one request that finds all guards gone
 	cleanLife   = time.Hour       // an unused circuit is kept for so long
 	needLife    = time.Hour       // a port asked for is kept in mind for so long
 	maxNeeds    = 8               // kinds of need kept in mind
@@ -74,7 +75,7 @@ func (c *Client) retire(q *circ) {
 // nobody asks.
 func (c *Client) construct(ctx context.Context, n need, avoid []record.RID, note func(TryExplained)) (*circ, error) {
 	var last error
-	probed, links := false, 0
+	probes, links := 0, 0
 	for tries := 0; ; tries++ {
 		if ctx.Err() != nil {
 			break
@@ -83,15 +84,17 @@ func (c *Client) construct(ctx context.Context, n need, avoid []record.RID, note
 			return nil, c.explainBuild(errFull)
 		}
 		if tries == maxTries {
-			if probed || !guardFault(last) || !c.probe(ctx) {
+			if probes == maxProbes || !guardFault(last) || !c.probeSoon(ctx) {
 				break
 			}
-			probed, tries, links = true, 0, 0 // all guards were gone; there are others now
+			probes++
+			tries, links = 0, 0 // all guards were gone; there are others now
 		}
 		path, t, err := c.choose(n, avoid)
 		if err != nil {
-			if !probed && ctx.Err() == nil && len(c.usableGuards()) == 0 && c.probe(ctx) {
-				probed, tries = true, -1
+			if probes < maxProbes && ctx.Err() == nil && len(c.usableGuards()) == 0 && c.probeSoon(ctx) {
+				probes++
+				tries, links = -1, 0
 				continue
 			}
 			return nil, err

@@ -20,6 +20,10 @@ const probePause = 10 * time.Second
 // probeTime bounds each link of a probe.
 const probeTime = 10 * time.Second
 
+// probeStrangers is how many relays one probe may try: where many relays are gone at
+// once, the first that is drawn may be one of them.
+const probeStrangers = 3
+
 // probe makes a link to a relay that is no guard, when no guard can be reached:
 // only that tells guards that are gone from a network that is down, and fresh
 // guards are drawn in the first case alone. Nothing but the link is made. While the
@@ -38,8 +42,8 @@ func (c *Client) probe(ctx context.Context) bool {
 			return false
 		}
 	}
-	r := c.anyStranger(time.Now())
-	if r == nil {
+	strangers := c.strangers(time.Now())
+	if len(strangers) == 0 {
 		down := c.guards.Down(time.Now())
 		c.mu.Unlock()
 		return !down && len(c.usableGuards()) > 0 // another request's probe has found them
@@ -47,12 +51,40 @@ func (c *Client) probe(ctx context.Context) bool {
 	p = &probing{done: make(chan struct{})}
 	c.probing = p
 	c.mu.Unlock()
-	p.found = c.probeBy(ctx, r)
+	for _, r := range strangers {
+		reached, found := c.probeBy(ctx, r)
+		if p.found = found; reached || ctx.Err() != nil {
+			break // it told the guards from the network, or there is no time
+		}
+	}
 	c.mu.Lock()
 	c.probing = nil
 	c.mu.Unlock()
 	close(p.done)
 	return p.found
+}
+
+// probeSoon is probe for a request: where a probe was made a moment ago, whose guards are
+// gone too, it waits until there may be another. It does not while the network is down.
+func (c *Client) probeSoon(ctx context.Context) bool {
+	if c.probe(ctx) {
+		return true
+	}
+	now := time.Now()
+	c.mu.Lock()
+	wait, down := c.probed.Add(probePause).Sub(now), c.guards.Down(now)
+	c.mu.Unlock()
+	if down || wait <= 0 {
+		return false
+	}
+	t := time.NewTimer(wait)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-t.C:
+		return c.probe(ctx)
+	}
 }
 
 // probing is a probe that is being made. found is set before done is closed.
@@ -61,31 +93,31 @@ type probing struct {
 	found bool
 }
 
-// probeBy makes the probe with r.
-func (c *Client) probeBy(ctx context.Context, r *snapshot.Relay) bool {
+// probeBy makes the probe with r. reached: r was there. found: a guard can be used now.
+func (c *Client) probeBy(ctx context.Context, r *snapshot.Relay) (reached, found bool) {
 	l, err := c.probeLink(ctx, r)
 	if err != nil {
-		return false
+		return false, false
 	}
 	if untried := c.unmarkedGuards(); len(untried) > 0 {
 		for _, g := range untried {
 			// With the first link open the network is not down, and a failure counts.
 			if _, err = c.probeLink(ctx, g); err == nil {
 				leave(l)
-				return true
+				return true, true
 			}
 		}
 		leave(l)
 		// One more, since only a link after the last failure speaks against the guards.
 		if l, err = c.probeLink(ctx, r); err != nil {
-			return false
+			return true, false
 		}
 	}
 	leave(l)
 	if c.settled(time.Now()) {
 		_ = c.updateGuards()
 	}
-	return len(c.usableGuards()) > 0
+	return true, len(c.usableGuards()) > 0
 }
 
 func (c *Client) probeLink(ctx context.Context, r *snapshot.Relay) (*link.Link, error) {
@@ -123,10 +155,10 @@ func (c *Client) settled(now time.Time) bool {
 	return ready || c.fresh(now)
 }
 
-// anyStranger returns a random running relay that is no guard, or nil if a guard is
-// usable, none was drawn yet, or a probe was made a moment ago. While the network seems
-// down every guard counts as usable, and none is. Under Client.mu.
-func (c *Client) anyStranger(now time.Time) *snapshot.Relay {
+// strangers returns running relays that are no guards, at random and probeStrangers at
+// most; none if a guard is usable, none was drawn yet, or a probe was made a moment ago.
+// While the network seems down every guard counts as usable, and none is. Under Client.mu.
+func (c *Client) strangers(now time.Time) []*snapshot.Relay {
 	if now.Sub(c.probed) < probePause {
 		return nil
 	}
@@ -148,15 +180,19 @@ func (c *Client) anyStranger(now time.Time) *snapshot.Relay {
 			others = append(others, r)
 		}
 	}
-	var b [8]byte
-	if len(others) == 0 {
-		return nil
+	n := min(probeStrangers, len(others))
+	for i := range n {
+		var b [8]byte
+		if _, err := io.ReadFull(c.cfg.Rand, b[:]); err != nil {
+			return nil
+		}
+		j := i + int(binary.BigEndian.Uint64(b[:])%uint64(len(others)-i))
+		others[i], others[j] = others[j], others[i]
 	}
-	if _, err := io.ReadFull(c.cfg.Rand, b[:]); err != nil {
-		return nil
+	if n > 0 {
+		c.probed = now
 	}
-	c.probed = now
-	return others[binary.BigEndian.Uint64(b[:])%uint64(len(others))]
+	return others[:n]
 }
 
 // blocked reports whether guards cannot be reached although other relays can, and
