@@ -233,6 +233,30 @@ func TestAnAnchorOfAnotherHistoryIsNotGoneOnFrom(t *testing.T) {
 	}
 }
 
+// A second certificate of the anchor's own epoch is two views, as one of a table that is
+// held would be. Spec: SYNC-9.
+func TestASecondViewOfTheAnchorsEpochIsSeen(t *testing.T) {
+	l := grown(t, 4)
+	other := l.fork()
+	l.grow(l.renew(1))
+	other.grow(other.renew(2))
+	l.grow()
+	other.grow()
+	f, err := Resume(l.doc, vote.Plain{}, nil, anchorOf(t, l.finals[4]), l.clock())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := l.fetch(f, of(other.server(), l.clock())); !errors.Is(err, ErrSplit) {
+		t.Errorf("%v", err)
+	}
+	if f.Split() == nil || len(f.Evidence()) != 4 || !f.Grounded() {
+		t.Errorf("%d records of evidence", len(f.Evidence()))
+	}
+	if r, err := l.fetch(f, of(l.server(), l.clock())); r != Newer || err != nil || f.Snapshot().Epoch() != l.finals[4].State.Epoch() {
+		t.Errorf("its own afterwards: %v, %v", r, err)
+	}
+}
+
 func TestAnchorVectors(t *testing.T) {
 	l := newLab(t, 1, genesis.Testnet())
 	l.grow()

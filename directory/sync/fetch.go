@@ -126,12 +126,11 @@ func (f *Follower) request(at *vote.Anchor, now uint64) *Request {
 // compare looks at a working snapshot's certificate before anything of it is verified.
 // over is false where it is worth going on.
 func (f *Follower) compare(cert *vote.Certificate) (result Result, over bool, err error) {
-	h, ours := cert.Header, f.snap.Header()
+	h := cert.Header
+	held, ours := f.held()
 	switch {
-	case f.ground != nil && h.Epoch < f.ground.Header.Epoch:
-		return Older, true, nil
-	case f.cert != nil && cert.HeaderDigest() == f.cert.HeaderDigest():
-		return Unchanged, true, nil
+	case held != nil && cert.HeaderDigest() == held.HeaderDigest():
+		return Unchanged, f.ground == nil, nil // an anchor's table is still to be fetched
 	case h.Epoch < ours.Epoch:
 		return Older, true, nil
 	case h.Epoch == ours.Epoch:
@@ -141,7 +140,7 @@ func (f *Follower) compare(cert *vote.Certificate) (result Result, over bool, er
 		default: // our own lists are of that epoch
 			return Unchanged, true, ErrForged
 		}
-	case f.cert != nil && h.HistorySize == ours.HistorySize && h.Parent == ours.Parent:
+	case held != nil && h.HistorySize == ours.HistorySize && h.Parent == ours.Parent:
 		// It stands in place of ours. Its child will say so; until then nothing shows
 		// what may have changed since our parent.
 		return Unchanged, true, nil
@@ -203,7 +202,7 @@ func (f *Follower) load(rw io.ReadWriter, a *Answer, c *candidate, progress func
 	if err != nil {
 		return Unchanged, err
 	}
-	if (replaced || !proven) && c.cert.Header.HistorySize <= f.snap.Header().HistorySize+1 {
+	if _, ours := f.held(); (replaced || !proven) && c.cert.Header.HistorySize <= ours.HistorySize+1 {
 		return Unchanged, nil // ours is no parent of it: it was replaced a moment ago, if this is to last
 	}
 	base := f.snap
@@ -257,12 +256,10 @@ func (f *Follower) ancestorOf(rw io.ReadWriter, cert *vote.Certificate) (*snapsh
 // not reach back so far. Errors: ErrOrphan, ErrForged, ErrBusy, and rw's.
 // Spec: directory §8 (READY), protocol §7 (SYNC-8).
 func (f *Follower) prove(rw io.ReadWriter, a *Answer, cert *vote.Certificate) (proven, replaced bool, err error) {
-	h, ours, held := cert.Header, f.snap.Header(), f.cert
-	if f.ground != nil {
-		if held = f.ground; cert.HeaderDigest() == held.HeaderDigest() {
-			return true, false, nil
-		}
-		ours = held.Header
+	h := cert.Header
+	held, ours := f.held()
+	if f.ground != nil && cert.HeaderDigest() == held.HeaderDigest() {
+		return true, false, nil
 	}
 	if held == nil || h.Parent == held.HeaderDigest() {
 		return true, false, nil // every history begins with snapshot 0

@@ -102,6 +102,19 @@ func (f *Follower) take(c *candidate) {
 	f.snap, f.cert, f.at, f.next, f.part, f.ground = c.snap, c.cert, c.at, nil, parts{}, nil
 }
 
+// held returns the certificate of the newest snapshot that is believed: ours, or the
+// anchor's whose table is not known yet; nil: snapshot 0 is, which has none. With it
+// comes the header.
+func (f *Follower) held() (*vote.Certificate, *snapshot.Header) {
+	switch {
+	case f.ground != nil:
+		return f.ground, f.ground.Header
+	case f.cert != nil:
+		return f.cert, f.snap.Header()
+	}
+	return nil, f.snap.Header()
+}
+
 // Grounded reports whether an anchor file is all that is believed so far: no table of it
 // is known.
 func (f *Follower) Grounded() bool { return f.ground != nil }

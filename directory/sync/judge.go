@@ -29,12 +29,13 @@ const (
 // Spec: directory §8 (CHECK), protocol §7 (SYNC-9).
 func (f *Follower) Judge(theirs *vote.Certificate) (Judgement, []*record.Evidence) {
 	h := theirs.Header
+	held, ours := f.held()
 	switch {
-	case f.cert != nil && theirs.HeaderDigest() == f.cert.HeaderDigest():
+	case held != nil && theirs.HeaderDigest() == held.HeaderDigest():
 		return JudgeSame, nil
 	case h.NetworkID != f.nid:
 		return JudgeForged, nil
-	case h.Epoch < f.snap.Epoch():
+	case h.Epoch < ours.Epoch:
 		return JudgeUnknown, nil
 	}
 	list := f.owner(h.Epoch)
@@ -48,10 +49,10 @@ func (f *Follower) Judge(theirs *vote.Certificate) (Judgement, []*record.Evidenc
 	if err != nil {
 		return JudgeForged, nil
 	}
-	if h.Epoch > f.snap.Epoch() || f.cert == nil {
+	if h.Epoch > ours.Epoch || held == nil {
 		return JudgeHigher, nil
 	}
-	found := vote.DoubleSigners(list, f.cert, theirs)
+	found := vote.DoubleSigners(list, held, theirs)
 	for _, e := range found {
 		f.keepEvidence(e)
 	}
