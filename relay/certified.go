@@ -127,6 +127,13 @@ func (r *Relay) certified(now time.Time) (*Certified, error) {
 	return c, nil
 }
 
+// certifiedAhead reports whether what was certified, which is not good at now, is not over
+// at now either.
+func (r *Relay) certifiedAhead(now time.Time) bool {
+	ends := r.ends.Load()
+	return ends != nil && now.Before(ends.Ends)
+}
+
 // signer returns the key that signs records at now, with its certificate; nil: it is the
 // identity's own key. Errors: certified's.
 func (r *Relay) signer(now time.Time) (ed25519.PrivateKey, *record.Cert, error) {

@@ -228,8 +228,19 @@ func TestARelayDrainsWhenItsCertificatesAreOver(t *testing.T) {
 		if left := notAfter(c.Relay).Sub(time.Now().Add(2 * 24 * time.Hour)); left <= 0 || c.Draining() {
 			t.Fatalf("after two days its link certificate has %v left, draining %v", left, c.Draining())
 		}
+		// A clock that is wrong for a moment, either way, or behind for long does not end it.
+		for _, wrong := range []struct {
+			skew  time.Duration
+			looks int
+		}{{300 * 24 * time.Hour, certifiedMisses - 1}, {0, 1}, {-100 * 24 * time.Hour, 3 * certifiedMisses}, {2 * 24 * time.Hour, 1}} {
+			c.skew.Store(int64(wrong.skew))
+			pass(time.Duration(wrong.looks) * certifiedCheck)
+			if c.Draining() {
+				t.Fatalf("a clock %v off for %d looks has ended it", wrong.skew, wrong.looks)
+			}
+		}
 		c.skew.Store(int64(3 * 24 * time.Hour))
-		pass(certifiedCheck + time.Second)
+		pass((certifiedMisses + 1) * certifiedCheck)
 		if !c.Draining() {
 			t.Fatal("it goes on")
 		}

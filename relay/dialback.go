@@ -56,7 +56,7 @@ func newDialBacks() *dialBacks {
 	}
 }
 
-// enter takes a dial for a. false: it has had enough for now, or everybody has.
+// enter takes a dial for a. false: it has had enough lately, or everybody has.
 func (d *dialBacks) enter(a *caller, now time.Time) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()

@@ -71,27 +71,50 @@ func (r *Relay) rotateLinkKey(ctx context.Context, made time.Time) {
 	}
 }
 
+// certifiedMisses is at how many looks in a row, each a certifiedCheck after the one
+// before, all certificates have to be over before the relay drains: a clock that jumps
+// ahead and comes back must not end it.
+const certifiedMisses = 5
+
 // followCertified uses, of the link keys that an offline identity has certified, the one
-// for now. When none is left the relay drains, and Run says why.
+// of the day. When all are over the relay drains, and Run says why. When they are of a time
+// to come the clock is behind: it goes on, since that passes.
 func (r *Relay) followCertified(ctx context.Context) {
 	t := time.NewTicker(certifiedCheck)
 	defer t.Stop()
+	misses, behind := 0, false
 	for {
+		asked := false
 		select {
 		case <-ctx.Done():
 			return
 		case <-r.renew:
+			asked = true
 		case <-t.C:
 		}
 		now := r.wall().Round(0)
 		id, err := r.newLinkIdentity(now)
 		switch {
 		case err == nil:
+			misses, behind = 0, false
 			r.useLinkKey(id)
 			if d := r.replica.Load(); d != nil {
 				d.keeper.wakeUp() // it looks whether the signing key has changed
 			}
-		case errors.Is(err, ErrUncertified):
+		case !errors.Is(err, ErrUncertified):
+		case r.certifiedAhead(now):
+			if misses = 0; !behind {
+				behind = true
+				r.cfg.Log.Error().EmbedObject(redact.RoleRelay).EmbedObject(redact.Event("certificates_ahead")).
+					Msg("what the offline identity has certified is of a time to come: this clock is behind; set it")
+			}
+		default:
+			if !asked {
+				misses++
+			}
+			if misses < certifiedMisses {
+				continue
+			}
 			r.uncertified.Store(true)
 			r.cfg.Log.Error().EmbedObject(redact.RoleRelay).EmbedObject(redact.Event("certificates_over")).
 				Msg("what the offline identity has certified is over; the relay drains: chive keys request")
