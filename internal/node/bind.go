@@ -185,37 +185,37 @@ func (s *State) markRelay(doc *genesis.Document, word string) error {
 	return replace(s.path(relayNetworkFile), []byte(networkLine(doc)+"\n"+word+"\n"))
 }
 
-// relayMark returns the word of markRelay; empty: none, or no file.
-func (s *State) relayMark() (string, error) {
-	data, err := store.ReadFile(s.path(relayNetworkFile), maxSmallSize)
+// readBinding returns the two lines of a binding file: the network's, and the word of
+// markRelay. there is false, and both empty, where there is no file.
+func (s *State) readBinding(file string) (line, word string, there bool, err error) {
+	data, err := store.ReadFile(s.path(file), maxSmallSize)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return "", nil
+		return "", "", false, nil
 	case err != nil:
-		return "", fileFault(s.path(relayNetworkFile), "file", err)
+		return "", "", false, fileFault(s.path(file), "file", err)
 	}
-	_, word, _ := strings.Cut(string(data), "\n")
-	return strings.TrimSpace(word), nil
+	line, word, _ = strings.Cut(string(data), "\n")
+	return strings.TrimSpace(line), strings.TrimSpace(word), true, nil
+}
+
+// relayMark returns the word of markRelay; empty: none, or no file.
+func (s *State) relayMark() (string, error) {
+	_, word, _, err := s.readBinding(relayNetworkFile)
+	return word, err
 }
 
 // boundTo returns the network that the file binds to, shortened, if it is another than
 // doc's; else nothing.
 func (s *State) boundTo(file string, doc *genesis.Document) (other string, err error) {
-	path := s.path(file)
-	data, err := store.ReadFile(path, maxSmallSize)
-	first, _, _ := strings.Cut(string(data), "\n")
-	switch kept := strings.TrimSpace(first); {
-	case errors.Is(err, fs.ErrNotExist):
-		return "", nil
-	case err != nil:
-		return "", fileFault(path, "file", err)
-	case kept == networkLine(doc):
-		return "", nil
+	kept, _, there, err := s.readBinding(file)
+	switch {
+	case err != nil || !there || kept == networkLine(doc):
+		return "", err
 	case !isNetworkLine(kept):
 		return "", s.bindingDamaged(file, doc)
-	default:
-		return shortNetwork(kept), nil
 	}
+	return shortNetwork(kept), nil
 }
 
 // networkIDSize is that of a network's id, in bytes.

@@ -5,9 +5,7 @@ package node
 import (
 	"crypto/ed25519"
 	"encoding/hex"
-	"errors"
 	"io"
-	"io/fs"
 	"path/filepath"
 	"strings"
 	"time"
@@ -429,13 +427,6 @@ func (s *State) openCertified(keys *relayKeys, doc *genesis.Document, now time.T
 // boundNetwork returns the line of the network that the relay's folder is bound to; empty:
 // none.
 func (s *State) boundNetwork() (string, error) {
-	data, err := store.ReadFile(s.path(relayNetworkFile), maxSmallSize)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return "", nil
-	case err != nil:
-		return "", fileFault(s.path(relayNetworkFile), "file", err)
-	}
-	first, _, _ := strings.Cut(string(data), "\n")
-	return strings.TrimSpace(first), nil
+	line, _, _, err := s.readBinding(relayNetworkFile)
+	return line, err
 }

@@ -208,13 +208,9 @@ func (s *State) keepVouched(v *vouchedFor) error {
 // readVoucher reads a voucher that was given to the relay with an identity, for a network;
 // no document: for any.
 func readVoucher(path string, identity [32]byte, doc *genesis.Document) (*record.VoucherText, error) {
-	data, err := store.ReadFile(path, record.MaxVoucherTextSize)
+	v, err := parseVoucher(path)
 	if err != nil {
-		return nil, fileFault(path, "voucher", err)
-	}
-	v, err := record.ParseVoucherText(string(data))
-	if err != nil {
-		return nil, fault(Usage, "voucher_damaged", "Get it again from the sponsor, whose chive relay vouch prints one line; or remove it, and join without.", "%s is not a voucher, or was changed", path)
+		return nil, err
 	}
 	if string(v.Voucher.Identity) != string(identity[:]) {
 		return nil, fault(Usage, "voucher_other", "Ask for one for this relay, whose identity is "+hex.EncodeToString(identity[:])+".",
@@ -249,6 +245,10 @@ func (s *State) takeVoucher(named string, identity [32]byte, doc *genesis.Docume
 		}
 	}
 	if v, err = readVoucher(path, identity, doc); err != nil {
+		var f *Fault
+		if path == kept && errors.As(err, &f) { // a relay that is on the list needs none
+			return nil, f.Text + ". The relay runs without: remove it, or get it again from the sponsor.", nil
+		}
 		return nil, "", err
 	}
 	if today-int(v.Voucher.Day) >= record.VoucherDays {
@@ -266,14 +266,25 @@ func (s *State) keepVoucher(v *record.VoucherText) error {
 	return replace(s.path(voucherFile), []byte(v.Encode()+"\n"))
 }
 
-// CheckVoucher reads a voucher, whoever it is for.
+// CheckVoucher reads a voucher, whoever it is for. One that is not there is none to check:
+// it was placed in the state folder at the first run, or that run says that it is missing.
 func CheckVoucher(path string) error {
+	if there, err := exists(path, "voucher"); err != nil || !there {
+		return err
+	}
+	_, err := parseVoucher(path)
+	return err
+}
+
+// parseVoucher reads a voucher's text.
+func parseVoucher(path string) (*record.VoucherText, error) {
 	data, err := store.ReadFile(path, record.MaxVoucherTextSize)
 	if err != nil {
-		return fileFault(path, "voucher", err)
+		return nil, fileFault(path, "voucher", err)
 	}
-	if _, err := record.ParseVoucherText(string(data)); err != nil {
-		return fault(Usage, "voucher_damaged", "Get it again from the sponsor, whose chive relay vouch prints one line; or remove it, and join without.", "%s is not a voucher, or was changed", path)
+	v, err := record.ParseVoucherText(string(data))
+	if err != nil {
+		return nil, fault(Usage, "voucher_damaged", "Get it again from the sponsor, whose chive relay vouch prints one line; or remove it, and join without.", "%s is not a voucher, or was changed", path)
 	}
-	return nil
+	return v, nil
 }

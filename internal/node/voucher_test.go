@@ -146,6 +146,28 @@ func TestARelayVouchesForANewcomer(t *testing.T) {
 		}
 		_, err := prepared(bad)
 		wantFault(t, err, code)
+		// One that was placed in the folder stops no relay: it may be on the list long since.
+		if err := os.WriteFile(guest.path(voucherFile), []byte(text()), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		key, _ := hex.DecodeString(identity)
+		doc, err := loadGenesis(w.doc)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if v, note, err := guest.takeVoucher("", [32]byte(key), doc, 1); v != nil || !strings.Contains(note, "runs without") || err != nil {
+			t.Errorf("%s in the folder: %q %v", code, note, err)
+		}
+		if err := os.Remove(guest.path(voucherFile)); err != nil {
+			t.Fatal(err)
+		}
+		// What the daemon goes on without, its check before the start lets pass.
+		if err := CheckVoucher(bad); (err != nil) != (code == "voucher_damaged") {
+			t.Errorf("checked, %s: %v", code, err)
+		}
+	}
+	if err := CheckVoucher(filepath.Join(w.dir, "gone")); err != nil {
+		t.Errorf("gone since the first run: %v", err)
 	}
 
 	// One whose time is over is left out, and the relay says so.
