@@ -174,7 +174,7 @@ func (d *replica) tell(now time.Time) {
 	}
 	if !s.Listed {
 		j := d.machine.Joining()
-		s.Introduced, s.Joining = j.Accepted, joiningWords(j, sybil.Slots(d.r.genesis.Params, s.Relays)[sybil.LaneVouched])
+		s.Introduced, s.Joining = j.Accepted, joiningWords(j, sybil.Slots(d.r.genesis.Params, s.Relays, s.Current)[sybil.LaneVouched])
 		if j.Accepted > 0 && s.Current > s.Head+farBehind {
 			s.Joining += fmt.Sprintf(". No new list was agreed for %d epochs, as far as it has heard: the network stands still, and nobody is let in until its committee agrees again", s.Current-s.Head)
 		}

@@ -26,25 +26,34 @@ const (
 // Spec: directory §5 (validity).
 const returnRate = 20
 
-// heirDays is in how many days all relays of a predecessor may return to its successor.
-// Spec: protocol §7 (DIR-16).
-const heirDays = 7
+// How all relays of a predecessor may return to its successor: in so many days, while
+// the network is that young. Afterwards the lane would let others in in masses, who left
+// later, and heirs that have been sold meanwhile. Spec: protocol §7 (DIR-16).
+const (
+	heirDays = 7
+	heirsEnd = 30
+)
 
 // Unlimited is the number of slots where a network sets no quota.
 const Unlimited = math.MaxInt
 
-// Slots returns how many relays each lane admits in a rolling day, at a table of n
-// relays. Slots are not transferable between lanes. Of an odd number the open lane
+// Slots returns how many relays each lane admits in the rolling day that ends with an
+// epoch, at a table of n relays. Slots are not transferable between lanes. Of an odd number the open lane
 // has one more. Where admit_rate and admit_floor are both 0 every lane is
 // Unlimited; elsewhere at least one relay a day may return, so that a network of
-// any size heals. Spec: directory §7, protocol §7 (ADM-4).
-func Slots(p genesis.Params, n int) [laneCount]int {
+// any size heals, and in a young successor a part of the heirs. Spec: directory §7,
+// protocol §7 (ADM-4, DIR-16).
+func Slots(p genesis.Params, n int, epoch uint64) [laneCount]int {
 	if p.AdmitRate == 0 && p.AdmitFloor == 0 {
 		return [laneCount]int{Unlimited, Unlimited, Unlimited}
 	}
 	total := max(p.AdmitFloor, n*p.AdmitRate/1000)
 	vouched := total * p.VoucherShare / 1000
-	return [laneCount]int{LaneOpen: total - vouched, LaneVouched: vouched, LaneReturning: max(1, n*returnRate/1000, (p.Heirs+heirDays-1)/heirDays)}
+	returning := max(1, n*returnRate/1000)
+	if epoch/uint64(max(p.Day, 1)) < heirsEnd {
+		returning = max(returning, (p.Heirs+heirDays-1)/heirDays)
+	}
+	return [laneCount]int{LaneOpen: total - vouched, LaneVouched: vouched, LaneReturning: returning}
 }
 
 // Window counts admissions of a rolling day: the day epochs that end with the
@@ -72,7 +81,7 @@ func (w *Window) Add(p genesis.Params, epoch uint64, lane Lane) {
 // Left returns the slots that each lane still has in an epoch, at a table of n
 // relays. Spec: protocol §7 (ADM-4).
 func (w *Window) Left(p genesis.Params, n int, epoch uint64) [laneCount]int {
-	left := Slots(p, n)
+	left := Slots(p, n, epoch)
 	for _, a := range w.epochs {
 		if !within(p, a.epoch, epoch) {
 			continue

@@ -22,12 +22,19 @@ func TestSlotsOfARollingDay(t *testing.T) {
 	for n, want := range map[int][3]int{
 		0: {5, 5, 1}, 7: {5, 5, 1}, 1000: {5, 5, 20}, 1100: {6, 5, 22}, 10000: {50, 50, 200}, 100000: {500, 500, 2000},
 	} {
-		if got := Slots(p, n); got != want {
+		if got := Slots(p, n, 1); got != want {
 			t.Errorf("table of %d: %v", n, got)
 		}
 	}
-	if got := Slots(genesis.Testnet(), 5); got != [3]int{Unlimited, Unlimited, Unlimited} {
+	if got := Slots(genesis.Testnet(), 5, 1); got != [3]int{Unlimited, Unlimited, Unlimited} {
 		t.Errorf("testnet: %v", got)
+	}
+	heirs := p // of a predecessor return a seventh a day, for 30 days (DIR-16)
+	heirs.Heirs = 1000
+	for epoch, want := range map[uint64]int{0: 143, 30*24 - 1: 143, 30 * 24: 2, 1 << 40: 2} {
+		if got := Slots(heirs, 100, epoch)[LaneReturning]; got != want {
+			t.Errorf("heirs at epoch %d: %d", epoch, got)
+		}
 	}
 	var w Window
 	w.Add(p, 10, LaneOpen)

@@ -17,7 +17,7 @@ import (
 // sybil.Unlimited without a quota. Relays that came on the rolling day and are in
 // the table count. Spec: directory §7, protocol §7 (ADM-4).
 func (s *State) Slots(p genesis.Params, epoch uint64) [3]int {
-	slots := sybil.Slots(p, len(s.aux))
+	slots := sybil.Slots(p, len(s.aux), epoch)
 	for i := range s.aux {
 		a := &s.aux[i]
 		if a.Lane < laneFounder && a.Admitted+uint64(p.Day) > epoch && slots[a.Lane] != sybil.Unlimited {

@@ -202,12 +202,13 @@ func (c *checker) bucketAllowed(before uint8, n *snapshot.Leaf) bool {
 // rolling days; the table grows meanwhile.
 func (c *checker) admissions(newcomers, returned int) error {
 	leaves := c.old.Table().Len()
-	if sybil.Slots(c.p, leaves)[LaneOpen] == sybil.Unlimited || newcomers == 0 {
+	first := c.old.Epoch() + 1
+	if sybil.Slots(c.p, leaves, first)[LaneOpen] == sybil.Unlimited || newcomers == 0 {
 		return nil
 	}
 	var fresh, back int
-	for windows := (c.epochs-1)/uint64(c.p.Day) + 1; windows > 0; windows-- {
-		slots := sybil.Slots(c.p, leaves)
+	for w := range (c.epochs-1)/uint64(c.p.Day) + 1 {
+		slots := sybil.Slots(c.p, leaves, first+w*uint64(c.p.Day)) // at its first epoch there are most for heirs
 		fresh, back = fresh+slots[LaneOpen]+slots[LaneVouched], back+slots[LaneReturning]
 		leaves = c.old.Table().Len() + fresh + back
 		if fresh+back > snapshot.MaxLeafCount {

@@ -225,7 +225,7 @@ func TestRandomEpochsStayValid(t *testing.T) {
 // checkCounters is what must hold of a state by itself.
 func checkCounters(t *testing.T, doc *genesis.Document, s *State) {
 	t.Helper()
-	if slots := sybil.Slots(doc.Params, len(s.aux)); slots[LaneOpen] != sybil.Unlimited {
+	if slots := sybil.Slots(doc.Params, len(s.aux), s.Epoch()); slots[LaneOpen] != sybil.Unlimited {
 		for i := range s.aux {
 			if a := &s.aux[i]; a.Lane < laneFounder && a.Admitted+uint64(doc.Params.Day) > s.Epoch() {
 				slots[a.Lane]--

@@ -40,7 +40,7 @@ func floodOfNewcomers(ctx context.Context, t task) (*outcome, error) {
 	skipped, _ := w.check.skipped(w.epoch(1), w.epoch(hours))
 	s := w.newest()
 	newcomers := s.Snapshot().Table().Len() - t.relays
-	slots := sybil.Slots(p, t.relays)
+	slots := sybil.Slots(p, t.relays, 0)
 	quota := 0
 	for _, n := range slots {
 		quota += n
