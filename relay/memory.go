@@ -16,6 +16,7 @@ import (
 const (
 	batchFor     = 5 * time.Second // the longest that what may be lost waits for its transaction
 	retryStore   = 5 * time.Second // after a transaction that failed
+	lookStore    = 5 * time.Second // between two looks whether the store's file is there
 	maxUnwritten = 1 << 17         // writes that wait; beyond it those that may be lost are
 )
 
@@ -51,7 +52,9 @@ var (
 //
 // While the store fails, what may be tried again waits, the latest value of each key;
 // a promise that could not be stored is given up (Stored with OK false), so that the
-// member abstains, and is never written afterwards.
+// member abstains, and is never written afterwards. A store whose file is gone takes
+// nothing: that is looked for now and then, so that its operator learns of it when
+// nothing is to be written, too.
 type memory struct {
 	store Store
 	own   record.RID
@@ -63,6 +66,8 @@ type memory struct {
 	since   time.Time      // of the oldest write
 	retry   time.Time      // when to try again; zero: the store works
 	failed  redact.Reason  // why it does not
+	look    time.Time      // when to look again whether its file is there
+	gone    bool           // it is not
 	dropped uint64
 	loss    loss
 	other   uint64 // see otherSeen
@@ -121,10 +126,20 @@ func (m *memory) settle(now time.Time) []directory.Stored {
 
 // tick makes durable what has waited long enough.
 func (m *memory) tick(now time.Time) []directory.Stored {
+	m.watch(now)
 	if due := m.due(); due.IsZero() || now.Before(due) {
 		return nil
 	}
 	return m.commit(now)
+}
+
+// watch looks now and then whether the store's file is where it was opened.
+func (m *memory) watch(now time.Time) {
+	file, is := m.store.(interface{ Gone() bool })
+	if !is || now.Before(m.look) {
+		return
+	}
+	m.look, m.gone = now.Add(lookStore), file.Gone()
 }
 
 // due is when tick has something to do, or zero.
@@ -157,7 +172,8 @@ func (m *memory) commit(now time.Time) []directory.Stored {
 		clear(m.tokens)
 		return answers
 	}
-	m.retry, m.failed = now.Add(retryStore), redact.Classify(err)
+	m.retry, m.failed, m.look = now.Add(retryStore), redact.Classify(err), time.Time{}
+	m.watch(now)
 	m.giveUpPromises()
 	return answers
 }

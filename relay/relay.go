@@ -139,7 +139,7 @@ type Relay struct {
 	live      live
 
 	// Lines about what fails for long, once a minute at most.
-	idleLine, keyLine, memoryLine rate.Sometimes
+	idleLine, keyLine, memoryLine, storeLine rate.Sometimes
 	// The line about another process with our key, once an hour at most.
 	selfLine rate.Sometimes
 
@@ -211,11 +211,12 @@ func New(c Config) (*Relay, error) {
 		dials:    make(chan struct{}, maxOnwardDials),
 		renew:    make(chan struct{}, 1),
 		idleLine: rate.Sometimes{Interval: complainEvery}, keyLine: rate.Sometimes{Interval: complainEvery}, memoryLine: rate.Sometimes{Interval: complainEvery},
-		selfLine: rate.Sometimes{Interval: time.Hour},
-		ready:    make(chan struct{}),
-		circuits: make(map[*circ]struct{}),
-		drain:    make(chan struct{}),
-		warm:     warm{some: make(chan struct{}, 1)},
+		storeLine: rate.Sometimes{Interval: complainEvery},
+		selfLine:  rate.Sometimes{Interval: time.Hour},
+		ready:     make(chan struct{}),
+		circuits:  make(map[*circ]struct{}),
+		drain:     make(chan struct{}),
+		warm:      warm{some: make(chan struct{}, 1)},
 	}
 	r.memory = newAccount(c.Memory)
 	r.buffers.Account = r.memory.queues

@@ -149,6 +149,51 @@ func TestAFullDiskCostsTheSeatAndNothingElse(t *testing.T) {
 	})
 }
 
+// TestAStoreWhoseFileIsGoneCostsTheSeat within seconds, whether something is to be written
+// or not: nobody signs what a restart would not remember (KEY-8). The relay says so, logs
+// it, carries on, and takes part again when the very file is back.
+func TestAStoreWhoseFileIsGoneCostsTheSeat(t *testing.T) {
+	inCity(t, 4, genesis.Testnet(), func(t *testing.T, w *city) {
+		poor := w.all[3]
+		path := filepath.Join(t.TempDir(), "directory")
+		table, err := store.OpenTable(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer table.Close()
+		poor.table = table
+		w.startAll()
+		w.atEnd(2)
+		if err := os.Rename(path, path+".moved"); err != nil {
+			t.Skip("this system keeps an open file where it is")
+		}
+		pass(lookStore + 2*longestNap)
+		s := poor.Status().Directory
+		if !strings.Contains(s.Store, "was removed") || !s.Committee.Seat || !strings.Contains(s.Committee.Reason, "signs nothing") {
+			t.Errorf("%q, %+v", s.Store, s.Committee)
+		}
+		w.atEnd(6)
+		if w.agree(w.all...) != 6 {
+			t.Error("not all follow")
+		}
+		if err := os.Rename(path+".moved", path); err != nil {
+			t.Fatal(err)
+		}
+		w.atEnd(10)
+		if s := poor.Status().Directory; s.Store != "" || s.Committee.Reason != "" || w.agree(w.all...) != 10 {
+			t.Errorf("afterwards: %q, %+v", s.Store, s.Committee)
+		}
+		for e, c := range w.all[0].certificates() {
+			if e >= 3 && e <= 6 && signed(t, w, poor, c) {
+				t.Errorf("epoch %d was signed by who could not remember it", e)
+			}
+		}
+		if w.accused() {
+			t.Error("somebody has signed two things")
+		}
+	})
+}
+
 // signed reports whether a founder has signed a certificate of term 0.
 func signed(t *testing.T, w *city, c *citizen, cert *vote.Certificate) bool {
 	t.Helper()

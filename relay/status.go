@@ -166,8 +166,11 @@ func (d *replica) tell(now time.Time) {
 		s.Committee.Reason = "it is shut out of the committee until " + end.UTC().Format(dateWords) +
 			", since there is proof that it has signed two things that exclude each other: two processes ran with its keys, or an old copy of its state folder. Traffic goes on"
 	}
-	if s.Committee.Reason == "" && s.Store != "" {
-		s.Committee.Reason = "it cannot keep what it promises, so it promises nothing"
+	if s.Store != "" {
+		d.complain()
+		if s.Committee.Reason == "" {
+			s.Committee.Reason = d.memory.abstains()
+		}
 	}
 	if d.keeper.failed.Load() {
 		s.Keys = "a key cannot be read, written or erased; it is tried again"
@@ -283,9 +286,37 @@ func vouchingOf(p genesis.Params, s *transition.State, self record.RID) Vouching
 	return out
 }
 
+// goneWords say that the store's file is not there any more. A start makes another, and
+// then the relay knows that it has lost what it promised (EPOCH-11).
+const goneWords = "the file of the directory's memory was removed, or another was put in its place, while the relay runs. It takes no part in the committee, since nothing it signs would be remembered; " +
+	"traffic goes on. If the file was moved, move that very file back; else start the relay again: it begins a fresh one, and takes no seat until the terms that run are over"
+
+// abstains says why a member whose store fails takes no part.
+func (m *memory) abstains() string {
+	if m.gone {
+		return "the file of its memory was removed, so that nothing it signs would be remembered: it signs nothing"
+	}
+	return "it cannot keep what it promises, so it promises nothing"
+}
+
+// complain logs now and then that the store fails.
+func (d *replica) complain() {
+	why := d.memory.failed
+	if d.memory.gone {
+		why = redact.FileNotFound
+	}
+	d.r.storeLine.Do(func() {
+		d.r.cfg.Log.Error().EmbedObject(redact.RoleRelay).EmbedObject(redact.Event("store")).EmbedObject(why).
+			Msg("the directory's memory cannot be kept; the relay takes no part in the committee until it can. Its status says what to do")
+	})
+}
+
 // words says why the store fails.
 func (m *memory) words() string {
-	if m.retry.IsZero() {
+	switch {
+	case m.gone:
+		return goneWords
+	case m.retry.IsZero():
 		return ""
 	}
 	why := "it cannot be written (" + m.failed.String() + ")"

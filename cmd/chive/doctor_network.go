@@ -251,7 +251,7 @@ func (d *doctor) checkRelays() {
 		for _, bad := range []struct{ code, text string }{{"store", r.Store}, {"keys", r.Keys}} {
 			if bad.text != "" {
 				good = false
-				d.fault(check, bad.code, sentence(bad.text), "See: chive relay status")
+				d.fault(check, bad.code, sentence(strings.ToUpper(bad.text[:1])+bad.text[1:]), "Do what it says; chive relay status tells when it is over.")
 			}
 		}
 		if r.Reachable != nil && r.Reachable.State == "no" {

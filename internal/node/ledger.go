@@ -22,6 +22,9 @@ type ledger struct {
 	lost  atomic.Bool
 }
 
+// The relay looks whether the file is still there.
+var _ interface{ Gone() bool } = (*ledger)(nil)
+
 // lostText says what a lost store means.
 const lostText = ": the relay fetches the list of relays anew. If it has a seat in the committee it takes no part until the terms that run now are over, since what it has signed is not known any more."
 

@@ -430,7 +430,8 @@ func (r *relayRun) run(ctx context.Context, socket net.Listener) error {
 				r.o.Ready(ready)
 			}
 			tasks.Go(func() {
-				watchRelay(serving, func() control.Relay { return source.Relays[0].part(r.doc) }, listed, tell)
+				gone := false
+				watchRelay(serving, func() control.Relay { return r.look(&source.Relays[0], &gone) }, listed, tell)
 			})
 		})
 		if err != nil || !usedUp || ctx.Err() != nil {
@@ -481,7 +482,7 @@ func (r *relayRun) work(ctx context.Context, tell func(string), ready func()) (u
 
 // source is what the control socket tells of the relay.
 func (r *relayRun) source() RelaySource {
-	return RelaySource{live: &r.live, quota: r.allowed, said: r.declares}
+	return RelaySource{live: &r.live, quota: r.allowed, said: r.declares, keysGone: func() string { return r.ring.goneWords(r.state.dir) }}
 }
 
 // ready says that links are accepted, and what is odd about it.

@@ -34,6 +34,7 @@ const (
 // Spec: security KEY-3, KEY-4; directory §3.
 type keyRing struct {
 	*relayKeys
+	files         *keyFiles
 	rand          io.Reader
 	life, overlap time.Duration
 	began         time.Time // of the network: a clock before it is wrong, and rotates nothing
@@ -62,7 +63,7 @@ func (s *State) openRing(rand io.Reader, began time.Time, life, overlap time.Dur
 // newRing makes a ring of keys that are not rotated.
 func (s *State) newRing(keys *relayKeys, rand io.Reader) *keyRing {
 	return &keyRing{
-		relayKeys: keys, rand: rand, named: func([32]byte) bool { return false },
+		relayKeys: keys, files: knownFiles(keys), rand: rand, named: func([32]byte) bool { return false },
 		ready: map[int]*handshake.OnionKey{}, secret: vrf.NewSecretKey(&keys.vrf.seed),
 	}
 }
@@ -187,6 +188,7 @@ func (r *keyRing) addSuccessor(now time.Time) error {
 	if err := writeKey(filepath.Join(r.folder, onionName(next.serial)), next.secretKey, r.rand); err != nil {
 		return err
 	}
+	r.files.add(onionName(next.serial))
 	r.onion = append(onionKeys{next}, r.onion...)
 	return nil
 }
@@ -194,6 +196,7 @@ func (r *keyRing) addSuccessor(now time.Time) error {
 // erase destroys a key and its file.
 func (r *keyRing) erase(name string, k *secretKey) error {
 	path := filepath.Join(r.folder, name)
+	r.files.drop(name)
 	if err := store.Erase(path); err != nil {
 		return fileFault(path, "key file", err)
 	}
@@ -226,6 +229,7 @@ func (r *keyRing) NewCommittee(term uint64) (ed25519.PrivateKey, error) {
 	if err := writeKey(filepath.Join(r.folder, committeeName(term)), k, r.rand); err != nil {
 		return nil, err
 	}
+	r.files.add(committeeName(term))
 	r.committee = append(r.committee, k)
 	slices.SortFunc(r.committee, func(a, b *secretKey) int { return cmp.Compare(a.term, b.term) })
 	return k.signing(), nil

@@ -3,6 +3,7 @@
 package node
 
 import (
+	"cmp"
 	"encoding/hex"
 	"fmt"
 	"slices"
@@ -36,6 +37,7 @@ type RelaySource struct {
 	live     *atomic.Pointer[relay.Relay] // the one that runs now, where that changes; nil: Relay
 	quota    *allowance                   // nil: none
 	said     func() *declared             // who it is, where that changes; nil: Nickname and Exit say
+	keysGone func() string                // that key files are gone, in words; nil: not looked at
 	Name     string                       // in a testnet
 	Nickname string
 	Exit     string // off, web, reduced or custom
@@ -140,6 +142,9 @@ func (r *RelaySource) part(doc *genesis.Document) control.Relay {
 			Circuits: s.OpenCircuits, Created: s.CircuitsCreated, Refused: s.Refused,
 			Forwarded: (s.CellsForwarded*cellSize + s.Carried) >> 20 << 20,
 		},
+	}
+	if r.keysGone != nil { // says more than that one cannot be written
+		out.Keys = cmp.Or(r.keysGone(), out.Keys)
 	}
 	if c := s.Certified; c != nil {
 		out.Certificates = certificatesPart(c, time.Now())

@@ -12,6 +12,7 @@ import (
 	"runtime/debug"
 	"strconv"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	bolt "go.etcd.io/bbolt"
@@ -34,6 +35,8 @@ const (
 var (
 	ErrTable     = errors.New("store: the table could not be read or written")
 	ErrTableHeld = errors.New("store: another process holds the table")
+	// ErrTableGone stands beside ErrTable: see Gone.
+	ErrTableGone = errors.New("store: the table's file is gone")
 )
 
 // errDamaged means bytes that are not what a Table writes.
@@ -54,6 +57,8 @@ type Write struct {
 // A Table may be used by several goroutines.
 type Table struct {
 	db      *bolt.DB
+	path    string
+	file    fs.FileInfo // that is open
 	movedTo string
 	damaged atomic.Bool
 	old     bool // it was when it was opened
@@ -81,11 +86,11 @@ func OpenTable(path string) (*Table, error) {
 	if err := begin(path); err != nil {
 		return nil, &hiddenError{ErrTable, err}
 	}
-	db, err := openBolt(path)
+	db, file, err := openBolt(path)
 	movedTo := ""
 	if errors.Is(err, errDamaged) {
 		if movedTo, err = replaceDamaged(path); err == nil {
-			db, err = openBolt(path)
+			db, file, err = openBolt(path)
 		}
 	}
 	if errors.Is(err, berrors.ErrTimeout) {
@@ -94,7 +99,7 @@ func OpenTable(path string) (*Table, error) {
 	if err != nil {
 		return nil, &hiddenError{ErrTable, err}
 	}
-	t := &Table{db: db, movedTo: movedTo, update: db.Update, counter: openCounter(path)}
+	t := &Table{db: db, path: path, file: file, movedTo: movedTo, update: db.Update, counter: openCounter(path)}
 	_ = db.View(func(tx *bolt.Tx) error {
 		b := tx.Bucket(ownBucket)
 		damaged := b != nil && b.Get(damagedKey) != nil
@@ -106,16 +111,16 @@ func OpenTable(path string) (*Table, error) {
 	return t, nil
 }
 
-// openBolt opens and checks a file. Errors: errDamaged, berrors.ErrTimeout, and the
-// operating system's.
-func openBolt(path string) (db *bolt.DB, err error) {
+// openBolt opens and checks a file, and returns which one it is. Errors: errDamaged,
+// berrors.ErrTimeout, and the operating system's.
+func openBolt(path string) (db *bolt.DB, info fs.FileInfo, err error) {
 	if info, err := os.Stat(path); err == nil && exposed(info.Mode()) {
 		if err := os.Chmod(path, FileMode); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 	}
 	if short(path) {
-		return nil, errDamaged
+		return nil, nil, errDamaged
 	}
 	var file *os.File
 	// A file that was cut short is mapped beyond its end, and pages that were spoiled
@@ -143,17 +148,16 @@ func openBolt(path string) (db *bolt.DB, err error) {
 	})
 	for _, damage := range []error{berrors.ErrInvalid, berrors.ErrVersionMismatch, berrors.ErrChecksum, berrors.ErrInvalidMapping} {
 		if errors.Is(err, damage) {
-			return db, errDamaged
+			return db, nil, errDamaged
 		}
 	}
-	if err != nil {
-		return db, err
+	if err == nil {
+		info, err = file.Stat()
 	}
-	info, err := file.Stat()
 	if err != nil {
-		return db, err
+		return db, nil, err
 	}
-	return db, db.View(func(tx *bolt.Tx) error {
+	return db, info, db.View(func(tx *bolt.Tx) error {
 		if info.Size() < tx.Size() {
 			return errDamaged
 		}
@@ -265,6 +269,17 @@ func (t *Table) Damaged() bool { return t.damaged.Load() }
 // copy was made is lost, what it holds is there.
 func (t *Table) Old() bool { return t.old }
 
+// Gone reports that the file is not at its path any more: it was removed, or another was
+// put in its place. What is put then would be lost with the process, so that Put fails
+// until the file is back. It costs one look at the file system.
+func (t *Table) Gone() bool {
+	now, err := os.Stat(t.path)
+	if err != nil {
+		return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR)
+	}
+	return !os.SameFile(now, t.file)
+}
+
 // MovedTo returns where OpenTable has moved a damaged file, to be shown to the
 // operator; empty: nowhere.
 func (t *Table) MovedTo() string { return t.movedTo }
@@ -295,8 +310,11 @@ func (t *Table) Each(bucket string, f func(key, value []byte) error) error {
 }
 
 // Put makes all writes durable, or none. It must not be called within Each.
-// Error: ErrTable.
+// Errors: ErrTable, ErrTableGone.
 func (t *Table) Put(writes []Write) error {
+	if t.Gone() {
+		return &hiddenError{ErrTable, errors.Join(ErrTableGone, fs.ErrNotExist)}
+	}
 	var next uint64
 	err := t.update(func(tx *bolt.Tx) error {
 		count, _ := countOf(tx)

@@ -67,6 +67,46 @@ func set(bucket, key, value string) Write {
 	return Write{Bucket: bucket, Key: []byte(key), Value: []byte(value)}
 }
 
+// TestATableWhoseFileIsGoneTakesNothing unlinks, replaces and puts back the file of an
+// open table: what it took meanwhile would be lost with the process.
+func TestATableWhoseFileIsGoneTakesNothing(t *testing.T) {
+	folder := filepath.Join(t.TempDir(), "relay")
+	path := filepath.Join(folder, "directory")
+	table := openTable(t, path)
+	write(t, table, set("self", "a", "1"))
+	refused := func(when string) {
+		t.Helper()
+		err := table.Put([]Write{set("self", "a", "2")})
+		if !table.Gone() || !errors.Is(err, ErrTable) || !errors.Is(err, ErrTableGone) || !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("%s: gone is %v, and Put says %v", when, table.Gone(), err)
+		}
+	}
+	if err := os.Rename(path, path+".moved"); err != nil {
+		t.Skip("this system keeps an open file where it is")
+	}
+	refused("moved away")
+	if err := os.WriteFile(path, nil, FileMode); err != nil {
+		t.Fatal(err)
+	}
+	refused("another in its place")
+	if err := os.Rename(path+".moved", path); err != nil {
+		t.Fatal(err)
+	}
+	if table.Gone() {
+		t.Error("it is back, and called gone")
+	}
+	write(t, table, set("self", "a", "3"))
+	want(t, table, "self", "a", "3")
+	if err := os.RemoveAll(folder); err != nil {
+		t.Fatal(err)
+	}
+	refused("the folder removed")
+	if err := os.WriteFile(folder, nil, FileMode); err != nil {
+		t.Fatal(err)
+	}
+	refused("a file in the folder's place")
+}
+
 func TestATableKeepsWhatWasPut(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "a", "b", "directory")
 	table := openTable(t, path)
