@@ -49,7 +49,8 @@ func (a *app) keysFounder() *cobra.Command {
 		Use: "founder", Short: "write the file with which a relay founds a network", Long: founderHelp, Args: exactly(),
 		Example: "  chive keys founder --state relay1 --address 203.0.113.5:9240 --out relay1.founder\n" +
 			"  chive keys founder --state relay2 --address 198.51.100.7:9240 --exit web --contact ops@example.net --out relay2.founder",
-		RunE: func(*cobra.Command, []string) error {
+		RunE: func(c *cobra.Command, _ []string) error {
+			withdraw(c, &o.Declaring)
 			state, err := node.OpenState(a.global.state)
 			if err != nil {
 				return err
@@ -90,8 +91,20 @@ func declareFlags(c *cobra.Command, d *node.Declaring) {
 	f.StringVar(&d.Exit, "exit", "", "connect to destinations as `POLICY` permits: off (unless it was said otherwise), web, reduced, or a file of rules")
 	f.StringVar(&d.Rate, "rate", "", "offer `SIZE` per second (unless it was said: "+node.DefaultRate+"): the more, the more clients choose the relay; relay run --rate is a ceiling")
 	f.StringVar(&d.Family, "family", "", "you run several relays: the key of their family is in `FILE`, and is made if it is not there")
-	f.StringVar(&d.About.Nickname, "nickname", "", "call the relay `NAME`")
-	f.StringVar(&d.About.Contact, "contact", "", "you can be reached at `TEXT`; exits need one")
+	f.StringVar(&d.About.Nickname, "nickname", "", "call the relay `NAME`; \"\" takes back what was said")
+	f.StringVar(&d.About.Contact, "contact", "", "you can be reached at `TEXT`; exits need one; \"\" takes back what was said")
+}
+
+// withdraw says what of a declaration is said as empty, and so is taken back.
+func withdraw(c *cobra.Command, d *node.Declaring) {
+	empty := func(flag, value string) bool { return c.Flags().Changed(flag) && strings.TrimSpace(value) == "" }
+	d.Withdrawn = node.Withdrawn{Nickname: empty("nickname", d.About.Nickname), Contact: empty("contact", d.About.Contact)}
+	if d.Withdrawn.Nickname {
+		d.About.Nickname = ""
+	}
+	if d.Withdrawn.Contact {
+		d.About.Contact = ""
+	}
 }
 
 // noteMade says what was made for a relay.

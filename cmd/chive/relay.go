@@ -93,8 +93,8 @@ func (a *app) relayRun() *cobra.Command {
 	f.String("exit", "", "connect to destinations as `POLICY` permits: off, web, reduced, or a file of rules; kept for later runs, and off unless it was ever said")
 	f.String("rate", "", "carry `SIZE` per second each way at most, and offer as much; what is offered is kept for later runs")
 	f.String("monthly", "", "carry `SIZE` a month at most, such as 200GiB, and rest for what is left of it")
-	f.String("nickname", "", "call the relay `NAME`; kept for later runs")
-	f.String("contact", "", "its operator can be reached at `TEXT`; kept for later runs, exits need one")
+	f.String("nickname", "", "call the relay `NAME`; kept for later runs, \"\" takes it back")
+	f.String("contact", "", "its operator can be reached at `TEXT`; kept for later runs, \"\" takes it back, exits need one")
 	return c
 }
 

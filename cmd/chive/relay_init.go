@@ -35,11 +35,17 @@ type initObject struct {
 	Notes     []string `json:"notes,omitempty"`
 	Offline   bool     `json:"identity_offline,omitempty"`
 	Kept      string   `json:"configuration,omitempty"` // the file that holds the ceilings
+	Nickname  string   `json:"nickname,omitempty"`
+	Contact   string   `json:"contact,omitempty"`
+	Before    []string `json:"kept_from_before,omitempty"` // as InitOptions' flags are called
+
+	Overruled []overruledObject `json:"overruled,omitempty"`
 }
 
 const relayInitHelp = `Makes a relay: its keys, if the state folder holds none, and what it declares about itself,
 which "chive relay run" publishes. Called again it changes what is said anew; the rest and
-the keys stay. Stop the relay first.
+the keys stay, and it says what it kept. --nickname "" and --contact "" take back what was said.
+Stop the relay first.
 
 On a terminal a new relay's operator is asked three questions, but for those that a flag
 answers: what the relay is called, where you can be reached, and how much it may carry. The
@@ -65,7 +71,8 @@ func (a *app) relayInit() *cobra.Command {
 		Example: "  chive relay init\n" +
 			"  chive relay init --nickname maple --contact ops@example.net --address 203.0.113.5:9240 --rate 2MiB/s --monthly 500GiB\n" +
 			"  chive relay init --state relay2 --address 198.51.100.7:9240 --exit web --contact ops@example.net --genesis genesis.chive",
-		RunE: func(*cobra.Command, []string) error {
+		RunE: func(c *cobra.Command, _ []string) error {
+			withdraw(c, &o.Declaring)
 			state, err := node.OpenState(a.global.state)
 			if err != nil {
 				return err
@@ -87,9 +94,14 @@ func (a *app) relayInit() *cobra.Command {
 				a.note("Note: %s", n)
 			}
 			a.warnOfAddresses(r.Addresses)
+			over := a.overruled(c, r)
+			for _, o := range over {
+				a.note("Warning: %s", o.text())
+			}
 			a.answer(initObject{
 				"chive.relay.init/1", state.Dir(), r.Identity, r.Network, r.RID, r.Founder, texts(r.Addresses), r.Exit,
 				uint64(r.RateKbit) * 125, r.Family, r.Vouched, r.KeysMade, r.NewFamily, r.Hidden, r.Notes, r.Offline, a.keptIn(kept),
+				r.About.Nickname, r.About.Contact, r.Before, over,
 			}, func(w io.Writer) {
 				fmt.Fprintf(w, "relay %s\nidentity %s\n", state.Dir(), r.Identity)
 				if r.RID != "" {
@@ -98,7 +110,7 @@ func (a *app) relayInit() *cobra.Command {
 				if r.Vouched != "" {
 					fmt.Fprintf(w, "vouched by %s\n", r.Vouched)
 				}
-				fmt.Fprintf(w, "addresses %s\nrate %s\nexit %s\n", orLater(strings.Join(texts(r.Addresses), ",")), config.Kbit(r.RateKbit).About(), r.Exit)
+				printDeclared(w, r)
 			})
 			return nil
 		},
@@ -136,7 +148,7 @@ func (a *app) sayRelay(state *node.State, o *node.InitOptions, monthly string, y
 	if err := checkMonthly(monthly); err != nil {
 		return nil, err
 	}
-	said := relayAnswers{nickname: d.About.Nickname, contact: d.About.Contact, rate: d.Rate, monthly: monthly}
+	said := relayAnswers{withdrawn: d.Withdrawn, exit: d.Exit, family: d.Family, nickname: d.About.Nickname, contact: d.About.Contact, rate: d.Rate, monthly: monthly}
 	usual := a.global.state == a.env.StateDir && a.env.UserFile != ""
 	if monthly != "" && !usual {
 		return nil, &node.Fault{
@@ -176,7 +188,8 @@ func (a *app) sayRelay(state *node.State, o *node.InitOptions, monthly string, y
 		a.note("This relay has a state folder of its own, so give its ceilings when it runs: chive relay run --rate %q --monthly %q", got.rate, got.monthly)
 		return nil, nil
 	}
-	return got.settings(), nil
+	also, err := a.alsoSaid(usual, relayAnswers{exit: got.exit, family: got.family})
+	return append(got.settings(), also...), err
 }
 
 // canAsk reports whether somebody sits there who can be asked.
@@ -204,7 +217,8 @@ func checkMonthly(text string) error {
 // alsoSaid are the settings that flags change: the quota, which is kept nowhere else, and
 // whatever the user's file says already and would win over what is declared.
 func (a *app) alsoSaid(usual bool, said relayAnswers) ([][2]string, error) {
-	if !usual || len(said.settings()) == 0 {
+	all := append(said.settings(), said.unasked()...)
+	if !usual || len(all) == 0 {
 		return nil, nil
 	}
 	cfg, err := config.Load(config.Sources{Files: []config.File{{Path: a.env.UserFile, Optional: true}}})
@@ -212,9 +226,9 @@ func (a *app) alsoSaid(usual bool, said relayAnswers) ([][2]string, error) {
 		return nil, configFault(err)
 	}
 	var out [][2]string
-	for _, s := range said.settings() {
+	for _, s := range all {
 		quota := strings.HasPrefix(s[0], "relay.accounting.")
-		if s[1] != "" && (quota || cfg.Given(s[0])) {
+		if quota || cfg.Given(s[0]) {
 			out = append(out, s)
 		}
 	}

@@ -9,7 +9,12 @@ import (
 	"testing"
 
 	"chive/internal/config"
+	"chive/internal/node"
 )
+
+func typedIn(nickname, contact, address, rate, monthly string) relayAnswers {
+	return relayAnswers{nickname: nickname, contact: contact, address: address, rate: rate, monthly: monthly}
+}
 
 func TestANewRelayIsAskedThreeQuestions(t *testing.T) {
 	const addr = "203.0.113.5:9240"
@@ -19,14 +24,15 @@ func TestANewRelayIsAskedThreeQuestions(t *testing.T) {
 		said  relayAnswers
 		want  relayAnswers
 	}{
-		"enter":          {"\n\n\n\n", at, relayAnswers{"", "", addr, proposedRate, proposedMonthly}},
-		"end of input":   {"", at, relayAnswers{"", "", addr, proposedRate, proposedMonthly}},
-		"answers":        {"maple\nops@example.net\n2 MiB/s\noff\n", at, relayAnswers{"maple", "ops@example.net", addr, "2 MiB/s", "off"}},
-		"mistakes":       {"ma ple\nmaple\n\n5\n5 MiB/s\n1\n1 TiB\n", at, relayAnswers{"maple", "", addr, "5 MiB/s", "1 TiB"}},
-		"too little":     {"\n\n1 KiB/s\n16 KiB/s\n1 KiB\n1 MiB\n", at, relayAnswers{"", "", addr, "16 KiB/s", "1 MiB"}},
-		"no right one":   {"a b\nc d\ne f\n\n\n\n", at, relayAnswers{"", "", addr, proposedRate, proposedMonthly}},
-		"flags answer":   {"ops\n\n", relayAnswers{nickname: "oak", rate: "3 MiB/s", address: addr}, relayAnswers{"oak", "ops", addr, "3 MiB/s", proposedMonthly}},
-		"no own address": {"\n\n\n\nhost:9240\n198.51.100.7:9240\n", relayAnswers{}, relayAnswers{"", "", "198.51.100.7:9240", proposedRate, proposedMonthly}},
+		"enter":          {"\n\n\n\n", at, typedIn("", "", addr, proposedRate, proposedMonthly)},
+		"end of input":   {"", at, typedIn("", "", addr, proposedRate, proposedMonthly)},
+		"answers":        {"maple\nops@example.net\n2 MiB/s\noff\n", at, typedIn("maple", "ops@example.net", addr, "2 MiB/s", "off")},
+		"mistakes":       {"ma ple\nmaple\n\n5\n5 MiB/s\n1\n1 TiB\n", at, typedIn("maple", "", addr, "5 MiB/s", "1 TiB")},
+		"too little":     {"\n\n1 KiB/s\n16 KiB/s\n1 KiB\n1 MiB\n", at, typedIn("", "", addr, "16 KiB/s", "1 MiB")},
+		"no right one":   {"a b\nc d\ne f\n\n\n\n", at, typedIn("", "", addr, proposedRate, proposedMonthly)},
+		"flags answer":   {"ops\n\n", relayAnswers{nickname: "oak", rate: "3 MiB/s", address: addr}, typedIn("oak", "ops", addr, "3 MiB/s", proposedMonthly)},
+		"taken back":     {"\n\n", relayAnswers{address: addr, withdrawn: node.Withdrawn{Nickname: true, Contact: true}}, relayAnswers{address: addr, rate: proposedRate, monthly: proposedMonthly, withdrawn: node.Withdrawn{Nickname: true, Contact: true}}},
+		"no own address": {"\n\n\n\nhost:9240\n198.51.100.7:9240\n", relayAnswers{}, typedIn("", "", "198.51.100.7:9240", proposedRate, proposedMonthly)},
 	} {
 		var out strings.Builder
 		got, err := askRelay(strings.NewReader(c.typed), &out, c.said)
@@ -61,6 +67,10 @@ func TestTheAnswersOfARelayAreKept(t *testing.T) {
 	}
 	if r := cfg.Relay; r.Nickname != "maple" || r.Contact != "ops@example.net" || r.Rate.String() != "3 MiB/s" || r.Accounting.Max != 5<<30 || r.Accounting.Period != "month" || r.Exit.Policy != "off" || r.Enabled {
 		t.Errorf("%+v", r)
+	}
+	gone := relayAnswers{withdrawn: node.Withdrawn{Contact: true}, exit: "web"}
+	if also, err := a.alsoSaid(true, gone); err != nil || len(also) != 1 || also[0] != [2]string{"relay.contact", ""} {
+		t.Errorf("%v, %v: a contact that is taken back stays in the file", also, err)
 	}
 	also, err := a.alsoSaid(true, relayAnswers{nickname: "oak"})
 	if err != nil || len(also) != 1 || also[0] != [2]string{"relay.nickname", "oak"} {

@@ -7,6 +7,8 @@ import (
 	"cmp"
 	"fmt"
 	"io"
+	"path/filepath"
+	"slices"
 
 	"chive/internal/config"
 	"chive/internal/node"
@@ -16,6 +18,8 @@ import (
 type relayAnswers struct {
 	nickname, contact, address string
 	rate, monthly              string // with their units; monthly may be off
+	exit, family               string // as the flags say; not asked
+	withdrawn                  node.Withdrawn
 }
 
 // noAnswer is how a question shows that nothing is proposed.
@@ -34,7 +38,7 @@ Three questions; Enter takes what stands in brackets.
 
 `)
 	for _, q := range relayQuestions(&said) {
-		if *q.answer != "" {
+		if *q.answer != "" || q.answer == &said.nickname && said.withdrawn.Nickname || q.answer == &said.contact && said.withdrawn.Contact {
 			continue
 		}
 		var err error
@@ -91,12 +95,35 @@ func (q question) ask(lines *bufio.Reader, out io.Writer) (string, error) {
 	return q.proposed, nil
 }
 
+// unasked are the settings of flags that no question is about.
+func (r relayAnswers) unasked() [][2]string {
+	var out [][2]string
+	for _, s := range [][2]string{{"relay.exit.policy", r.exit}, {"relay.family", r.family}} {
+		if s[1] == "" {
+			continue
+		}
+		if takes(s[0], s[1]) == nil && !slices.Contains([]string{"off", "web", "reduced"}, s[1]) {
+			if path, err := filepath.Abs(s[1]); err == nil { // a file says it by its own folder
+				s[1] = path
+			}
+		}
+		out = append(out, s)
+	}
+	return out
+}
+
 // settings are the answers as the configuration has them; an empty one is not said.
 func (r relayAnswers) settings() [][2]string {
 	var out [][2]string
-	for _, s := range [][2]string{{"relay.nickname", r.nickname}, {"relay.contact", r.contact}, {"relay.rate", r.rate}, {"relay.accounting.max", r.monthly}} {
-		if s[1] != "" {
-			out = append(out, s)
+	for _, s := range []struct {
+		key, value string
+		withdrawn  bool
+	}{
+		{"relay.nickname", r.nickname, r.withdrawn.Nickname}, {"relay.contact", r.contact, r.withdrawn.Contact},
+		{"relay.rate", r.rate, false}, {"relay.accounting.max", r.monthly, false},
+	} {
+		if s.value != "" || s.withdrawn {
+			out = append(out, [2]string{s.key, s.value})
 		}
 	}
 	if r.monthly != "" {

@@ -116,12 +116,12 @@ func keys() []key {
 		},
 		{
 			name: "relay.nickname", takes: "text", reload: true,
-			help: "What the relay is called: at most " + strconv.Itoa(MaxNicknameSize) + " letters, digits, - and _. Everybody can read it. Empty: what chive relay init was told.",
+			help: "What the relay is called: at most " + strconv.Itoa(MaxNicknameSize) + " letters, digits, - and _. Everybody can read it. Where it is not written: what chive relay init was told; \"\": none.",
 			at:   func(c *Config) field { return textField{&c.Relay.Nickname, checkNickname} },
 		},
 		{
 			name: "relay.contact", takes: "text", reload: true,
-			help: "Where its operator can be reached: a mail address or a page. Everybody can read it; exits need one. Empty: what chive relay init was told.",
+			help: "Where its operator can be reached: a mail address or a page. Everybody can read it; exits need one. Where it is not written: what chive relay init was told; \"\": none.",
 			at:   func(c *Config) field { return textField{&c.Relay.Contact, checkContact} },
 		},
 		{

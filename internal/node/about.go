@@ -79,6 +79,16 @@ func (a *About) override(given About) {
 	}
 }
 
+// withdraw takes back what is not to be said any more.
+func (a *About) withdraw(w Withdrawn) {
+	if w.Nickname {
+		a.Nickname = ""
+	}
+	if w.Contact {
+		a.Contact = ""
+	}
+}
+
 // Declaring is what an operator says a relay is; what is empty stays as it was said
 // before.
 type Declaring struct {
@@ -87,7 +97,12 @@ type Declaring struct {
 	Rate      string   // with a unit, such as 1 MiB/s
 	Family    string   // file of the family's key, made if it is not there
 	About     About
+	Withdrawn Withdrawn
 }
+
+// Withdrawn says which words of an operator are taken back: they were said before, and are
+// said as empty now.
+type Withdrawn struct{ Nickname, Contact bool }
 
 // DefaultRate is what a relay offers unless it says otherwise.
 const DefaultRate = "1 MiB/s"
@@ -112,6 +127,7 @@ func (s *State) declare(o Declaring) (*declared, error) {
 	if err != nil {
 		return nil, err
 	}
+	kept.withdraw(o.Withdrawn)
 	kept.override(o.About)
 	d := &declared{declaration: kept}
 	if len(o.Addresses) > 0 {

@@ -27,6 +27,7 @@ type Made struct {
 	Identity  string // hexadecimal
 	Addresses []netip.AddrPort
 	Exit      string // what it permits, in words; "off"
+	Policy    string // off, web, reduced, or custom
 	RateKbit  uint32 // kbit/s
 	KeysMade  bool   // the state folder held none before
 	Offline   bool   // its identity key is elsewhere
@@ -43,7 +44,7 @@ type Founding struct {
 
 // made begins a Made with what is declared.
 func (d *declared) made() Made {
-	m := Made{Addresses: d.Addresses, Exit: "off", RateKbit: d.RateKbit}
+	m := Made{Addresses: d.Addresses, Exit: "off", Policy: d.Exit, RateKbit: d.RateKbit}
 	if d.isExit() {
 		m.Exit = describePolicy(d.policy.Summary())
 	}

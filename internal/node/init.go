@@ -33,7 +33,11 @@ type Initiation struct {
 	// Certified says that an offline identity has certified something for this relay.
 	Certified bool
 	Vouched   string // rid of the sponsor, hexadecimal; empty: no voucher was given
-	Notes     []string
+	About     About
+	// Before names what is declared because it was before, and was not said now, by the
+	// flags that say it: nickname, contact, address, rate, exit, family.
+	Before []string
+	Notes  []string
 }
 
 // Init makes the keys of a relay, if the state folder holds none, and keeps what the
@@ -50,6 +54,10 @@ func (s *State) Init(o InitOptions, rand io.Reader, now time.Time) (*Initiation,
 			return nil, err
 		}
 	}
+	was, err := s.readDeclared()
+	if err != nil {
+		return nil, err
+	}
 	d, err := s.declare(o.Declaring)
 	if err != nil {
 		return nil, err
@@ -65,7 +73,7 @@ func (s *State) Init(o InitOptions, rand io.Reader, now time.Time) (*Initiation,
 	if err := s.Lock(); err != nil {
 		return nil, err
 	}
-	done := &Initiation{Made: d.made()}
+	done := &Initiation{Made: d.made(), About: d.About, Before: o.kept(&was)}
 	if o.Offline != "" {
 		done.KeysMade, err = s.adoptOffline(o.Offline, rand, now)
 	} else {
@@ -111,6 +119,26 @@ func (s *State) Init(o InitOptions, rand io.Reader, now time.Time) (*Initiation,
 		}
 	}
 	return done, s.keepDeclared(d)
+}
+
+// kept names what of a declaration stays, since nothing is said of it.
+func (o *Declaring) kept(was *declaration) (names []string) {
+	for _, k := range []struct {
+		name      string
+		was, said bool
+	}{
+		{"nickname", was.Nickname != "", o.About.Nickname != "" || o.Withdrawn.Nickname},
+		{"contact", was.Contact != "", o.About.Contact != "" || o.Withdrawn.Contact},
+		{"address", len(was.Addresses) > 0, len(o.Addresses) > 0},
+		{"rate", was.RateKbit > 0, o.Rate != ""},
+		{"exit", was.Exit != "" && was.Exit != "off", o.Exit != ""},
+		{"family", was.Family != nil, o.Family != ""},
+	} {
+		if k.was && !k.said {
+			names = append(names, k.name)
+		}
+	}
+	return names
 }
 
 // initNetwork does what depends on the network.

@@ -77,7 +77,12 @@ func TestInitMakesARelay(t *testing.T) {
 	if !ed25519.Verify(d.Family.Key, record.SigningInput("family", nid, rid), d.Family.Signature) {
 		t.Error("the family's word is not the family's")
 	}
-	if off, err := s.Init(InitOptions{Declaring: Declaring{Exit: "off"}}, rand.Reader, time.Now()); err != nil || off.Exit != "off" {
+	if strings.Join(again.Before, " ") != "nickname contact address exit family" || again.About != (About{"maple", "ops@example.net"}) {
+		t.Errorf("it does not say what it kept: %+v", again)
+	}
+	_, err = s.Init(InitOptions{Declaring: Declaring{Withdrawn: Withdrawn{Contact: true}}}, rand.Reader, time.Now())
+	wantFault(t, err, "contact_missing")
+	if off, err := s.Init(InitOptions{Declaring: Declaring{Exit: "off", Withdrawn: Withdrawn{Contact: true}}}, rand.Reader, time.Now()); err != nil || off.Exit != "off" || off.About != (About{Nickname: "maple"}) || strings.Join(off.Before, " ") != "nickname address rate family" {
 		t.Errorf("%+v, %v", off, err)
 	}
 }

@@ -21,6 +21,7 @@ import (
 func DeclaringOf(cfg *config.Config) Declaring {
 	r := &cfg.Relay
 	d := Declaring{Addresses: r.Addresses, Family: r.Family, About: About{Nickname: r.Nickname, Contact: r.Contact}}
+	d.Withdrawn = Withdrawn{cfg.Given("relay.nickname") && r.Nickname == "", cfg.Given("relay.contact") && r.Contact == ""}
 	if cfg.Given("relay.rate") {
 		d.Rate = r.Rate.String()
 	}
@@ -124,6 +125,12 @@ func (r *relayRun) redeclare(_, next *config.Config) (p prepared, err error) {
 	}
 	if !bytes.Equal(d.rules, was.rules) {
 		p.also = append(p.also, "relay.exit.policy")
+	}
+	if d.Nickname != was.Nickname { // an empty text that was not written before shows as the default
+		p.also = append(p.also, "relay.nickname")
+	}
+	if d.Contact != was.Contact {
+		p.also = append(p.also, "relay.contact")
 	}
 	p.drop = func() { _ = r.state.keepDeclared(was) } // what the configuration says is said again at the next start
 	p.commit = func() { r.become(d, e) }

@@ -143,6 +143,16 @@ func TestARunningRelayFollowsItsConfiguration(t *testing.T) {
 	if r := source.Status().Relays[0]; r.Nickname != "oak" {
 		t.Errorf("it is called %q", r.Nickname)
 	}
+	// What is said as empty is taken back (REL-2: an exit keeps its contact).
+	if _, err := reload("relay.contact = \"\"\nrelay.exit.policy = \"web\""); err == nil || kept().Contact == "" {
+		t.Errorf("an exit without a contact: %v", err)
+	}
+	want("relay.contact = \"\"", "relay.contact", "")
+	want("relay.contact = \"\"", "", "")
+	if d := source.Relays[0].said(); d.Contact != "" || d.Nickname != "oak" || kept().Contact != "" {
+		t.Errorf("it says %+v, kept %+v", d.About, kept().About)
+	}
+	want("relay.contact = \"\"\nrelay.nickname = \"\"", "relay.nickname", "")
 	stop()
 	if err := <-ended; err != nil {
 		t.Error(err)
