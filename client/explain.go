@@ -53,17 +53,19 @@ func percent(share float64) string {
 	}
 }
 
-// explainGuards says of each guard what it is and why.
-func explainGuards(t *table, all []path.GuardStatus, usable []record.RID) []GuardExplained {
+// explainGuards says of each guard what it is and why. carries counts the open circuits
+// that begin at each.
+func explainGuards(t *table, all []path.GuardStatus, usable []record.RID, carries map[record.RID]int) []GuardExplained {
 	var out []GuardExplained
 	for _, g := range all {
+		first := len(usable) > 0 && usable[0] == g.RID
 		e := GuardExplained{RID: g.RID, Until: g.Expires, Share: t.share(g.RID, path.Guard)}
 		switch {
 		case g.Absent:
 			e.State = "absent"
 		case g.Unreachable:
 			e.State = "unreachable"
-		case len(usable) > 0 && usable[0] == g.RID:
+		case first:
 			e.State = "in use"
 		case g.Last:
 			e.State = "last"
@@ -71,18 +73,47 @@ func explainGuards(t *table, all []path.GuardStatus, usable []record.RID) []Guar
 			e.State = "ready"
 		}
 		e.Why = "drawn at random by weight among the relays that may be guards; it has " + percent(e.Share) +
-			" of their weight now. " + guardWords[e.State]
+			" of their weight now. " + guardWords(e.State, first, carries[g.RID])
 		out = append(out, e)
 	}
 	return out
 }
 
-var guardWords = map[string]string{
-	"in use":      "Circuits begin here: it is the first guard that can be used.",
-	"ready":       "It is used when those before it cannot be reached.",
-	"unreachable": "The last link to it failed; it is tried again, and kept.",
-	"absent":      "It is not in the list of relays, or not running; it is replaced only if it stays away.",
-	"last":        "Half of the circuits through it failed while another guard worked; the others go first.",
+// guardWords say what a guard's state means for new circuits, and what there is of old ones:
+// those stay where they are when the state changes.
+func guardWords(state string, first bool, carries int) string {
+	open := "no circuit is open through it now"
+	switch {
+	case carries == 1:
+		open = "1 open circuit begins here"
+	case carries > 1:
+		open = fmt.Sprintf("%d open circuits begin here", carries)
+	}
+	was := "" // of a guard at which no new ones begin
+	switch {
+	case carries == 1:
+		was = " 1 circuit that was built before begins here, and stays open."
+	case carries > 1:
+		was = fmt.Sprintf(" %d circuits that were built before begin here, and stay open.", carries)
+	}
+	switch state {
+	case "in use":
+		return "New circuits begin here: it is the first guard that can be used; " + open + "."
+	case "unreachable":
+		when := "it is tried again in a while, and kept."
+		if first {
+			when = "it is tried again with the next circuit, and kept."
+		}
+		return "The last new link to it failed; " + when + was
+	case "absent":
+		return "It is not in the list of relays, or not running: no new circuits begin here; it is replaced only if it stays away." + was
+	case "last":
+		return "Half of the circuits through it failed while another guard worked: new ones begin here only where no other can be used." + was
+	}
+	if carries > 0 {
+		return "New circuits begin here where those before it cannot be used, or the rules of the path leave them out; " + open + "."
+	}
+	return "New circuits begin here only where those before it cannot be used, or the rules of the path leave them out; none is open."
 }
 
 // explainCircuit says why each relay of a circuit is there.
@@ -96,10 +127,10 @@ func explainCircuit(q *circ, guards []path.GuardStatus) []HopExplained {
 		switch i {
 		case 0:
 			h.Position, h.Share = "guard", q.table.share(r.RID, path.Guard)
-			h.Why = "the first of your guards that the rules of this path allow"
+			h.Why = "a guard that was drawn when it was built"
 			for n, g := range guards {
 				if g.RID == r.RID {
-					h.Why = fmt.Sprintf("guard %d of %d, the first that the rules of this path allow", n+1, len(guards))
+					h.Why = fmt.Sprintf("guard %d of %d, the first that could be used then and that the rules of this path allow", n+1, len(guards))
 				}
 			}
 			h.Why += "; " + percent(h.Share) + " of the guards' weight"

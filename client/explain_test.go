@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"chive/directory/path"
+	"chive/directory/snapshot"
 )
 
 // TestEveryRelayIsExplained looks at a client whose circuit has three relays.
@@ -59,4 +60,54 @@ func TestEveryRelayIsExplained(t *testing.T) {
 			t.Errorf("%q", st.Notes)
 		}
 	})
+}
+
+// TestGuardWordsFollowTheState: what is said of a guard fits the circuits that are shown
+// below it, whatever became of the guard since they were built.
+func TestGuardWordsFollowTheState(t *testing.T) {
+	inVillage(t, 7, func(t *testing.T, v *village) {
+		w := v.walk(nil)
+		defer w.end()
+		if err := w.updateGuards(); err != nil {
+			t.Fatal(err)
+		}
+		guards := w.usableGuards()
+		for _, g := range []int{1, 1, 2} { // the first was away when they were built
+			w.open = append(w.open, &circ{path: []*snapshot.Relay{guards[g]}, table: w.current(), openedAt: time.Now()})
+		}
+		w.guards.LinkUp(time.Now(), guards[0].RID)
+		w.guards.LinkFailed(time.Now(), guards[2].RID)
+		for i, want := range [][2]string{
+			{"in use", "New circuits begin here: it is the first guard that can be used; no circuit is open through it now."},
+			{"ready", "or the rules of the path leave them out; 2 open circuits begin here."},
+			{"unreachable", "The last new link to it failed; it is tried again in a while, and kept. 1 circuit that was built before begins here, and stays open."},
+		} {
+			if g := w.Status().Guards[i]; g.State != want[0] || !strings.HasSuffix(g.Why, want[1]) {
+				t.Errorf("guard %d is %s: %s", i+1, g.State, g.Why)
+			}
+		}
+	})
+	for _, c := range []struct {
+		state   string
+		first   bool
+		carries int
+		want    []string
+	}{
+		{"in use", true, 1, []string{"New circuits begin here", "1 open circuit begins here"}},
+		{"ready", false, 0, []string{"New circuits begin here only where", "none is open"}},
+		{"unreachable", true, 0, []string{"tried again with the next circuit"}},
+		{"unreachable", false, 0, []string{"tried again in a while"}},
+		{"absent", false, 3, []string{"no new circuits begin here", "3 circuits that were built before"}},
+		{"last", false, 2, []string{"only where no other can be used", "2 circuits that were built before"}},
+	} {
+		words := guardWords(c.state, c.first, c.carries)
+		for _, want := range c.want {
+			if !strings.Contains(words, want) {
+				t.Errorf("%+v: %q", c, words)
+			}
+		}
+		if c.carries == 0 && strings.Contains(words, "stay") {
+			t.Errorf("%+v: %q", c, words)
+		}
+	}
 }

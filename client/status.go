@@ -145,7 +145,13 @@ func (c *Client) Status() Status {
 	}
 	c.mu.Unlock()
 
-	s.Guards = explainGuards(t, guards, usable)
+	carries := make(map[record.RID]int)
+	for _, x := range circuits {
+		if len(x.q.path) > 0 {
+			carries[x.q.path[0].RID]++
+		}
+	}
+	s.Guards = explainGuards(t, guards, usable, carries)
 	for _, x := range circuits {
 		if x.q.table != nil {
 			x.e.Epoch = x.q.table.view.Epoch()
