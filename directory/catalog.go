@@ -4,9 +4,11 @@ package directory
 
 import (
 	"encoding/binary"
+	"slices"
 
 	"chive/directory/genesis"
 	"chive/directory/gossip"
+	"chive/directory/reconcile"
 	"chive/directory/record"
 	"chive/directory/snapshot"
 	"chive/directory/transition"
@@ -26,6 +28,8 @@ type Catalog struct {
 	zero        *transition.State
 	descriptors shelf[*opened]                 // by their bytes: signatures hold
 	branches    memo[trieBranch, *trieBranch]  // of the machines' tries
+	bunches     memo[bunchOf, *trieBunch]      // of the machines' tries
+	sets        memo[trie, *reconcile.Set]     // of digests, for repairs
 	holdings    memo[descriptor, *descriptor]  // as machines hold them
 	neighbours  memo[assignment, []record.RID] // of relays
 	changes     map[change]trie                // of tries, lately
@@ -55,6 +59,8 @@ func (c *Catalog) turn(epoch uint64) {
 	c.turned = epoch
 	c.descriptors.turn()
 	c.branches.turn()
+	c.bunches.turn()
+	c.sets.turn()
 	c.holdings.turn()
 	c.neighbours.turn()
 	c.items.turn()
@@ -123,6 +129,33 @@ func (c *Catalog) branch(b trieBranch) *trieBranch {
 		return &b
 	}
 	return one(&c.branches, b)
+}
+
+// bunch returns a bunch of a trie: one for all that have it.
+func (c *Catalog) bunch(of *bunchOf) *trieBunch {
+	if c == nil {
+		return newBunch(of)
+	}
+	b, known := c.bunches.get(*of)
+	if !known {
+		b = newBunch(of)
+		c.bunches.put(*of, b)
+	}
+	return b
+}
+
+// set returns the digests of a trie as repairs compare them: one set for all that hold
+// the same.
+func (c *Catalog) set(t trie) *reconcile.Set {
+	if c == nil {
+		return setOf(slices.Collect(t.keys()))
+	}
+	s, known := c.sets.get(t)
+	if !known {
+		s = setOf(slices.Collect(t.keys()))
+		c.sets.put(t, s)
+	}
+	return s
 }
 
 // catalogChanges bounds the changes that are remembered. Many machines make the same

@@ -35,7 +35,7 @@ type descriptors struct {
 // newest returns the descriptor of a relay, or nil.
 func (s *descriptors) newest(rid record.RID) *descriptor { return s.relays.get(rid[:]) }
 
-func (s *descriptors) len() int { return s.relays.len }
+func (s *descriptors) len() int { return s.relays.len() }
 
 func (s *descriptors) put(c *Catalog, d descriptor) {
 	if old := s.newest(d.rid); old != nil {

@@ -11,6 +11,7 @@ import (
 
 	"chive/directory/genesis"
 	"chive/directory/gossip"
+	"chive/directory/reconcile"
 	"chive/directory/record"
 	"chive/directory/snapshot"
 	"chive/directory/sybil"
@@ -75,10 +76,12 @@ type Machine struct {
 	below   *bundle // its parent, if held; else nil
 	serving []served
 
-	descs  descriptors
-	claims claims
-	items  items
-	memory []byte // as last stored
+	descs   descriptors
+	setFrom trie           // what set was made of
+	set     *reconcile.Set // of the digests that repairs compare; nil: none kept
+	claims  claims
+	items   items
+	memory  []byte // as last stored
 	// Tokens go on from member to member: what one before has stored is no answer to
 	// this one.
 	tokens, tokensBefore uint64
@@ -132,7 +135,7 @@ func New(c Config) (*Machine, error) {
 	}
 	m.gossip = gossip.New(gossip.Config{
 		NetworkID: m.nid, Self: c.RID, Params: m.p, Rand: c.Rand, Records: records{m}, States: states{m}, Private: m.private,
-		Assigned: c.Catalog.assigned(),
+		Assigned: c.Catalog.assigned(), Repaired: m.repairSet,
 	})
 	return m, nil
 }

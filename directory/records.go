@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"chive/directory/gossip"
+	"chive/directory/reconcile"
 	"chive/directory/record"
 	"chive/directory/vote"
 )
@@ -55,13 +56,7 @@ func (r records) Count(class byte) int {
 func (r records) Digests(class byte) iter.Seq[gossip.Digest] {
 	switch class {
 	case record.ClassDescriptor:
-		return func(yield func(gossip.Digest) bool) {
-			for held := range r.descs.digests.all() {
-				if !yield(held.digest) {
-					return
-				}
-			}
-		}
+		return r.descs.digests.keys()
 	case record.ClassCandidate:
 		return r.pending.All()
 	case record.ClassTombstone:
@@ -70,6 +65,35 @@ func (r records) Digests(class byte) iter.Seq[gossip.Digest] {
 		return maps.Keys(r.claims.evidence)
 	}
 	return maps.Keys(r.items.all[class])
+}
+
+// repairSet returns the digests that repairs compare. Descriptors are nearly all of
+// them, and change less often than repairs come when neighbours are met: while there is
+// nothing else, the set of the last time is taken again.
+func (m *Machine) repairSet() *reconcile.Set {
+	if pending, _ := m.pending.Len(); pending == 0 && len(m.claims.tombstones) == 0 {
+		if m.setFrom != m.descs.digests || m.set == nil {
+			m.setFrom, m.set = m.descs.digests, m.cfg.Catalog.set(m.descs.digests)
+		}
+		return m.set
+	}
+	m.set = nil
+	r := records{m}
+	all := make([][32]byte, 0, m.descs.len())
+	for _, class := range []byte{record.ClassDescriptor, record.ClassCandidate, record.ClassTombstone} {
+		all = slices.AppendSeq(all, r.Digests(class))
+	}
+	return setOf(all)
+}
+
+// setOf makes a set, which takes the slice over. More than a set takes cannot be
+// repaired: caps of the classes are far below.
+func setOf(all [][32]byte) *reconcile.Set {
+	set, err := reconcile.NewSet(all)
+	if err != nil {
+		return nil
+	}
+	return set
 }
 
 // Get returns a record, or nil. A certificate is found by the digest of its header

@@ -2,7 +2,11 @@
 
 package directory
 
-import "iter"
+import (
+	"bytes"
+	"iter"
+	"slices"
+)
 
 // trie holds descriptors by one of their digests (trieKey), in its order. It is
 // persistent: a change copies the branches above what changed and leaves the old trie
@@ -14,7 +18,6 @@ import "iter"
 // some bits of their digests, at the price of one level of depth for each 4 bits.
 type trie struct {
 	root trieLink
-	len  int
 	by   trieKey
 }
 
@@ -27,18 +30,67 @@ const (
 )
 
 // trieWidth is the number of links of a branch: one for each value of 4 bits.
-const trieWidth = 16
+// bunchSize is up to how many descriptors are held side by side, without a branch.
+const (
+	trieWidth = 16
+	bunchSize = 64
+)
 
-// trieLink is one descriptor, a branch over several, or nothing.
+// trieLink is a bunch of descriptors, a branch over more than a bunch holds, or nothing.
 type trieLink struct {
 	branch *trieBranch
-	leaf   *descriptor
+	bunch  *trieBunch
 }
 
-// trieBranch is immutable. Two descriptors at least are below it.
-type trieBranch struct{ links [trieWidth]trieLink }
+// trieBranch is immutable. More than bunchSize descriptors are below it.
+type trieBranch struct {
+	links [trieWidth]trieLink
+	len   int
+}
 
-func (l trieLink) empty() bool { return l.branch == nil && l.leaf == nil }
+// trieBunch is immutable. Its keys lie side by side, because what is done most with all
+// descriptors is to go through their digests: that of one that a neighbour announces is
+// looked for under the link's key.
+type trieBunch struct {
+	descs []*descriptor // 1 to bunchSize, keys rising
+	keys  [][32]byte    // of descs, zeros behind
+}
+
+// bunchOf is what a bunch follows from.
+type bunchOf struct {
+	descs [bunchSize]*descriptor // nil behind the last
+	by    trieKey
+}
+
+func newBunch(of *bunchOf) *trieBunch {
+	n := slices.Index(of.descs[:], nil)
+	if n < 0 {
+		n = bunchSize
+	}
+	b := &trieBunch{descs: slices.Clone(of.descs[:n]), keys: make([][32]byte, n)}
+	for i, d := range b.descs {
+		copy(b.keys[i][:], of.by.of(d))
+	}
+	return b
+}
+
+// search returns where a key is, or would be.
+func (b *trieBunch) search(key []byte) (int, bool) {
+	return slices.BinarySearchFunc(b.keys, key, func(k [32]byte, key []byte) int { return bytes.Compare(k[:len(key)], key) })
+}
+
+func (l trieLink) empty() bool { return l.branch == nil && l.bunch == nil }
+
+// count is how many descriptors are below a link.
+func (l trieLink) count() int {
+	switch {
+	case l.branch != nil:
+		return l.branch.len
+	case l.bunch != nil:
+		return len(l.bunch.descs)
+	}
+	return 0
+}
 
 // of returns a descriptor's key; it is the descriptor's.
 func (k trieKey) of(d *descriptor) []byte {
@@ -63,11 +115,16 @@ func (t *trie) get(key []byte) *descriptor {
 	for depth := 0; l.branch != nil; depth++ {
 		l = l.branch.links[step(key, depth)]
 	}
-	if l.leaf == nil || string(t.by.of(l.leaf)) != string(key) {
+	if l.bunch == nil {
 		return nil
 	}
-	return l.leaf
+	if i, found := l.bunch.search(key); found {
+		return l.bunch.descs[i]
+	}
+	return nil
 }
+
+func (t *trie) len() int { return t.root.count() }
 
 // put holds a descriptor in the place of the one of the same key.
 func (t *trie) put(c *Catalog, d *descriptor) {
@@ -76,9 +133,6 @@ func (t *trie) put(c *Catalog, d *descriptor) {
 		return
 	}
 	before := *t
-	if t.get(t.by.of(d)) == nil {
-		t.len++
-	}
 	t.root = t.with(c, t.root, 0, d)
 	c.change(change{before, d}, *t)
 }
@@ -91,47 +145,78 @@ type change struct {
 
 func (t *trie) with(c *Catalog, l trieLink, depth int, d *descriptor) trieLink {
 	key := t.by.of(d)
-	if l.empty() || l.leaf != nil && string(t.by.of(l.leaf)) == string(key) {
-		return trieLink{leaf: d}
-	}
-	var b trieBranch
 	if l.branch != nil {
-		b = *l.branch
-	} else {
-		b.links[step(t.by.of(l.leaf), depth)] = l
+		b := *l.branch
+		i := step(key, depth)
+		before := b.links[i].count()
+		b.links[i] = t.with(c, b.links[i], depth+1, d)
+		b.len += b.links[i].count() - before
+		return trieLink{branch: c.branch(b)}
 	}
-	i := step(key, depth)
-	b.links[i] = t.with(c, b.links[i], depth+1, d)
+	of := bunchOf{by: t.by}
+	n := 0
+	if l.bunch != nil {
+		n = len(l.bunch.descs)
+		at, found := l.bunch.search(key)
+		switch {
+		case found:
+			copy(of.descs[:], l.bunch.descs)
+			of.descs[at] = d
+			return trieLink{bunch: c.bunch(&of)}
+		case n == bunchSize:
+			return t.split(c, append(slices.Clone(l.bunch.descs), d), depth)
+		}
+		copy(of.descs[:], l.bunch.descs[:at])
+		copy(of.descs[at+1:], l.bunch.descs[at:])
+		n = at
+	}
+	of.descs[n] = d
+	return trieLink{bunch: c.bunch(&of)}
+}
+
+// split makes the branch over one descriptor more than a bunch holds.
+func (t *trie) split(c *Catalog, descs []*descriptor, depth int) trieLink {
+	var b trieBranch
+	for _, d := range descs {
+		i := step(t.by.of(d), depth)
+		b.links[i] = t.with(c, b.links[i], depth+1, d)
+	}
+	b.len = len(descs)
 	return trieLink{branch: c.branch(b)}
 }
 
 // remove forgets what is held under a key.
 func (t *trie) remove(c *Catalog, key []byte) {
 	if t.get(key) != nil {
-		t.len--
 		t.root = t.without(c, t.root, 0, key)
 	}
 }
 
 func (t *trie) without(c *Catalog, l trieLink, depth int, key []byte) trieLink {
+	of := bunchOf{by: t.by}
 	if l.branch == nil {
-		return trieLink{}
+		at, _ := l.bunch.search(key)
+		if len(l.bunch.descs) == 1 {
+			return trieLink{}
+		}
+		copy(of.descs[copy(of.descs[:], l.bunch.descs[:at]):], l.bunch.descs[at+1:])
+		return trieLink{bunch: c.bunch(&of)}
 	}
 	b := *l.branch
 	i := step(key, depth)
 	b.links[i] = t.without(c, b.links[i], depth+1, key)
-	// One descriptor alone needs no branch.
-	var only trieLink
-	for _, l := range b.links {
-		switch {
-		case l.empty():
-		case l.branch != nil || !only.empty():
-			return trieLink{branch: c.branch(b)}
-		default:
-			only = l
-		}
+	if b.len--; b.len > bunchSize {
+		return trieLink{branch: c.branch(b)}
 	}
-	return only
+	n := 0
+	for _, l := range b.links { // so few are a bunch
+		l.walk(func(d *descriptor) bool {
+			of.descs[n] = d
+			n++
+			return true
+		})
+	}
+	return trieLink{bunch: c.bunch(&of)}
 }
 
 // all goes through the descriptors in order of the keys, as they are when it begins.
@@ -140,16 +225,42 @@ func (t *trie) all() iter.Seq[*descriptor] {
 	return func(yield func(*descriptor) bool) { root.walk(yield) }
 }
 
+// keys goes through the keys in their order, zeros behind those that are shorter.
+func (t *trie) keys() iter.Seq[[32]byte] {
+	root := t.root
+	return func(yield func([32]byte) bool) {
+		root.bunches(func(b *trieBunch) bool {
+			for i := range b.keys {
+				if !yield(b.keys[i]) {
+					return false
+				}
+			}
+			return true
+		})
+	}
+}
+
 func (l trieLink) walk(yield func(*descriptor) bool) bool {
-	if l.leaf != nil {
-		return yield(l.leaf)
-	}
-	if l.branch == nil {
+	return l.bunches(func(b *trieBunch) bool {
+		for _, d := range b.descs {
+			if !yield(d) {
+				return false
+			}
+		}
 		return true
-	}
-	for _, l := range l.branch.links {
-		if !l.walk(yield) {
-			return false
+	})
+}
+
+// bunches goes through all bunches below a link, and tells whether it went to the end.
+func (l trieLink) bunches(yield func(*trieBunch) bool) bool {
+	switch {
+	case l.bunch != nil:
+		return yield(l.bunch)
+	case l.branch != nil:
+		for _, l := range l.branch.links {
+			if !l.bunches(yield) {
+				return false
+			}
 		}
 	}
 	return true

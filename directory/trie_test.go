@@ -38,8 +38,8 @@ func TestATrieHoldsWhatAMapHolds(t *testing.T) {
 						t.Fatal("a descriptor that was not put, or another one")
 					}
 				}
-				if len(got) != len(want) || s.len() != len(want) || s.digests.len != len(want) {
-					t.Fatalf("%d descriptors, counted %d and %d; want %d", len(got), s.len(), s.digests.len, len(want))
+				if len(got) != len(want) || s.len() != len(want) || s.digests.len() != len(want) {
+					t.Fatalf("%d descriptors, counted %d and %d; want %d", len(got), s.len(), s.digests.len(), len(want))
 				}
 				if !slices.IsSortedFunc(got, record.RID.Compare) {
 					t.Fatal("not in order")
@@ -152,9 +152,30 @@ func TestOneBeforeIsHeldWhileVotesMayNameIt(t *testing.T) {
 			if d.replace != nil && (d.replace.body[0] != put.before || d.replace.replace != nil) {
 				t.Fatalf("after %d: the one before says %d", put.seq, d.replace.body[0])
 			}
-			if s.len() != 1 || s.digests.len != 1 {
-				t.Fatalf("after %d: %d descriptors of one relay", put.seq, s.digests.len)
+			if s.len() != 1 || s.digests.len() != 1 {
+				t.Fatalf("after %d: %d descriptors of one relay", put.seq, s.digests.len())
 			}
 		}
+	}
+}
+
+// BenchmarkDigests goes through the digests of 10,000 descriptors, as a relay does for
+// every record that a neighbour announces and it does not know.
+func BenchmarkDigests(b *testing.B) {
+	m := &Machine{descs: descriptors{relays: trie{by: byRID}, digests: trie{by: byDigest}}}
+	for i := range 10000 {
+		d := leafOf(i, 0xff)
+		binary.BigEndian.PutUint32(d.rid[4:], uint32(i))
+		d.digest = record.ItemDigest(record.ClassDescriptor, d.rid[:])
+		m.descs.set(nil, d)
+	}
+	var sum byte
+	for b.Loop() {
+		for d := range (records{m}).Digests(record.ClassDescriptor) {
+			sum ^= d[0]
+		}
+	}
+	if m.descs.len() != 10000 || sum == 1 {
+		b.Fatal(m.descs.len())
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"chive/directory/genesis"
+	"chive/directory/reconcile"
 	"chive/directory/record"
 	"chive/directory/sybil"
 )
@@ -47,6 +48,10 @@ type Config struct {
 	// Assigned, if not nil, is the function of that name: simulators remember its
 	// answers, which thousands of machines ask for. Nobody changes them.
 	Assigned func(beacon [32]byte, caller record.RID, relays []Relay) []record.RID
+	// Repaired, if not nil, returns the set of the digests that repairs compare, those of
+	// descriptors, candidates and tombstones: for an owner that has it at hand. nil: it
+	// is made of Records for each repair.
+	Repaired func() *reconcile.Set
 }
 
 // Stats counts since the machine was made.

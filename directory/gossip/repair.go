@@ -72,6 +72,18 @@ func (m *Machine) openRepair(p *peer) bool {
 }
 
 func (m *Machine) sessionConfig(p *peer, s *standing) reconcile.Config {
+	set := m.cfg.Repaired
+	if set == nil {
+		set = m.repairedSet
+	}
+	return reconcile.Config{
+		HandshakeHash: p.session, ShortKey: p.key, Set: set(),
+		Fallback: m.now.Sub(s.repair.fellBack) >= fallbackPeriods*m.cfg.Params.RepairPeriod,
+	}
+}
+
+// repairedSet makes the set that repairs compare, of the records.
+func (m *Machine) repairedSet() *reconcile.Set {
 	var all []Digest
 	for i := range len(repaired) {
 		for d := range m.cfg.Records.Digests(repaired[i]) {
@@ -81,12 +93,9 @@ func (m *Machine) sessionConfig(p *peer, s *standing) reconcile.Config {
 	// More than a set takes cannot be repaired: caps of the classes are far below.
 	set, err := reconcile.NewSet(all)
 	if err != nil {
-		set = nil
+		return nil
 	}
-	return reconcile.Config{
-		HandshakeHash: p.session, ShortKey: p.key, Set: set,
-		Fallback: m.now.Sub(s.repair.fellBack) >= fallbackPeriods*m.cfg.Params.RepairPeriod,
-	}
+	return set
 }
 
 // repairMessage takes a peer's message of a session.
