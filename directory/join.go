@@ -32,9 +32,10 @@ type joining struct {
 	// unreached are relays that could not reach us when they answered last.
 	unreached map[record.RID]struct{}
 	// doubted are relays that took no request because of its voucher; once there are
-	// enough of them it is left out, and refused is why.
+	// enough of them it is left out until again, and refused is why.
 	doubted map[record.RID]struct{}
 	refused gossip.JoinCode
+	again   time.Time
 }
 
 // newest is the newest snapshot that is known: our own, or the one that the role has
@@ -72,6 +73,9 @@ func (m *Machine) join() {
 		return
 	}
 	m.voucherOver()
+	if j.aside() && !m.now.Before(j.again) {
+		j.refused, j.again, j.data = 0, time.Time{}, nil
+	}
 	if j.data == nil || j.said != own.digest {
 		if !m.makeCandidate(own) {
 			return
@@ -103,7 +107,11 @@ func (m *Machine) makeCandidate(own *descriptor) bool {
 		}
 		return false
 	}
-	data, err := (&record.Candidate{Descriptor: own.data, Work: j.work, Voucher: j.voucher}).Encode()
+	c := &record.Candidate{Descriptor: own.data, Work: j.work}
+	if !j.aside() {
+		c.Voucher = j.voucher
+	}
+	data, err := c.Encode()
 	if err != nil {
 		return false
 	}
@@ -114,13 +122,14 @@ func (m *Machine) makeCandidate(own *descriptor) bool {
 
 // wants goes on, or begins, to ask for a place on the list.
 func (j *joining) wants(voucher []byte) {
-	j.wanted, j.voucher, j.refused, j.data = true, voucher, 0, nil
+	j.wanted, j.voucher, j.refused, j.again, j.data = true, voucher, 0, time.Time{}, nil
 }
 
-// withoutVoucher goes on asking for one of the places that are for everybody.
-func (j *joining) withoutVoucher(why gossip.JoinCode) {
-	j.voucher, j.refused, j.data = nil, why, nil
-}
+// aside reports whether a voucher is left out for a while.
+func (j *joining) aside() bool { return !j.again.IsZero() }
+
+// withVoucher reports whether a voucher is sent.
+func (j *joining) withVoucher() bool { return j.voucher != nil && !j.aside() }
 
 // voucherOver leaves out a voucher that nobody takes any more.
 func (m *Machine) voucherOver() {
@@ -130,20 +139,23 @@ func (m *Machine) voucherOver() {
 	}
 	v, _, err := record.OpenVoucher(j.voucher)
 	if err != nil || m.newest().Day()-int(v.Day) >= record.VoucherDays {
-		j.withoutVoucher(gossip.JoinVoucherOld)
+		j.voucher, j.refused, j.again, j.data = nil, gossip.JoinVoucherOld, time.Time{}, nil
 	}
 }
 
 // voucherDoubted takes an entry relay's word against our voucher. One alone may lie: it
-// takes as many as introduce a relay, or all there are, and none that has taken it.
+// takes as many as introduce a relay, or all there are, and none that has taken it. All
+// of those may lie, too, so that it goes on for a day only as if it had none, for one of
+// the places that are for everybody, and then asks others with it. Spec: protocol §7
+// (GOS-15).
 func (m *Machine) voucherDoubted(e gossip.JoinAnswered) {
 	j := &m.joining
-	if j.voucher == nil {
+	if !j.withVoucher() {
 		return
 	}
 	j.doubted[e.RID] = struct{}{}
 	if j.taken == 0 && len(j.doubted) >= min(entriesWanted, m.entryRelays()) {
-		j.withoutVoucher(e.Code)
+		j.refused, j.again, j.data = e.Code, m.now.Add(time.Duration(max(m.p.Day, 1))*m.p.EpochLen), nil
 	}
 }
 
@@ -224,8 +236,14 @@ func voucherCode(c gossip.JoinCode) bool {
 func (m *Machine) joinAt() time.Time {
 	j := &m.joining
 	own := m.descs.newest(m.cfg.RID)
-	if !j.wanted || own == nil || j.said != own.digest || m.listed() || j.taken+len(j.active) >= entriesWanted {
+	if !j.wanted || own == nil || j.said != own.digest || m.listed() {
 		return time.Time{}
+	}
+	if j.taken+len(j.active) >= entriesWanted {
+		return j.again
+	}
+	if j.aside() && j.again.Before(j.next) {
+		return j.again
 	}
 	return j.next
 }

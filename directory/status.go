@@ -23,7 +23,8 @@ type Joining struct {
 	// of our descriptor.
 	Unreached int
 	// Vouched says that it asks with a voucher; Voucher is why relays took that for
-	// nothing, so that it is left out: 0, or one of the codes of JOINED about it.
+	// nothing, so that it is left out, for a day or, once it is over, for good: 0, or one
+	// of the codes of JOINED about it.
 	Vouched bool
 	Voucher gossip.JoinCode
 }
@@ -34,7 +35,7 @@ func (m *Machine) Joining() Joining {
 	return Joining{
 		Wanted: j.wanted && !m.listed(), Seen: m.seen != nil, Offered: m.descs.newest(m.cfg.RID) != nil,
 		Solving: j.solving, Asked: len(j.active), Accepted: j.taken,
-		Unreached: len(j.unreached), Vouched: j.voucher != nil, Voucher: j.refused,
+		Unreached: len(j.unreached), Vouched: j.withVoucher(), Voucher: j.refused,
 	}
 }
 

@@ -154,8 +154,55 @@ func TestOneRelaysWordAgainstAVoucherIsNotEnough(t *testing.T) {
 		n.m.joinAnswered(gossip.JoinAnswered{RID: rid, Sent: true, Code: gossip.JoinSponsor})
 		n.m.joinAnswered(gossip.JoinAnswered{RID: rid, Sent: true, Code: gossip.JoinSponsor})
 		n.m.joinAnswered(gossip.JoinAnswered{RID: record.RID{77}, Sent: true, Code: gossip.JoinSponsor}) // nobody asked it
-		if gone := j.voucher == nil; gone != (i == 2) {
+		if gone := !j.withVoucher(); gone != (i == 2) {
 			t.Errorf("after %d relays: given up %v", i+1, gone)
 		}
+	}
+}
+
+// Three entry relays that lie cost a newcomer the voucher's lane for a day, not for good.
+// Spec: GOS-15.
+func TestEntryRelaysThatLieTakeNoVoucherAway(t *testing.T) {
+	p := limited()
+	p.CommitteeAge, p.VoucherShare = 60, 1000 // no place is for everybody
+	s := newSimOf(t, 4, 36, p)
+	s.startAll()
+	s.until(25 * time.Second)
+	n := s.add()
+	voucher := s.vouch(s.nodes[1], n, 0)
+	n.joinsWith(voucher)
+	j := &n.m.joining
+	j.taken, j.doubted, j.tried = 0, map[record.RID]struct{}{}, map[record.RID]time.Time{}
+	for i := range 3 {
+		j.tried[s.nodes[i].rid] = s.now
+		n.m.joinAnswered(gossip.JoinAnswered{RID: s.nodes[i].rid, Sent: true, Code: gossip.JoinSponsor})
+	}
+	if got := n.m.Joining(); got.Vouched || got.Voucher != gossip.JoinSponsor {
+		t.Fatalf("%+v", got)
+	}
+	sent := func() (with bool) {
+		t.Helper()
+		c, err := record.DecodeCandidate(j.data)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c.Voucher != nil
+	}
+	day := time.Duration(p.Day) * p.EpochLen
+	start := s.now
+	s.until(s.now.Sub(s.doc.EpochStart(0)) + day/2)
+	if got := n.m.Joining(); got.Vouched || got.Accepted == 0 || sent() {
+		t.Errorf("meanwhile it asks for a place that is for everybody: %+v", got)
+	}
+	if at := n.m.joinAt(); at.IsZero() || at.After(start.Add(day)) {
+		t.Errorf("it asks again at %v, said %v", at, start.Add(day))
+	}
+	s.until(start.Add(day).Sub(s.doc.EpochStart(0)) + 2*p.EpochLen)
+	if got := n.m.Joining(); !got.Vouched || got.Voucher != 0 || got.Accepted == 0 || !sent() {
+		t.Errorf("a day later: %+v", got)
+	}
+	s.until(start.Add(3*day).Sub(s.doc.EpochStart(0)) + 3*p.EpochLen)
+	if !s.listed(n) {
+		t.Errorf("the vouched one is not on the list: %+v", n.m.Joining())
 	}
 }

@@ -255,9 +255,9 @@ func placeWords(places int) string {
 
 // voucherWords say why a voucher was left out.
 var voucherWords = map[gossip.JoinCode]string{
-	gossip.JoinVoucherOld: ". Its voucher is refused: it has expired, or is not its sponsor's; it goes on without. Ask the sponsor for a new one",
-	gossip.JoinSponsor:    ". Its voucher is refused: the sponsor may not vouch now (it is not on the list, not running, too young or penalised); it goes on without. Ask an operator whose relay may",
-	gossip.JoinSpent:      ". Its voucher is refused: the sponsor has vouched for another relay, and may do so once in a while only; it goes on without. Ask another operator",
+	gossip.JoinVoucherOld: ". Its voucher is refused: it has expired, or is not its sponsor's; it goes on without, and asks with it again after a day unless it has expired. Ask the sponsor for a new one",
+	gossip.JoinSponsor:    ". Its voucher is refused: the sponsor may not vouch now (it is not on the list, not running, too young or penalised); it goes on without, and asks with it again after a day. Ask an operator whose relay may",
+	gossip.JoinSpent:      ". Its voucher is refused: the sponsor has vouched for another relay, and may do so once in a while only; it goes on without, and asks with it again after a day. Ask another operator",
 }
 
 // vouchingOf says whether a relay may vouch in what follows a state.
