@@ -187,7 +187,7 @@ in_image relay init -q --yes --address 203.0.113.5:9240 >/dev/null || die "the i
 code=0
 in_image health 2>/dev/null || code=$?
 [ "$code" = 3 ] || die "chive health of the image ends with $code where nothing runs"
-for line in '^FROM scratch$' '^USER 65532:65532$' '^VOLUME /data$' '^HEALTHCHECK .*"/chive", "health"'; do
+for line in '^FROM scratch$' '^USER 65532:65532$' '^VOLUME /data$' '^HEALTHCHECK .*"/chive", "health", "--alive"'; do
     grep -qE "$line" "$recipe" || die "$recipe lacks $line"
 done
 say "the package was installed, checked, removed and purged"

@@ -21,7 +21,7 @@ builder=(buildah --storage-driver vfs --root "$SCRATCH/root" --runroot "$SCRATCH
     { cat "$SCRATCH/log"; skip "buildah cannot build here, so the image was only read (phase deb)"; }
 config=$("${builder[@]}" inspect --type image chive-check | jq -c '.Docker.config // .OCIv1.config')
 jq -e '.User == "65532:65532" and .Entrypoint == ["/chive"] and .Cmd == ["up", "--no-relay"] and (.Volumes | has("/data"))
-    and (.ExposedPorts | keys) == ["9240/tcp"] and .StopSignal == "SIGTERM" and .Healthcheck.Test == ["CMD", "/chive", "health"]' \
+    and (.ExposedPorts | keys) == ["9240/tcp"] and .StopSignal == "SIGTERM" and .Healthcheck.Test == ["CMD", "/chive", "health", "--alive"]' \
     <<<"$config" >/dev/null || die "the image says something else than its recipe: $config"
 box=$("${builder[@]}" from --isolation chroot chive-check)
 mapfile -t entry < <(jq -r '.Entrypoint[]' <<<"$config")

@@ -74,18 +74,33 @@ your programs are theirs to forget.`,
 	}
 }
 
+const healthHelp = `Exits with 0 if the daemon of this state folder can do its work, and with 3 and the reason if it
+cannot, or if there is none: a client that has no list of relays yet; a relay that drains, that
+rests because its quota is used up, that publishes no address, or that others do not reach. A
+relay that waits for its place on the list is ready. Of "chive up" the client counts, and that
+the relay does not drain.
+
+None of these is mended by a restart. What starts programs again when they are unhealthy asks with
+--alive: 0 if the daemon answers at all.`
+
 func (a *app) healthCommand() *cobra.Command {
-	return &cobra.Command{
-		Use: "health", Short: "say whether a running daemon is ready", Args: exactly(),
-		Long:    "Exits with 0 if the daemon of this state folder is ready, and with 3 if it is not, or if there is none. Containers and scripts ask so.",
-		Example: "  chive health --control unix:/data/control.sock",
+	var alive bool
+	c := &cobra.Command{
+		Use: "health", Short: "say whether a running daemon is ready", Args: exactly(), Long: healthHelp,
+		Example: "  chive health --control unix:/data/control.sock\n  chive health --alive",
 		RunE: func(c *cobra.Command, _ []string) error {
 			if err := a.locate(c); err != nil {
 				return err
 			}
-			return asked(a, c.Context(), control.FetchReady, func(w io.Writer, _ *control.Health) { fmt.Fprintln(w, "ready") })
+			question, word := control.FetchReady, "ready"
+			if alive {
+				question, word = control.FetchAlive, "alive"
+			}
+			return asked(a, c.Context(), question, func(w io.Writer, _ *control.Health) { fmt.Fprintln(w, word) })
 		},
 	}
+	c.Flags().BoolVar(&alive, "alive", false, "whether it answers at all, ready or not")
+	return c
 }
 
 func (a *app) relayStatus() *cobra.Command {

@@ -244,7 +244,7 @@ func printRelay(w io.Writer, s *control.Status, r *control.Relay, said map[strin
 
 // printLimits writes what bounds a relay now.
 func printLimits(w io.Writer, r *control.Relay) {
-	if r.Drains {
+	if r.Drains && (r.Quota == nil || !r.Quota.UsedUp) { // it rests
 		fmt.Fprintln(w, "  drains: it takes no new circuits, and ends when those that are open have gone")
 	}
 	if r.Rate > 0 {

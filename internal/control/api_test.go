@@ -111,7 +111,7 @@ func TestEveryPathAnswers(t *testing.T) {
 	if _, _, err := FetchReady(ctx, path); err != nil {
 		t.Errorf("ready: %v", err)
 	}
-	if _, _, err := ask[Health](ctx, path, http.MethodGet, "/healthz", HealthSchema, nil); err != nil {
+	if _, _, err := FetchAlive(ctx, path); err != nil {
 		t.Errorf("health: %v", err)
 	}
 	if _, _, err := PostNewIdentity(ctx, path); err != nil {
@@ -262,6 +262,54 @@ func TestPageLacksWhatIsLocal(t *testing.T) {
 	for _, r := range routes() {
 		if (r.method == http.MethodGet) != (r.takes == nil && !strings.Contains("newnym close reload drain web", r.path[strings.LastIndex(r.path, "/")+1:])) {
 			t.Errorf("%s %s: what changes something is asked with POST", r.method, r.path)
+		}
+	}
+}
+
+// TestReadyIsThatWorkIsPossible (CLI-6): of a relay alone, and of one beside a client. It
+// is alive in any case.
+func TestReadyIsThatWorkIsPossible(t *testing.T) {
+	good := Relay{Published: []string{"1.2.3.4:9240"}, Reachable: &Reachable{State: "yes", Addresses: []ReachableAddress{{State: "yes"}}}}
+	change := func(f func(*Relay)) Relay {
+		r := good
+		f(&r)
+		return r
+	}
+	full := &Quota{UsedUp: true, Ends: time.Date(2026, 12, 1, 0, 0, 0, 0, time.UTC)}
+	for name, c := range map[string]struct {
+		relay        Relay
+		alone, aside string // what the reason has in it; empty: ready
+	}{
+		"works":          {good, "", ""},
+		"joins":          {change(func(r *Relay) { r.Joining, r.Listed = "waits", false }), "", ""},
+		"drains":         {change(func(r *Relay) { r.Drains = true }), "drains", "drains"},
+		"rests":          {change(func(r *Relay) { r.Drains, r.Quota = true, full }), "until 2026-12-01 00:00:00 UTC", ""},
+		"publishes none": {change(func(r *Relay) { r.Published = nil }), "publishes no address", ""},
+		"not reached": {change(func(r *Relay) {
+			r.Reachable = &Reachable{State: "no", Text: "Nobody there.", Addresses: []ReachableAddress{{State: "no"}}}
+		}), "Nobody there", ""},
+		"one of two": {change(func(r *Relay) {
+			r.Reachable = &Reachable{State: "no", Addresses: []ReachableAddress{{State: "no"}, {State: "yes"}}}
+		}), "", ""},
+		"nobody to be asked": {change(func(r *Relay) { r.Reachable = &Reachable{State: "no", Addresses: []ReachableAddress{}} }), "", ""},
+	} {
+		for _, beside := range []bool{false, true} {
+			source := newAble()
+			source.s.Relays = []Relay{c.relay}
+			want := c.aside
+			if !beside {
+				source.s.Client, want = nil, c.alone
+			}
+			path := serving(t, source)
+			_, _, err := FetchReady(t.Context(), path)
+			var f *Failure
+			errors.As(err, &f)
+			if (err == nil) != (want == "") || f != nil && (f.Code != "not_ready" || f.Status != 503 || !strings.Contains(f.Text, want) || f.Fix == "") {
+				t.Errorf("%s, beside a client %v: %v", name, beside, err)
+			}
+			if _, _, err := FetchAlive(t.Context(), path); err != nil {
+				t.Errorf("%s: not alive: %v", name, err)
+			}
 		}
 	}
 }

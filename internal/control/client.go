@@ -83,6 +83,11 @@ func FetchReady(ctx context.Context, path string) (*Health, []byte, error) {
 	return ask[Health](ctx, path, http.MethodGet, "/readyz", HealthSchema, nil)
 }
 
+// FetchAlive asks whether the daemon answers at all; see Fetch.
+func FetchAlive(ctx context.Context, path string) (*Health, []byte, error) {
+	return ask[Health](ctx, path, http.MethodGet, "/healthz", HealthSchema, nil)
+}
+
 // PostNewIdentity begins a new identity; see Fetch.
 func PostNewIdentity(ctx context.Context, path string) (*NewIdentityDone, []byte, error) {
 	return ask[NewIdentityDone](ctx, path, http.MethodPost, "/v1/newnym", NewIdentitySchema, nil)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"math"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 )
@@ -236,26 +237,60 @@ func (a *api) web(r *request) {
 func (a *api) healthy(r *request) { r.answer(Health{HealthSchema, true}) }
 
 func (a *api) ready(r *request) {
-	ready, why := a.isReady()
-	if !ready {
-		r.refuse(http.StatusServiceUnavailable, "not_ready", why, "Wait, and see chive status if it stays so.")
+	if why, fix := a.notReady(); why != "" {
+		r.refuse(http.StatusServiceUnavailable, "not_ready", why, fix)
 		return
 	}
 	r.answer(Health{HealthSchema, true})
 }
 
-func (a *api) isReady() (ready bool, why string) {
+// patience is what to do about a daemon that is not ready yet.
+const patience = "Wait, and see chive status if it stays so."
+
+// notReady says why the daemon cannot do its work now, and what to do; empty: it can.
+func (a *api) notReady() (why, fix string) {
 	if s, can := a.source.(Readier); can {
-		return s.Ready()
+		if ready, why := s.Ready(); !ready {
+			return why, patience
+		}
+		return "", ""
 	}
-	c := a.source.Status().Client
-	switch {
+	s := a.source.Status()
+	for i := range s.Relays {
+		// Beside a client, a relay that others do not reach takes nothing from its user.
+		if why, fix = s.Relays[i].notReady(s.Client != nil); why != "" {
+			return why, fix
+		}
+	}
+	switch c := s.Client; {
 	case c == nil || workingClient(c):
-		return true, ""
+		return "", ""
 	case c.Text != "":
-		return false, c.Text
+		return c.Text, patience
 	}
-	return false, "The client is starting"
+	return "The client is starting", patience
+}
+
+// notReady says why a relay can take no circuits, and what to do; empty: it can. One that
+// waits for its place on the list does all that is its own to do. Of one that is beside a
+// client nothing counts but that both end. Spec: product CLI-6, CLI-8, decision 0012.
+func (r *Relay) notReady(beside bool) (why, fix string) {
+	refuted := func(a ReachableAddress) bool { return a.State == "no" }
+	switch {
+	case r.Quota != nil && r.Quota.UsedUp && !beside:
+		return "The relay rests until " + r.Quota.Ends.UTC().Format(time.DateTime) + " UTC: its quota is used up", "It goes on by itself then, or when you raise relay.accounting.max."
+	case r.Quota != nil && r.Quota.UsedUp:
+		return "", ""
+	case r.Drains:
+		return "The relay drains: it takes no new circuits, and ends", "Start it again when it has ended, if it is to go on."
+	case beside:
+		return "", ""
+	case r.Reachable != nil && len(r.Reachable.Addresses) > 0 && !slices.ContainsFunc(r.Reachable.Addresses, func(a ReachableAddress) bool { return !refuted(a) }):
+		return strings.TrimSuffix(r.Reachable.Text, "."), "It tests its addresses again every 5 minutes; a restart does not help. See chive relay status."
+	case len(r.Published) == 0:
+		return "The relay publishes no address yet: it is still being tested, or others do not reach it", patience
+	}
+	return "", ""
 }
 
 // fail answers with the failure that err is, or with none of its text.

@@ -51,7 +51,8 @@ type Configured interface{ Settings() []Setting }
 type Eventful interface{ Events() *Hub }
 
 // Readier is the ability to say itself whether it is ready, and why not. Without it a
-// client is ready when it has a list of relays to work with, and a relay always.
+// client is ready when it has a list of relays to work with, and a relay when it publishes
+// an address that others were not seen to miss it at, and neither drains nor rests.
 type Readier interface {
 	Ready() (ready bool, why string)
 }

@@ -251,8 +251,9 @@ type Quota struct {
 	Period string    `json:"period"` // day, week or month
 	Used   uint64    `json:"used_bytes"`
 	Max    uint64    `json:"max_bytes"`
-	Ends   time.Time `json:"ends"`           // when the next period begins
-	Text   string    `json:"text,omitempty"` // what it means now
+	Ends   time.Time `json:"ends"`              // when the next period begins
+	Text   string    `json:"text,omitempty"`    // what it means now
+	UsedUp bool      `json:"used_up,omitempty"` // the relay rests until then
 }
 
 // Memory is a relay's account of queues, buffers and lists.

@@ -304,7 +304,7 @@ func (a *allowance) part(now time.Time) *control.Quota {
 	full := a.quota.Exhausted(now)
 	could, says := a.could, a.says
 	a.mu.Unlock()
-	q := &control.Quota{Period: period, Used: uint64(used), Max: uint64(most), Ends: utc(end)}
+	q := &control.Quota{Period: period, Used: uint64(used), Max: uint64(most), Ends: utc(end), UsedUp: full}
 	until := end.UTC().Format(time.DateTime) + " UTC"
 	switch {
 	case full && used < most:
