@@ -110,9 +110,10 @@ func (m *Machine) planProbes(epoch uint64) {
 	for _, rid := range r.links {
 		linked[rid] = true
 	}
-	// Each begins elsewhere, so that nobody is probed by all at once.
+	// Each begins elsewhere, so that nobody is probed by all at once. Whoever has a say is
+	// in the table, so that it is not empty.
 	n := m.table().Len()
-	start := int(m.cfg.Rand.Uint64() % uint64(n))
+	start := int(m.cfg.Rand.Uint64() % uint64(max(n, 1)))
 	var late []record.RID
 	for i := range n {
 		switch rid := m.table().At((start + i) % n).RID; {
@@ -128,7 +129,8 @@ func (m *Machine) planProbes(epoch uint64) {
 	r.plan = append(r.plan, late...)
 }
 
-// sits reports whether this relay has a seat in an epoch, as the newest state tells.
+// sits reports whether this relay has a seat in an epoch that counts, as the newest state
+// tells: one of a relay that has left, or is under a penalty, does not.
 func (m *Machine) sits(epoch uint64) bool {
 	l := m.at.state.Owner(m.p, epoch)
 	if l == nil || m.cfg.VRF == nil {
@@ -136,7 +138,7 @@ func (m *Machine) sits(epoch uint64) bool {
 	}
 	for i := range l.Seats {
 		if l.Seats[i].RID == m.cfg.RID {
-			return true
+			return !m.at.state.Ignored(&l.Seats[i])
 		}
 	}
 	return false
