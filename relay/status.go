@@ -60,6 +60,8 @@ type VouchingStatus struct {
 	Gap  int    // days between two vouchers of one relay; 0: none are needed
 	Why  string // it may not, in words; empty: it may
 	From int    // the day from which it may again, where Why is that it has; else 0
+	// Places of the vouched lane in a day; 0: no limit.
+	Places int
 }
 
 // CommitteeStatus is the committee of the current epoch, as far as it is known.
@@ -263,6 +265,9 @@ var voucherWords = map[gossip.JoinCode]string{
 // vouchingOf says whether a relay may vouch in what follows a state.
 func vouchingOf(p genesis.Params, s *transition.State, self record.RID) VouchingStatus {
 	out := VouchingStatus{Day: s.Snapshot().Day(), Gap: p.VoucherGap}
+	if n := sybil.Slots(p, s.Snapshot().Table().Len(), s.Epoch()+1)[sybil.LaneVouched]; n != sybil.Unlimited {
+		out.Places = n
+	}
 	why, day := s.Vouching(p, s.Epoch()+1, self)
 	switch why {
 	case transition.UnfitUnlisted:

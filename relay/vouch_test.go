@@ -75,7 +75,7 @@ func TestAVouchedRelayJoinsWhileAFloodHoldsTheOpenPlaces(t *testing.T) {
 			t.Errorf("%d of the flood in a day", in)
 		}
 		w.atEnd(w.doc.EpochAt(time.Now()) + 1)
-		if v := sponsor.Status().Directory.Vouching; !strings.Contains(v.Why, "may vouch again in 30 days") || v.From == 0 {
+		if v := sponsor.Status().Directory.Vouching; !strings.Contains(v.Why, "may vouch again in 30 days") || v.From == 0 || v.Gap != 30 || v.Places != 1 {
 			t.Errorf("the sponsor: %+v", v)
 		}
 	})

@@ -21,6 +21,9 @@ type vouchObject struct {
 	Sponsor  string `json:"sponsor"`  // rid
 	Day      int    `json:"day"`      // of the network
 	Days     int    `json:"valid_days"`
+	GapDays  int    `json:"gap_days"`       // for which one alone counts, from its use on; 0: each counts
+	Others   int    `json:"others_unused"`  // for other relays, and good until one is used
+	Places   int    `json:"places_per_day"` // on the list, for all the vouched; 0: no limit
 }
 
 const relayVouchHelp = `Makes a voucher for a relay that is not on the network's list yet: one line of text, which its
@@ -62,7 +65,8 @@ func (a *app) relayVouch() *cobra.Command {
 				return err
 			}
 			a.note("It is good for %d days of the network, from day %d on, for the relay with the identity %.16s... alone. Give it to its operator: chive relay run --voucher FILE", v.Days, v.Day, v.Identity)
-			a.answer(vouchObject{"chive.relay.vouch/1", v.Text, v.File, v.Identity, v.Sponsor, v.Day, v.Days}, func(w io.Writer) {
+			a.note("%s", vouchLimits(v))
+			a.answer(vouchObject{"chive.relay.vouch/1", v.Text, v.File, v.Identity, v.Sponsor, v.Day, v.Days, v.GapDays, v.Others, v.Places}, func(w io.Writer) {
 				if v.File != "" {
 					fmt.Fprintf(w, "voucher %s\n", v.File)
 					return
@@ -75,6 +79,23 @@ func (a *app) relayVouch() *cobra.Command {
 	c.Flags().StringVar(&out, "out", "", "write `FILE`; else the voucher is printed")
 	c.Flags().BoolVar(&again, "again", false, "the voucher that this relay gave last is not going to be used")
 	return c
+}
+
+// vouchLimits says what a voucher that was given is worth beside others, and when the
+// next one counts.
+func vouchLimits(v *node.VoucherMade) string {
+	text := "This network sets no limit to a relay's vouchers."
+	if v.GapDays > 0 {
+		text = fmt.Sprintf("One of this relay's vouchers counts in %d days, so none is left until this one is used or over; the next counts %d days after its use.", v.GapDays, v.GapDays)
+	}
+	if v.GapDays > 0 && v.Others > 0 {
+		text = fmt.Sprintf("One of this relay's vouchers counts in %d days: this one and %s that it gave to others are good until the first is used, then the rest are refused. The next counts %d days after that.",
+			v.GapDays, number(v.Others, "voucher"), v.GapDays)
+	}
+	if v.Places > 0 {
+		text += fmt.Sprintf(" Of all the vouched, %s a day get on the list, by lot.", number(v.Places, "relay"))
+	}
+	return text
 }
 
 // relayAnswer asks the relay that runs with the state folder for its status.

@@ -123,6 +123,9 @@ func TestStatusOfACommitteeInTrouble(t *testing.T) {
 		change     func(r *control.Relay)
 		want, lack string
 	}{
+		"a voucher is left":  {func(r *control.Relay) { r.Vouching = &control.Vouching{May: true, GapDays: 30, Left: 1} }, "vouchers: 1 left, ", "none left"},
+		"no voucher is left": {func(r *control.Relay) { r.Vouching = &control.Vouching{GapDays: 30, FromDay: 9, FromTime: now} }, "vouchers: none left until 2026-11-24 19:00:00 UTC", "1 left"},
+		"too young to vouch": {func(r *control.Relay) { r.Vouching = &control.Vouching{GapDays: 30, Text: "it has served for 3 days"} }, "", "vouchers:"},
 		"whom a report is about": {func(r *control.Relay) {
 			r.Reports = []control.Note{{Time: now, Text: "there is proof", RID: strings.Repeat("06", 16)}}
 		}, "there is proof: relay 06060606060606060606060606060606", ""},

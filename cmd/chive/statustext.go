@@ -234,6 +234,13 @@ func printRelay(w io.Writer, s *control.Status, r *control.Relay, said map[strin
 			wrap(w, "  ", c.Text)
 		}
 	}
+	switch v := r.Vouching; {
+	case v == nil || v.GapDays == 0:
+	case v.May:
+		fmt.Fprintf(w, "  vouchers: 1 left, for a newcomer whose operator you know (chive relay vouch); the next counts %d days after its use\n", v.GapDays)
+	case !v.FromTime.IsZero():
+		fmt.Fprintf(w, "  vouchers: none left until %s UTC, since a newcomer is on the list by one\n", v.FromTime.UTC().Format(time.DateTime))
+	}
 	printDirectory(w, s, &r.Directory, said)
 	t := r.Traffic
 	fmt.Fprintf(w, "  %s open, %d made, %d refused; %s forwarded since the start\n", number(t.Circuits, "circuit"), t.Created, t.Refused, forwarded(t.Forwarded))

@@ -212,7 +212,11 @@ type Vouching struct {
 	Text    string `json:"text,omitempty"`     // why it may not
 	Day     int    `json:"day"`                // of the network, by its newest list
 	FromDay int    `json:"from_day,omitempty"` // it has vouched, and may again from that day
-	GapDays int    `json:"gap_days"`           // between two vouchers of one relay
+	GapDays int    `json:"gap_days"`           // between two vouchers of one relay that are used; 0: no limit
+	Left    int    `json:"left"`               // that count in gap_days from now on: 1 or 0, where gap_days is not 0
+	Places  int    `json:"places_per_day"`     // on the list, for all the vouched together; 0: no limit
+
+	FromTime time.Time `json:"from_time,omitzero"` // when from_day begins
 }
 
 // Certificates are what a relay's identity, whose key is kept offline, has signed for it.

@@ -177,7 +177,13 @@ func (r *RelaySource) part(doc *genesis.Document) control.Relay {
 	out.Directory = d
 	out.Drains = role.Draining()
 	v := f.Vouching
-	out.Vouching = &control.Vouching{May: v.Why == "", Text: v.Why, Day: v.Day, FromDay: v.From, GapDays: v.Gap}
+	out.Vouching = &control.Vouching{May: v.Why == "", Text: v.Why, Day: v.Day, FromDay: v.From, GapDays: v.Gap, Places: v.Places}
+	if v.Why == "" && v.Gap > 0 {
+		out.Vouching.Left = 1
+	}
+	if v.From > 0 {
+		out.Vouching.FromTime = utc(doc.EpochStart(uint64(v.From * doc.Params.Day)))
+	}
 	out.Reachable = reachable(role.Reach(), &out)
 	out.Weight = weightPart(table, rid)
 	for _, p := range f.Reports {

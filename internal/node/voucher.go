@@ -3,13 +3,16 @@
 package node
 
 import (
+	"bytes"
 	"crypto/ed25519"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
+	"strconv"
 	"strings"
+	"time"
 
 	"chive/directory/genesis"
 	"chive/directory/record"
@@ -25,13 +28,40 @@ type VoucherMade struct {
 	Day      int    // of the network
 	Days     int    // for which it is valid, that one included
 	File     string // that it was written to; empty: none
+	// Others are vouchers for other relays that were given before and are good until one is
+	// used. GapDays is for how long only one counts then; 0: each counts. Places is how many
+	// of all the vouched get on the list in a day; 0: no limit.
+	Others, GapDays, Places int
 }
 
-// vouchedFor is the last voucher that a relay gave, as it is kept.
+// vouchedFor is the last voucher that a relay gave, as it is kept, and those before that
+// are good still.
 type vouchedFor struct {
+	voucherGiven
+	Earlier []voucherGiven `json:"earlier,omitempty"`
+}
+
+type voucherGiven struct {
 	Network  []byte `json:"network"`
 	Identity []byte `json:"identity"`
 	Day      int    `json:"day"`
+}
+
+// maxGiven bounds how many vouchers that were given are remembered, the newest ones.
+const maxGiven = 16
+
+// others returns the vouchers of a network that are good on a day, but for the one for a
+// relay.
+func (v *vouchedFor) others(nid [32]byte, newcomer []byte, day int) (out []voucherGiven) {
+	if v == nil {
+		return nil
+	}
+	for _, g := range append([]voucherGiven{v.voucherGiven}, v.Earlier...) {
+		if bytes.Equal(g.Network, nid[:]) && !bytes.Equal(g.Identity, newcomer) && day-g.Day < record.VoucherDays {
+			out = append(out, g)
+		}
+	}
+	return out[:min(len(out), maxGiven)]
 }
 
 // Vouch makes a voucher of the relay in this state folder for the relay that whom names:
@@ -78,19 +108,21 @@ func (s *State) Vouch(status *control.Status, whom, out string, again bool) (*Vo
 	if err != nil {
 		return nil, err
 	}
-	if before != nil && !again && string(before.Network) == string(nid[:]) && string(before.Identity) != string(newcomer) &&
-		v.GapDays > 0 && v.Day-before.Day < record.VoucherDays {
-		return nil, fault(Denied, "voucher_given", "If that one is not going to be used: --again. Both are good until one is used, which takes the other's place.",
-			"This relay gave a voucher to the relay with the identity %x on day %d of the network, today is day %d, and one of a sponsor's is taken in %d days", before.Identity, before.Day, v.Day, v.GapDays)
+	others := before.others(nid, newcomer, v.Day)
+	if len(others) > 0 && !again && v.GapDays > 0 {
+		return nil, fault(Denied, "voucher_given", "If that one is not going to be used: --again. All are good until one is used, which takes the others' place; the next counts "+strconv.Itoa(v.GapDays)+" days after that.",
+			"None is left: this relay gave a voucher to the relay with the identity %x on day %d of the network, which nobody has used yet and which is good through day %d (today is day %d), and one of a sponsor's counts in %d days",
+			others[0].Identity, others[0].Day, others[0].Day+record.VoucherDays-1, v.Day, v.GapDays)
 	}
 	text, err := record.NewVoucherText(nid, identity, newcomer, uint16(v.Day))
 	if err != nil {
 		return nil, fault(Usage, "voucher_self", "Name the identity of another relay: its operator's chive relay init prints it.", "A relay cannot vouch for itself")
 	}
-	if err := s.keepVouched(&vouchedFor{Network: nid[:], Identity: newcomer, Day: v.Day}); err != nil {
+	if err := s.keepVouched(&vouchedFor{voucherGiven{nid[:], newcomer, v.Day}, others}); err != nil {
 		return nil, err
 	}
-	made := &VoucherMade{Text: text.Encode(), Identity: hex.EncodeToString(newcomer), Sponsor: name, Day: v.Day, Days: record.VoucherDays, File: out}
+	made := &VoucherMade{Text: text.Encode(), Identity: hex.EncodeToString(newcomer), Sponsor: name, Day: v.Day, Days: record.VoucherDays, File: out,
+		Others: len(others), GapDays: v.GapDays, Places: v.Places}
 	if out != "" {
 		return made, writePublic(out, []byte(made.Text+"\n"))
 	}
@@ -123,6 +155,7 @@ func mayVouch(s *control.Status, r *control.Relay) (*control.Vouching, error) {
 		fix := "Ask the operator of a relay that may: one that is on the list, runs, and has served long enough to sit in the committee."
 		if v.FromDay > 0 {
 			fix = "Ask the operator of another relay, or wait."
+			return nil, fault(Denied, "voucher_not_eligible", fix, "This relay may not vouch: %s; the next voucher counts from day %d of the network on, which begins at %s UTC", v.Text, v.FromDay, v.FromTime.UTC().Format(time.DateTime))
 		}
 		return nil, fault(Denied, "voucher_not_eligible", fix, "This relay may not vouch: %s", v.Text)
 	}

@@ -7,6 +7,7 @@ import (
 	"crypto/ed25519"
 	"crypto/rand"
 	"encoding/hex"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -184,6 +185,12 @@ func TestARelayVouchesForANewcomer(t *testing.T) {
 	}
 }
 
+func fixOf(err error) string {
+	var f *Fault
+	errors.As(err, &f)
+	return f.Fix
+}
+
 // TestARelayThatMayNotVouchSaysWhy, and does not make a second voucher unasked.
 func TestARelayThatMayNotVouchSaysWhy(t *testing.T) {
 	w := found(t, 1, nil)
@@ -220,16 +227,39 @@ func TestARelayThatMayNotVouchSaysWhy(t *testing.T) {
 	}
 	_, err = s.Vouch(good, info.Founders[0].Identity, "", false)
 	wantFault(t, err, "voucher_self")
-	if _, err := s.Vouch(good, identity, "", false); err != nil {
-		t.Fatal(err)
+	if made, err := s.Vouch(good, identity, "", false); err != nil || made.Others != 0 || made.GapDays != 30 {
+		t.Fatalf("%+v %v", made, err)
 	}
 	_, err = s.Vouch(good, second, "", false)
 	wantFault(t, err, "voucher_given")
-	if _, err := s.Vouch(good, second, "", true); err != nil {
+	if text := err.Error(); !strings.Contains(text, "None is left") || !strings.Contains(text, "good through day 129") || !strings.Contains(fixOf(err), "the next counts 30 days after that") {
+		t.Error(err)
+	}
+	// Several in a row: none that is good still is forgotten.
+	if made, err := s.Vouch(good, second, "", true); err != nil || made.Others != 1 {
+		t.Errorf("%+v %v", made, err)
+	}
+	_, third := newcomer(t, "127.0.0.1:9999")
+	if made, err := s.Vouch(good, third, "", true); err != nil || made.Others != 2 {
+		t.Errorf("%+v %v", made, err)
+	}
+	if made, err := s.Vouch(good, second, "", true); err != nil || made.Others != 2 {
+		t.Errorf("for the same one again: %+v %v", made, err)
+	}
+	unlimited := status(func(r *control.Relay) { r.Vouching.GapDays = 0 })
+	if made, err := s.Vouch(unlimited, third, "", false); err != nil || made.GapDays != 0 {
+		t.Errorf("%+v %v", made, err)
+	}
+	spent := status(func(r *control.Relay) {
+		r.Vouching = &control.Vouching{Text: "a newcomer is on the list", Day: 100, GapDays: 30, FromDay: 130, FromTime: time.Date(2027, 1, 2, 0, 0, 0, 0, time.UTC)}
+	})
+	_, err = s.Vouch(spent, identity, "", false)
+	wantFault(t, err, "voucher_not_eligible")
+	if !strings.Contains(err.Error(), "from day 130 of the network on, which begins at 2027-01-02 00:00:00 UTC") {
 		t.Error(err)
 	}
 	later := status(func(r *control.Relay) { r.Vouching.Day = 130 })
-	if _, err := s.Vouch(later, identity, "", false); err != nil {
-		t.Error(err)
+	if made, err := s.Vouch(later, identity, "", false); err != nil || made.Others != 0 {
+		t.Errorf("%+v %v", made, err)
 	}
 }
