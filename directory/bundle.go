@@ -5,6 +5,7 @@ package directory
 import (
 	"encoding/binary"
 	"errors"
+	"slices"
 
 	"chive/directory/committee"
 	"chive/directory/genesis"
@@ -34,8 +35,15 @@ type bundle struct {
 	steps       []*vote.Step
 }
 
-// maxChain bounds the ancestors in a bundle: those of two days, and one before.
-func maxChain(p genesis.Params) int { return 2*max(p.Day, 1) + 2 }
+// maxChain bounds the ancestors in a bundle: those of two days, where newcomers bring
+// work those of all the days for which it is good, and one before.
+func maxChain(p genesis.Params) int {
+	days := 2
+	if sybil.Needed(p) {
+		days = sybil.SaltDays
+	}
+	return days*max(p.Day, 1) + 2
+}
 
 func (b *bundle) encode() []byte { return b.encodeWith(b.state.Encode()) }
 
@@ -163,9 +171,21 @@ func (b *bundle) child(doc *genesis.Document, s *transition.State, c *vote.Certi
 	return out, true
 }
 
-// cut keeps the ancestors back to the day beacon of the day before.
+// dayBeacons is the epoch of the oldest beacon that neighbours are drawn by: that of the
+// day before.
+func (b *bundle) dayBeacons(p genesis.Params) uint64 {
+	return sybil.LotteryEpoch(p, dayBefore(p, b.state.Epoch()))
+}
+
+// cut keeps the ancestors back to the oldest day beacon, and to the oldest one that a
+// newcomer's work may be salted with: all judge it alike, who has come yesterday too.
+// Spec: protocol §7 (GOS-9, ADM-2).
 func (b *bundle) cut(p genesis.Params) {
-	first := sybil.LotteryEpoch(p, dayBefore(p, b.state.Epoch()))
+	first := b.dayBeacons(p)
+	if sybil.Needed(p) {
+		epoch := b.state.Epoch()
+		first = min(first, epoch-min(epoch, sybil.SaltDays*uint64(max(p.Day, 1))))
+	}
 	for i, h := range b.chain {
 		if h.Epoch <= first || i+1 == maxChain(p) {
 			b.chain = b.chain[: i+1 : i+1]
@@ -254,10 +274,39 @@ func (b *bundle) follows(s *transition.State) bool {
 	return true // ours is older than what the ancestors show
 }
 
-// verify follows the hand-over from what is believed to the certificate.
-// Errors: vote's.
+// over returns the bundle with the ancestors that an older one shows beyond its own, if
+// those meet: what was known stays known, whoever sent the newer state.
+func (b *bundle) over(p genesis.Params, older *bundle) *bundle {
+	end := b.state.Snapshot().Header()
+	if n := len(b.chain); n > 0 {
+		end = b.chain[n-1]
+	}
+	for i, h := range append([]*snapshot.Header{older.state.Snapshot().Header()}, older.chain...) {
+		if h.HistorySize+1 == end.HistorySize && h.Digest() == end.Parent {
+			out := *b
+			out.chain = slices.Clone(b.chain)
+			if i == 0 {
+				out.chain = append(out.chain, h)
+			}
+			out.chain = append(out.chain, older.chain[max(i-1, 0):]...)
+			out.cut(p)
+			return &out
+		}
+	}
+	return b
+}
+
+// verify follows the hand-over from what is believed to the certificate, and looks
+// whether the day beacons are there. Errors: errBundle, vote's.
 func (b *bundle) verify(doc *genesis.Document, from *vote.Anchor, v vote.Verifier) error {
 	if b.certificate == nil {
+		return errBundle
+	}
+	last := b.state.Snapshot().Header()
+	if n := len(b.chain); n > 0 {
+		last = b.chain[n-1]
+	}
+	if last.HistorySize > 0 && last.Epoch > b.dayBeacons(doc.Params) {
 		return errBundle
 	}
 	var steps []*vote.Step

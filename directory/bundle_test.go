@@ -4,9 +4,12 @@ package directory
 
 import (
 	"bytes"
+	"crypto/ed25519"
 	"testing"
 	"time"
 
+	"chive/directory/genesis"
+	"chive/directory/record"
 	"chive/directory/transition"
 )
 
@@ -62,6 +65,49 @@ func TestBundleKeepsTwoDaysOfAncestors(t *testing.T) {
 	bare := &bundle{state: b.state}
 	if _, err := decodeBundle(s.doc, bare.encode()); err == nil {
 		t.Error("a state without its certificate is read")
+	}
+}
+
+// Where newcomers bring work it reaches back as far as work is good, and who has come with
+// fewer ancestors goes on with those that it had.
+// Spec: GOS-9, ADM-2.
+func TestBundleKeepsTheBeaconsThatWorkIsSaltedWith(t *testing.T) {
+	p := genesis.Testnet()
+	p.StampBits, p.Day = 4, 1
+	s := newSimOf(t, 4, 17, p)
+	s.startAll()
+	s.until(365 * time.Second)
+	b := s.nodes[0].m.at
+	last := b.chain[len(b.chain)-1]
+	if b.state.Epoch() != 36 || last.Epoch != 6 || len(b.chain) > maxChain(p) {
+		t.Fatalf("at %d the chain of %d ends at %d", b.state.Epoch(), len(b.chain), last.Epoch)
+	}
+	identity := signingKey("identity", 0).Public().(ed25519.PublicKey)
+	for epoch, known := range map[uint64]bool{5: false, 6: true, 20: true, 36: true, 37: false} {
+		if _, ok := s.nodes[0].m.challenge(identity, &record.Work{Epoch: epoch}); ok != known {
+			t.Errorf("the beacon of epoch %d is known: %v", epoch, ok)
+		}
+	}
+	if again, err := decodeBundle(s.doc, b.encode()); err != nil || len(again.chain) != len(b.chain) {
+		t.Error("it is not read back")
+	}
+	short := *b
+	for n := 2; n < len(b.chain); n += 5 {
+		short.chain = b.chain[:n]
+		older := &bundle{state: s.nodes[1].m.below.state, chain: b.chain[1:]}
+		if got := short.over(p, older); len(got.chain) != len(b.chain) || got.chain[len(b.chain)-1] != last {
+			t.Errorf("of %d ancestors there are %d", n, len(got.chain))
+		}
+	}
+	short.chain = nil
+	if got := short.over(p, &bundle{state: s.nodes[1].m.below.state, chain: b.chain[1:]}); len(got.chain) != len(b.chain) {
+		t.Errorf("of none there are %d", len(got.chain))
+	}
+	if got := short.over(p, &bundle{state: transition.Genesis(s.doc)}); len(got.chain) != 0 {
+		t.Error("what does not meet is put together")
+	}
+	if err := short.verify(s.doc, anchorOf(transition.Genesis(s.doc)), s.verify); err == nil {
+		t.Error("a state without day beacons is taken")
 	}
 }
 

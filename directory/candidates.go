@@ -24,7 +24,8 @@ func (m *Machine) identity(rid record.RID) (ed25519.PublicKey, bool) {
 }
 
 // challenge returns what work has to solve, if the beacon of its epoch is known: that
-// of the newest snapshot or of one of its latest ancestors.
+// of the newest snapshot or of one of its ancestors, as far back as work is good.
+// Spec: protocol §7 (ADM-2).
 func (m *Machine) challenge(identity ed25519.PublicKey, w *record.Work) (sybil.Challenge, bool) {
 	if !sybil.Needed(m.p) {
 		return sybil.Challenge{}, true
@@ -32,12 +33,14 @@ func (m *Machine) challenge(identity ed25519.PublicKey, w *record.Work) (sybil.C
 	if w == nil || sybil.CheckSalt(m.p, w.Epoch, m.doc.EpochAt(m.now)) != nil {
 		return sybil.Challenge{}, false
 	}
-	for _, h := range append([]*snapshot.Header{m.at.state.Snapshot().Header()}, m.at.chain...) {
-		if h.Epoch == w.Epoch {
-			return sybil.NewChallenge(m.p, m.nid, identity, w.Epoch, h.Beacon), true
-		}
+	h := m.at.state.Snapshot().Header()
+	for i := 0; h.Epoch > w.Epoch && i < len(m.at.chain); i++ {
+		h = m.at.chain[i]
 	}
-	return sybil.Challenge{}, false
+	if h.Epoch != w.Epoch {
+		return sybil.Challenge{}, false
+	}
+	return sybil.NewChallenge(m.p, m.nid, identity, w.Epoch, h.Beacon), true
 }
 
 // untimely reports an error that another clock may not find.

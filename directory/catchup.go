@@ -9,6 +9,7 @@ import (
 
 	"chive/directory/gossip"
 	"chive/directory/record"
+	"chive/directory/snapshot"
 	dirsync "chive/directory/sync"
 	"chive/directory/transition"
 	"chive/directory/vote"
@@ -224,7 +225,9 @@ func (m *Machine) best() (out head, ok bool) {
 }
 
 // maxBundle bounds what is fetched, in bytes.
-func (m *Machine) maxBundle() int { return baseBundle + leafBundle*m.table().Len() }
+func (m *Machine) maxBundle() int {
+	return baseBundle + maxChain(m.p)*snapshot.MaxHeaderSize + leafBundle*m.table().Len()
+}
 
 // stateReceived takes a part of a state.
 func (m *Machine) stateReceived(e gossip.StateReceived) {
@@ -269,6 +272,7 @@ func (m *Machine) assemble(c *catchUp) {
 		return
 	}
 	m.catch = nil
+	b = b.over(m.p, m.at)
 	m.cfg.Catalog.same(m.rules, b)
 	m.caught = b
 	if c.member {

@@ -50,7 +50,7 @@
 // lists, takes the state of a neighbour that is ahead with the hand-over that leads
 // to it, checks both against what it has, and goes on with a new member that
 // remembers what was promised. A history that leaves ours before our newest snapshot
-// is reported and not followed, as far as two days of ancestors show it.
+// is reported and not followed, as far as the ancestors at hand show it.
 //
 // Joining. A relay that the table does not list is told so by Join. It solves its work,
 // asks three relays to introduce it, and hears from its role, which is a client too,

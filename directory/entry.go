@@ -63,6 +63,9 @@ func (m *Machine) enter(e gossip.JoinAsked) (gossip.JoinCode, bool) {
 		return gossip.JoinRefused, true
 	}
 	challenge, ok := m.challenge(o.Descriptor.Identity, o.Work)
+	if !ok && o.Work != nil && o.Work.Epoch > m.at.state.Epoch() && o.Work.Epoch <= m.doc.EpochAt(m.now) {
+		return gossip.JoinBusy, true // our list is behind the newcomer's
+	}
 	if !ok || challenge.CheckStamp(o.Work) != nil {
 		return gossip.JoinRefused, true
 	}

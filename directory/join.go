@@ -36,6 +36,10 @@ type joining struct {
 	doubted map[record.RID]struct{}
 	refused gossip.JoinCode
 	again   time.Time
+	// denied are relays that say that the request does not hold, remade is when new work
+	// was begun for it.
+	denied map[record.RID]struct{}
+	remade time.Time
 }
 
 // newest is the newest snapshot that is known: our own, or the one that the role has
@@ -99,12 +103,7 @@ func (m *Machine) join() {
 func (m *Machine) makeCandidate(own *descriptor) bool {
 	j := &m.joining
 	now := m.doc.EpochAt(m.now)
-	if sybil.Needed(m.p) && (j.work == nil || sybil.CheckSalt(m.p, j.work.Epoch, now) != nil) {
-		// A beacon that is too old already is worth no work: a newer list has to come.
-		if h := m.newest().Header(); !j.solving && sybil.CheckSalt(m.p, h.Epoch, now) == nil {
-			j.solving = true
-			m.emit(Solve{Challenge: sybil.NewChallenge(m.p, m.nid, own.Identity, h.Epoch, h.Beacon)})
-		}
+	if sybil.Needed(m.p) && !m.worked(own, now) {
 		return false
 	}
 	c := &record.Candidate{Descriptor: own.data, Work: j.work}
@@ -116,8 +115,47 @@ func (m *Machine) makeCandidate(own *descriptor) bool {
 		return false
 	}
 	j.data, j.said, j.taken, j.tried, j.next = data, own.digest, 0, map[record.RID]time.Time{}, m.now
-	j.unreached, j.doubted = map[record.RID]struct{}{}, map[record.RID]struct{}{}
+	j.unreached, j.doubted, j.denied = map[record.RID]struct{}{}, map[record.RID]struct{}{}, map[record.RID]struct{}{}
 	return true
+}
+
+// worked reports whether there is work to send, and asks for new work where there is
+// none or where it has lived half its time: what is sent has to hold for as long as the
+// descriptor in it, at relays that see it late, too. Spec: protocol §7 (ADM-2).
+func (m *Machine) worked(own *descriptor, now uint64) bool {
+	j := &m.joining
+	holds := j.work != nil && sybil.CheckSalt(m.p, j.work.Epoch, now) == nil
+	if holds && now-j.work.Epoch <= sybil.SaltDays/2*uint64(max(m.p.Day, 1)) {
+		return true
+	}
+	if j.solving {
+		return false
+	}
+	// A beacon that is too old already is worth no work: a newer list has to come.
+	h := m.newest().Header()
+	if sybil.CheckSalt(m.p, h.Epoch, now) != nil || holds && h.Epoch <= j.work.Epoch {
+		return holds
+	}
+	j.solving = true
+	m.emit(Solve{Challenge: sybil.NewChallenge(m.p, m.nid, own.Identity, h.Epoch, h.Beacon)})
+	return false
+}
+
+// day is how long a day of the network is.
+func (m *Machine) day() time.Duration { return time.Duration(max(m.p.Day, 1)) * m.p.EpochLen }
+
+// denied takes an entry relay's word that our request does not hold. When as many say so
+// as introduce a relay, or all there are, and none has taken it, its work may be salted
+// with a beacon that others do not know, as that of a snapshot which was replaced: new
+// work is made, once a day.
+func (m *Machine) denied(rid record.RID) {
+	j := &m.joining
+	j.denied[rid] = struct{}{}
+	if !sybil.Needed(m.p) || j.taken > 0 || len(j.denied) < min(entriesWanted, m.entryRelays()) ||
+		!j.remade.IsZero() && m.now.Sub(j.remade) < m.day() {
+		return
+	}
+	j.work, j.data, j.said, j.remade = nil, nil, [32]byte{}, m.now
 }
 
 // wants goes on, or begins, to ask for a place on the list.
@@ -155,7 +193,7 @@ func (m *Machine) voucherDoubted(e gossip.JoinAnswered) {
 	}
 	j.doubted[e.RID] = struct{}{}
 	if j.taken == 0 && len(j.doubted) >= min(entriesWanted, m.entryRelays()) {
-		j.refused, j.again, j.data = e.Code, m.now.Add(time.Duration(max(m.p.Day, 1))*m.p.EpochLen), nil
+		j.refused, j.again, j.data = e.Code, m.now.Add(m.day()), nil
 	}
 }
 
@@ -223,6 +261,9 @@ func (m *Machine) joinAnswered(e gossip.JoinAnswered) {
 		m.voucherDoubted(e)
 	}
 	if e.Sent && e.Code == gossip.JoinRefused {
+		if _, asked := j.tried[e.RID]; asked {
+			m.denied(e.RID)
+		}
 		m.emit(Report{What: ReportRefused, RID: e.RID})
 	}
 }

@@ -139,3 +139,66 @@ func TestNewcomerDoesNotWorkOnAnOldBeacon(t *testing.T) {
 		t.Errorf("with a list: %+v", n.m.Joining())
 	}
 }
+
+// Work is good for 30 days, everywhere: who waits is a candidate at members that have
+// restarted, and at one that came late, and makes new work in time.
+// Spec: ADM-2, GOS-9.
+func TestANewcomerWaitsForAsLongAsItsWorkIsGood(t *testing.T) {
+	p := genesis.Testnet()
+	p.StampBits, p.WorkBits, p.Day = 4, 1, 2
+	p.AdmitRate, p.AdmitFloor, p.VoucherShare = 10, 1, 1000 // no place is for everybody
+	day := time.Duration(p.Day) * p.EpochLen
+	p.DescriptorLife = 7 * day
+	s := newSimOf(t, 5, 25, p)
+	s.startAll()
+	late := s.nodes[4]
+	s.until(25 * time.Second)
+	n := s.add()
+	n.joins()
+	s.until(5 * day)
+	late.stop()
+	late.m.at, late.store[BucketAux] = nil, map[string][]byte{} // nothing but snapshot 0
+	s.until(10 * day)
+	salt := n.m.joining.work.Epoch
+	if salt > 5 {
+		t.Errorf("new work after some days: %d", salt)
+	}
+	late.start()
+	again := s.nodes[2]
+	again.stop()
+	again.start()
+	s.until(14*day + 5*time.Second)
+	for _, o := range s.nodes[:5] {
+		if _, checked, held := o.m.pending.Get(n.rid); !held || !checked {
+			t.Errorf("node %d, at %d: candidate held %v, checked %v", o.n, o.epoch(), held, checked)
+		}
+	}
+	if len(n.reports) > 0 {
+		t.Errorf("%v", n.reports)
+	}
+	s.until(21 * day)
+	if got := n.m.joining.work.Epoch; got <= salt || got+15*uint64(p.Day) < 21*uint64(p.Day) {
+		t.Errorf("on day 21 its work is of epoch %d", got)
+	}
+	if _, _, held := s.nodes[0].m.pending.Get(n.rid); !held || len(n.reports) > 0 {
+		t.Errorf("held: %v; %v", held, n.reports)
+	}
+}
+
+// Work that nobody knows the beacon of is made anew, once a day.
+func TestWorkThatIsRefusedIsMadeAnew(t *testing.T) {
+	p := genesis.Testnet()
+	p.StampBits, p.WorkBits, p.AdmitRate, p.AdmitFloor = 4, 1, 10, 2
+	s := newSimOf(t, 4, 26, p)
+	s.startAll()
+	s.until(25 * time.Second)
+	n := s.add()
+	n.start()
+	work := record.Work{Epoch: 1, Nonce: 1, Stamp: 1} // salted with another beacon
+	n.m.joining.work = &work
+	n.asks()
+	s.until(85 * time.Second)
+	if !s.listed(n) || len(n.reports) == 0 || n.m.joining.work == &work {
+		t.Errorf("listed %v; reports %v; %+v", s.listed(n), n.reports, n.m.joining.work)
+	}
+}

@@ -134,6 +134,11 @@ func (s *sim) add() *node {
 // snapshot before the newest.
 func (n *node) joins() {
 	n.start()
+	n.asks()
+}
+
+// asks has a relay that runs join.
+func (n *node) asks() {
 	n.step(Join{})
 	var look func()
 	look = func() {
