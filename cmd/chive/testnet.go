@@ -249,7 +249,7 @@ func (t *testnetControl) serve(net *testnet.Network, front *node.Front) error {
 	go func() {
 		defer close(t.done)
 		var tasks sync.WaitGroup
-		tasks.Go(func() { _ = front.ServePage(ctx, source) })
+		tasks.Go(func() { front.ServePage(ctx, source, func(string) {}) })
 		_ = node.ServeControl(ctx, l, source)
 		tasks.Wait()
 	}()

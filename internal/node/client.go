@@ -251,9 +251,7 @@ func (r *clientRun) run(ctx context.Context, relay *relayRun) error {
 		Notifier{}.Watch(ctx, func() bool { return source.Status() != nil })
 	})
 	tasks.Go(func() {
-		if err := r.front.ServePage(ctx, source); err != nil {
-			tell(err.Error() + ". Everything else goes on.")
-		}
+		r.front.ServePage(ctx, source, tell)
 	})
 	tasks.Go(func() {
 		if err := ServeControl(ctx, r.socket, source); err != nil {
@@ -286,8 +284,8 @@ func (r *clientRun) ready() ClientReady {
 	if r.noted != "" {
 		out.Notes = append(out.Notes, r.noted)
 	}
-	if r.front.note != "" {
-		out.Notes = append(out.Notes, r.front.note)
+	if note := r.front.pageNote(); note != "" {
+		out.Notes = append(out.Notes, note)
 	}
 	if note := r.o.Control.note(); note != "" {
 		out.Notes = append(out.Notes, note)

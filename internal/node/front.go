@@ -49,7 +49,6 @@ func FrontOf(cfg *config.Config, system bool, answers func(path string) bool) Fr
 // listeners, a port for DNS queries, and the local page. It is opened before the client
 // runs, so that mistakes are told at once; what it offers can change while it is served.
 type Front struct {
-	note    string         // what became of the page; empty: it is as it was asked for
 	tokens  web.Tokens     // of the page
 	hub     control.Hub    // what the client says that changes
 	known   proxy.Lookups  // addresses that were looked up through chive
@@ -59,6 +58,7 @@ type Front struct {
 	socks []*door
 	dns   *dnsDoor // nil: none
 	page  *door    // nil: none
+	note  string   // what became of the page; empty: it is as it was asked for
 	asked FrontOptions
 	serve *service     // nil: not yet
 	pages *pageService // nil: not yet, or not any more
@@ -77,9 +77,9 @@ type service struct {
 // pageService is what serves the page.
 type pageService struct {
 	ctx   context.Context
-	end   context.CancelCauseFunc
 	tasks sync.WaitGroup
 	cfg   web.Config
+	broke func(d *door) // the page at a door is no longer served
 }
 
 // dnsDoor is the DNS port.
@@ -121,17 +121,22 @@ func OpenFront(o FrontOptions) (f *Front, err error) {
 	}
 	if o.Web != "" {
 		l, err := listenLocal("--web", o.Web, o.WebUsual && o.WebMoves)
-		var taken *Fault
 		switch {
 		case err == nil:
 			f.page = newDoor(Listener{Listener: l}, o.Web)
-		case o.WebUsual && errors.As(err, &taken) && taken.Code == "port_in_use":
+		case o.WebUsual && isTaken(err):
 			f.note = "There is no local page: another program has the port of " + o.Web + ". Name another: --web 127.0.0.1:PORT."
 		default:
 			return f, err
 		}
 	}
 	return f, nil
+}
+
+// isTaken reports a fault that another program has the port.
+func isTaken(err error) bool {
+	var f *Fault
+	return errors.As(err, &f) && f.Code == "port_in_use"
 }
 
 // listenDNS opens the same port for UDP and TCP.
@@ -210,6 +215,13 @@ func (f *Front) PageName() string {
 		return "off"
 	}
 	return "http://" + at.String() + "/"
+}
+
+// pageNote says what became of the page; empty: it is as it was asked for.
+func (f *Front) pageNote() string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.note
 }
 
 // pageAt returns where the page is; nil: there is none.
@@ -310,11 +322,21 @@ func (f *Front) mappingLocked() (names []string) {
 }
 
 // ServePage serves the page until ctx ends, and closes its listener. Without a page it
-// waits: there may be one later.
-func (f *Front) ServePage(ctx context.Context, source control.Source) error {
-	p := &pageService{cfg: web.Config{API: control.Handler(source, &f.hub), Tokens: &f.tokens}}
-	p.ctx, p.end = context.WithCancelCause(ctx)
-	defer p.end(nil)
+// waits: there may be one later, also after one that broke, which is told.
+func (f *Front) ServePage(ctx context.Context, source control.Source, tell func(text string)) {
+	p := &pageService{cfg: web.Config{API: control.Handler(source, &f.hub), Tokens: &f.tokens}, ctx: ctx}
+	p.broke = func(d *door) {
+		d.close()
+		f.mu.Lock()
+		was := f.page == d
+		if was {
+			f.page = nil
+		}
+		f.mu.Unlock()
+		if was {
+			tell("The local page broke. To have it back, start chive again or have it read its configuration again; all else goes on.")
+		}
+	}
 	f.mu.Lock()
 	f.pages = p
 	if f.page != nil {
@@ -326,7 +348,6 @@ func (f *Front) ServePage(ctx context.Context, source control.Source) error {
 	f.pages = nil
 	f.mu.Unlock()
 	p.tasks.Wait()
-	return stopped(p.ctx)
 }
 
 // start serves the page at a door.
@@ -337,7 +358,7 @@ func (p *pageService) start(d *door) {
 	p.tasks.Go(func() {
 		defer end()
 		if web.Serve(ctx, l, p.cfg) != nil {
-			p.end(fault(Failed, "web_failed", "Start chive again to have it back; all else goes on.", "The local page broke"))
+			p.broke(d)
 		}
 	})
 }

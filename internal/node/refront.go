@@ -14,11 +14,14 @@ import (
 // plan is a front as it is to be: what is kept of the one that is served, and what was
 // opened for it.
 type plan struct {
-	asked  FrontOptions
-	socks  []planned
-	dns    *dnsDoor
-	page   *door
-	opened []func() // close what was opened
+	asked FrontOptions
+	socks []planned
+	dns   *dnsDoor
+	page  *door
+	note  string // what became of the page
+	// pageIsNew says that page was opened for the plan.
+	pageIsNew bool
+	opened    []func() // close what was opened
 }
 
 // planned is a door of a plan, and what is to be said of it.
@@ -50,7 +53,7 @@ func (f *Front) change(o FrontOptions) (commit, drop func(), err error) {
 		return nil, nil, err
 	}
 	f.mu.Lock()
-	now := plan{asked: f.asked, dns: f.dns, page: f.page}
+	now := plan{asked: f.asked, dns: f.dns, page: f.page, note: f.note}
 	for _, d := range f.socks {
 		now.socks = append(now.socks, planned{door: d, name: d.Name, options: d.Options})
 	}
@@ -60,7 +63,7 @@ func (f *Front) change(o FrontOptions) (commit, drop func(), err error) {
 		next.drop()
 		return nil, nil, err
 	}
-	if slices.EqualFunc(now.socks, next.socks, planned.same) && now.dns == next.dns && now.page == next.page {
+	if slices.EqualFunc(now.socks, next.socks, planned.same) && now.dns == next.dns && now.page == next.page && now.note == next.note {
 		return nil, nil, nil
 	}
 	return func() { f.become(next) }, next.drop, nil
@@ -69,7 +72,7 @@ func (f *Front) change(o FrontOptions) (commit, drop func(), err error) {
 // next opens what o has and the plan has not. What it has opened is in the plan that it
 // returns, on a fault as well.
 func (p *plan) next(o FrontOptions) (*plan, error) {
-	out := &plan{asked: o, dns: p.dns, page: p.page}
+	out := &plan{asked: o, dns: p.dns, page: p.page, note: p.note}
 	left := slices.Clone(p.socks)
 	for _, w := range o.Socks.wanted() {
 		if at := slices.IndexFunc(left, func(one planned) bool { return one.door.place == w.place }); at >= 0 {
@@ -98,15 +101,17 @@ func (p *plan) next(o FrontOptions) (*plan, error) {
 			out.opened = append(out.opened, d.close)
 		}
 	}
-	if o.Web != p.asked.Web {
-		out.page = nil
-		if o.Web != "" {
-			l, err := listenLocal("--web", o.Web, false)
-			if err != nil {
-				return out, p.own(o.Web, err)
-			}
-			out.page = newDoor(Listener{Listener: l}, o.Web)
+	switch {
+	case o.Web == "":
+		out.page, out.note = nil, ""
+	case o.Web != p.asked.Web || p.page == nil: // one that broke, or had no port, is tried again
+		l, err := listenLocal("--web", o.Web, false)
+		switch {
+		case err == nil:
+			out.page, out.note, out.pageIsNew = newDoor(Listener{Listener: l}, o.Web), "", true
 			out.opened = append(out.opened, out.page.close)
+		case o.Web != p.asked.Web || p.note == "" || !isTaken(err): // the note says it already
+			return out, p.own(o.Web, err)
 		}
 	}
 	return out, nil
@@ -155,7 +160,10 @@ func (f *Front) become(p *plan) {
 		return
 	}
 	gone, dns, page := f.socks, f.dns, f.page
-	f.socks, f.dns, f.page, f.asked, f.note = nil, p.dns, p.page, p.asked, ""
+	f.socks, f.dns, f.asked, f.note = nil, p.dns, p.asked, p.note
+	if p.pageIsNew || p.page == nil { // else it stays, if it has not broken meanwhile
+		f.page = p.page
+	}
 	for _, one := range p.socks {
 		d := one.door
 		gone = slices.DeleteFunc(slices.Clone(gone), func(old *door) bool { return old == d })

@@ -58,6 +58,7 @@ type served struct {
 	f    *Front
 	mu   sync.Mutex
 	last string // listener at which a program asked last
+	told chan string
 }
 
 // frontOf reads what a configuration says of a front.
@@ -93,7 +94,7 @@ func serveFront(t *testing.T, text string) *served {
 			})
 		}
 	})
-	s := &served{t: t}
+	s := &served{t: t, told: make(chan string, 4)}
 	if s.f, err = OpenFront(frontOf(t, text)); err != nil {
 		t.Fatal(err)
 	}
@@ -114,9 +115,7 @@ func serveFront(t *testing.T, text string) *served {
 		}
 	})
 	tasks.Go(func() {
-		if err := s.f.ServePage(ctx, &Sources{}); err != nil {
-			t.Error(err)
-		}
+		s.f.ServePage(ctx, &Sources{}, func(text string) { s.told <- text })
 	})
 	t.Cleanup(func() {
 		stop()
@@ -387,5 +386,107 @@ func TestAMappedAddressFollowsTheListeners(t *testing.T) {
 	s.change(text("false"))
 	if without := code(); without != 3 || with == 3 {
 		t.Errorf("with automap the answer is %d, without %d", with, without)
+	}
+}
+
+// breaking is a listener that fails when it is told to.
+type breaking struct {
+	net.Listener
+	now chan struct{}
+}
+
+func (b breaking) Accept() (net.Conn, error) {
+	<-b.now
+	return nil, errors.New("broken")
+}
+
+// TestAPageThatBrokeComesBackAtAReload (CFG-4): it is told, it is not listed any more, and
+// its port is not left open with nobody behind it, at its old place or at a new one.
+func TestAPageThatBrokeComesBackAtAReload(t *testing.T) {
+	a, page, other := freePort(t), freePort(t), freePort(t)
+	text := func(at string) string { return "web.listen = \"" + at + "\"\nclient.socks = " + quoted(a) }
+	for _, next := range []string{page, other} {
+		f, err := OpenFront(frontOf(t, text(page)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		now := make(chan struct{})
+		f.page.Listener.Listener = breaking{f.page.Listener.Listener, now}
+		told := make(chan string, 4)
+		ctx, stop := context.WithCancel(t.Context())
+		var tasks sync.WaitGroup
+		tasks.Go(func() { f.ServePage(ctx, &Sources{}, func(text string) { told <- text }) })
+		kept, _, err := f.change(frontOf(t, text(page)+"\nclient.dns.listen = \""+freePort(t)+"\"")) // prepared before it breaks
+		if err != nil {
+			t.Fatal(err)
+		}
+		close(now)
+		if said := <-told; !strings.Contains(said, "broke") {
+			t.Errorf("told %q", said)
+		}
+		kept()
+		if f.PageName() != "off" || open(page) {
+			t.Error("a page that broke is shown, or its port is open")
+		}
+		commit, _, err := f.change(frontOf(t, text(next)))
+		if err != nil || commit == nil {
+			t.Fatalf("at %s: %v", next, err)
+		}
+		commit()
+		client := &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+		answer, err := client.Get("http://" + next + "/")
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = answer.Body.Close()
+		stop()
+		tasks.Wait()
+		f.Close()
+	}
+}
+
+// TestAReloadKeepsTheNoteOfThePage: nobody has named the page's port, and another program
+// has it; when that has ended the page is there.
+func TestAReloadKeepsTheNoteOfThePage(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	a, b := freePort(t), freePort(t)
+	of := func(socks, at string) FrontOptions {
+		o := frontOf(t, "web.listen = \"off\"\nclient.socks = "+quoted(socks))
+		o.Web, o.WebUsual = at, true
+		return o
+	}
+	usual := taken.Addr().String()
+	f, err := OpenFront(of(a, usual))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	note := f.pageNote()
+	if note == "" {
+		t.Fatal("no note")
+	}
+	change := func(o FrontOptions) {
+		t.Helper()
+		commit, _, err := f.change(o)
+		if err != nil || commit == nil {
+			t.Fatal(err)
+		}
+		commit()
+	}
+	if change(of(b, usual)); f.pageNote() != note || f.PageName() != "off" {
+		t.Errorf("after a reload: %q", f.pageNote())
+	}
+	if change(of(b, "")); f.pageNote() != "" {
+		t.Errorf("without a page: %q", f.pageNote())
+	}
+	_, _, err = f.change(of(b, usual)) // it is asked for now: this is no note, but a fault
+	wantFault(t, err, "port_in_use")
+	_ = taken.Close()
+	if change(of(b, usual)); f.pageNote() != "" || f.PageName() != "http://"+usual+"/" {
+		t.Errorf("once the port is free: %q, %s", f.pageNote(), f.PageName())
 	}
 }
