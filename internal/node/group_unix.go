@@ -8,11 +8,24 @@ import (
 	"os"
 	"os/user"
 	"strconv"
+	"sync"
 	"syscall"
 )
 
 // groupMode lets a group ask at a socket, beside its owner.
 const groupMode = 0o660
+
+// umask is held while the process's is changed, so that it is put back as it was.
+var umask sync.Mutex
+
+// forOwner makes something that is its owner's alone, and so is what others make in this
+// moment. A daemon of chive has such a umask from its start.
+func forOwner(do func()) {
+	umask.Lock()
+	defer umask.Unlock()
+	defer syscall.Umask(syscall.Umask(0o077))
+	do()
+}
 
 // shareSocket lets a group ask at a socket. It stays its owner's alone where there is no
 // such group, or where this process may not give it to that group.

@@ -219,10 +219,10 @@ func usual(flag string) string {
 
 // listenUnix makes a socket at a path that was checked.
 func listenUnix(flag, path string, answers func(path string) bool) (Listener, error) {
-	l, err := net.Listen("unix", path)
+	l, err := bindUnix(path)
 	if redact.Classify(err) == redact.AddressInUse && answers != nil && !answers(path) {
 		_ = os.Remove(path) // if it stays, listening says so
-		l, err = net.Listen("unix", path)
+		l, err = bindUnix(path)
 	}
 	if err == nil {
 		err = os.Chmod(path, store.FileMode)
@@ -234,6 +234,13 @@ func listenUnix(flag, path string, answers func(path string) bool) (Listener, er
 		return Listener{}, listenFault(flag, unixPrefix+path, err)
 	}
 	return Listener{Listener: l, Name: unixPrefix + path}, nil
+}
+
+// bindUnix makes a socket that is its owner's alone from the first moment on: a mode that
+// is set afterwards comes too late for who is let in meanwhile.
+func bindUnix(path string) (l net.Listener, err error) {
+	forOwner(func() { l, err = net.Listen("unix", path) })
+	return l, err
 }
 
 // listenFault says why a listener could not be opened.
