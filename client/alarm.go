@@ -25,11 +25,12 @@ const (
 // Kinds of Alarm.
 const (
 	AlarmSplit   = "split_view" // two certified lists of one epoch
+	AlarmForked  = "forked"     // two certified histories, neither of which holds the other
 	AlarmIllegal = "illegal"    // a certified list that breaks the rules
 )
 
 // Alarm is what a network without traitors never shows. It stays, over restarts too,
-// as long as the saved list of relays does.
+// as long as the saved list of relays does; AlarmForked until a newer anchor is begun with.
 type Alarm struct {
 	Kind         string
 	Epoch        uint64
@@ -41,11 +42,12 @@ type Alarm struct {
 // findings are what a Follower has found against others.
 type findings struct {
 	split, illegal *vote.Certificate
+	fork           *dirsync.Fork
 	evidence       int
 }
 
 func findingsOf(f *dirsync.Follower) findings {
-	return findings{f.Split(), f.Illegal(), len(f.Evidence())}
+	return findings{f.Split(), f.Illegal(), f.Fork(), len(f.Evidence())}
 }
 
 // notice raises the alarms for what f has found, one for each kind and epoch. The caller
@@ -71,6 +73,9 @@ func (c *Client) raise(a Alarm) {
 	case first && a.Kind == AlarmSplit:
 		c.cfg.Log.Error().EmbedObject(redact.RoleClient).EmbedObject(redact.Event("split_view")).
 			Msg("two different lists of relays of one epoch are signed as final: members of the committee have signed both; compare with others before relying on this network")
+	case first && a.Kind == AlarmForked:
+		c.cfg.Log.Error().EmbedObject(redact.RoleClient).EmbedObject(redact.Event("forked")).
+			Msg("a relay holds a history, signed by a quorum, that the list of relays in use is no part of; it is not followed and both certificates are kept; compare with others before relying on this network")
 	case first:
 		c.cfg.Log.Error().EmbedObject(redact.RoleClient).EmbedObject(redact.Event("illegal_list")).
 			Msg("a list of relays that breaks the network's rules is signed as final; it is not used; compare with others before relying on this network")
@@ -88,6 +93,13 @@ func alarmsOf(f *dirsync.Follower) (out []Alarm) {
 			"Do not rely on this network until you have compared with others.", a.Epoch)
 		out = append(out, a)
 	}
+	if fork := f.Fork(); fork != nil {
+		a := Alarm{Kind: AlarmForked, Epoch: fork.Theirs.Header.Epoch, Theirs: fork.Theirs.HeaderDigest(), Ours: fork.Ours.HeaderDigest()}
+		a.Text = fmt.Sprintf("There are two histories of this network's list of relays, both signed as final: the list held here for epoch %d is no part of "+
+			"the other one, met at epoch %d. The other one is not followed. The certificates of both are kept. Do not rely on this network until you "+
+			"have compared with others; a newer anchor from whom you trust (--anchor) decides which one is gone on from.", fork.Ours.Header.Epoch, a.Epoch)
+		out = append(out, a)
+	}
 	if theirs := f.Illegal(); theirs != nil {
 		a := Alarm{Kind: AlarmIllegal, Epoch: theirs.Header.Epoch, Theirs: theirs.HeaderDigest()}
 		a.Text = fmt.Sprintf("A list of relays that breaks the network's rules is signed as final for epoch %d: the committee is not honest. "+
@@ -98,11 +110,14 @@ func alarmsOf(f *dirsync.Follower) (out []Alarm) {
 }
 
 // worst returns the alarm to show where there is room for one: two lists of one epoch
-// before one that breaks rules, which is not used; the latest of a kind. Nil: none.
+// before two histories, and these before a list that breaks rules, which is not used; the
+// latest of a kind. Nil: none.
 func worst(all []Alarm) *Alarm {
+	order := []string{AlarmSplit, AlarmForked, AlarmIllegal}
 	var out *Alarm
 	for i := range all {
-		if a := &all[i]; out == nil || (a.Kind == AlarmSplit) != (out.Kind == AlarmSplit) && a.Kind == AlarmSplit || a.Kind == out.Kind && a.Epoch > out.Epoch {
+		a := &all[i]
+		if out == nil || slices.Index(order, a.Kind) < slices.Index(order, out.Kind) || a.Kind == out.Kind && a.Epoch > out.Epoch {
 			out = a
 		}
 	}

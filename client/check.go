@@ -231,11 +231,8 @@ func (c *Client) question(ctx context.Context, s stream, t *table) answer {
 // which a certified one is in use, if it is the higher one.
 func (c *Client) skipped(ctx context.Context, s stream) answer {
 	_, err := c.fetchOver(ctx, s)
-	switch {
-	case errors.Is(err, dirsync.ErrForged):
+	if errors.Is(err, dirsync.ErrForged) {
 		return answerBroken
-	case errors.Is(err, dirsync.ErrOrphan):
-		c.setForked()
 	}
 	return answerSkipped
 }

@@ -83,6 +83,53 @@ func TestASplitViewIsAnAlarmThatStays(t *testing.T) {
 	})
 }
 
+// TestAForkIsAnAlarmThatStays: the certificate of the other history is on the disk beside
+// ours, after fresh lists of ours and a restart too, and an anchor decides.
+// Spec: protocol §7 (SYNC-8, BOOT-4), directory §6 (choice).
+func TestAForkIsAnAlarmThatStays(t *testing.T) {
+	inVillage(t, 6, func(t *testing.T, v *village) {
+		common := v.chain().grow(16, 0)
+		ours, theirs := common.fork(16).grow(40, 1), common.fork(16)
+		theirs.skip(10)
+		theirs.grow(31, 2)
+		for _, r := range v.relays {
+			r.follows(ours, 22)
+		}
+		v.epoch(21)
+		w := v.walk(nil)
+		defer w.end()
+		if err := w.obtain(t.Context(), 0); err != nil || w.Status().Forked {
+			t.Fatal(err)
+		}
+		for _, r := range v.relays {
+			r.holds(theirs.server())
+		}
+		v.epoch(31)
+		_ = w.obtain(t.Context(), 0)
+		st := w.Status()
+		if st.Alarm == nil || st.Alarm.Kind != AlarmForked || !st.Forked || st.Alarm.Ours != w.current().view.Header().Digest() || st.Alarm.Theirs == st.Alarm.Ours {
+			t.Fatalf("%+v", st.Alarm)
+		}
+		for _, r := range v.relays {
+			r.follows(ours, 40)
+		}
+		v.epoch(38)
+		if err := w.obtain(t.Context(), 0); err != nil || w.held() < 36 || !w.Status().Forked {
+			t.Errorf("a fresh list of ours: %v, holds epoch %d, forked %v", err, w.held(), w.Status().Forked)
+		}
+		again := v.walk(func(c *Config) { c.Directory = w.mem })
+		defer again.end()
+		if a := again.Status(); !a.Forked || a.Alarm.Ours != st.Alarm.Ours || a.Alarm.Theirs != st.Alarm.Theirs {
+			t.Errorf("after a restart: %+v", a.Alarm)
+		}
+		decided := v.walk(func(c *Config) { c.Directory, c.Anchor = w.mem, ours.anchor(39) })
+		defer decided.end()
+		if decided.Status().Forked {
+			t.Error("an anchor does not decide")
+		}
+	})
+}
+
 // Spec: protocol §7 (BOOT-7)
 func TestWhoLiesAboutTheListIsDropped(t *testing.T) {
 	inVillage(t, 5, func(t *testing.T, v *village) {

@@ -32,7 +32,6 @@ type directory struct {
 	grounded  bool // an anchor is all that is known yet: no table
 	lagging   bool // the last round found nothing fresh
 	stalled   bool
-	forked    bool
 	alarms    []Alarm // the first ones, at most maxAlarms
 	unasked   int     // CHECKs in a row for which nobody could be asked
 	sent      int     // records of evidence that relays took

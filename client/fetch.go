@@ -165,7 +165,6 @@ type hearing struct {
 	answered map[place]bool // who answered, without anything fresh
 	unproven int
 	tooOld   int
-	orphan   bool
 	fresh    bool
 	last     error // of one that did not answer
 }
@@ -182,8 +181,7 @@ func (h *hearing) note(rid record.RID, at place, result dirsync.Result, err erro
 	case err == nil:
 		h.fresh = c.servedFresh()
 	case errors.Is(err, dirsync.ErrOrphan):
-		h.orphan, h.last = true, err
-		c.setForked()
+		h.last = err // what it showed is kept (alarm.go)
 	case errors.Is(err, dirsync.ErrForged):
 		c.drop(rid)
 		h.last = err
@@ -269,7 +267,6 @@ func (h *hearing) settle(ctx context.Context) error {
 	c.mu.Lock()
 	before := c.stateAt(now)
 	c.dir.lagging = !h.fresh
-	c.dir.forked = c.dir.forked && (h.orphan || !h.fresh)
 	c.dir.stalled = !h.fresh && enough && len(h.answered) > h.tooOld
 	after := c.stateAt(now)
 	c.mu.Unlock()
@@ -315,17 +312,5 @@ func (c *Client) stateChanged(s State) {
 	case StateReady:
 		c.cfg.Log.Info().EmbedObject(redact.RoleClient).EmbedObject(redact.Event("directory_fresh")).
 			Msg("the list of relays is fresh again")
-	}
-}
-
-// setForked notes that a relay's history does not hold the list in use.
-func (c *Client) setForked() {
-	c.mu.Lock()
-	first := !c.dir.forked
-	c.dir.forked = true
-	c.mu.Unlock()
-	if first {
-		c.cfg.Log.Error().EmbedObject(redact.RoleClient).EmbedObject(redact.Event("forked")).
-			Msg("a relay holds a history that the list of relays in use is no part of; both are kept")
 	}
 }

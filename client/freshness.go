@@ -99,7 +99,7 @@ func (s *Status) notes() []string {
 		out = append(out, "This network is stalled: relays in different places have no newer list either. Or this clock is fast.")
 	}
 	if s.Forked {
-		out = append(out, "This network is forked: a relay holds a history that the list used here is no part of. Both are kept.")
+		out = append(out, "This network is forked: a relay had a history that the list used here is no part of. It is not followed; the certificates of both are kept.")
 	}
 	if s.Unasked {
 		out = append(out, "No relay could be asked which list it holds, several times in a row: nobody has confirmed that this list is everybody's. The guards may keep others from answering.")

@@ -73,7 +73,7 @@ type Status struct {
 	Committee  CommitteeStatus
 	Unmeasured bool // no running relay was measured
 	Stalled    bool // relays apart agree that there was no newer list for too long
-	Forked     bool // a relay holds a chain that this list is not part of
+	Forked     bool // a relay had a history that this list is not part of: see Alarms
 	Unasked    bool // nobody could be asked which list it holds, several times in a row
 	Notes      []string
 	Alarm      *Alarm  // the worst; nil: none
@@ -129,8 +129,9 @@ func (c *Client) Status() Status {
 	d := &c.dir
 	s.Bootstrap, s.State, s.Text = d.step, c.stateAt(now), c.trouble
 	s.Fetched, s.NextFetch, s.Checked = d.fetched, d.nextFetch, d.checked
-	s.Stalled, s.Forked = d.stalled, d.forked
+	s.Stalled = d.stalled
 	s.Alarms = slices.Clone(d.alarms)
+	s.Forked = slices.ContainsFunc(s.Alarms, func(a Alarm) bool { return a.Kind == AlarmForked })
 	s.Alarm = worst(s.Alarms)
 	s.Unasked = d.unasked >= unaskedLimit
 	s.Committee = committeeStatus(d.seats, eligible, groups)

@@ -301,8 +301,9 @@ func (a *AnchorFile) anchored(doc *genesis.Document, v vote.Verifier) *Follower 
 }
 
 // Resume goes on from saved bytes, from an anchor or from the document: from the saved
-// state for as long as it is not too old, else from the anchor if that is newer; anchor
-// may be nil, and saved empty. What was found against others is kept. With a Follower
+// state for as long as it is neither too old nor forked, else from the anchor if that is
+// newer; anchor may be nil, and saved empty. What was found against others is kept, but
+// for a fork, which a newer anchor decides. With a Follower
 // comes ErrSaved if there are saved bytes that cannot be used.
 // Errors without one: the anchor's Verify. Spec: directory §8 (COLD).
 func Resume(doc *genesis.Document, v vote.Verifier, saved []byte, anchor *AnchorFile, now time.Time) (*Follower, error) {
@@ -320,7 +321,7 @@ func Resume(doc *genesis.Document, v vote.Verifier, saved []byte, anchor *Anchor
 	if err := anchor.Verify(doc, v); err != nil {
 		return nil, err
 	}
-	if anchor.Epoch() > f.at.Epoch && (f.cert == nil || f.TooOld(now)) {
+	if anchor.Epoch() > f.at.Epoch && (f.cert == nil || f.TooOld(now) || f.fork != nil) {
 		from := anchor.anchored(doc, v)
 		from.split, from.illegal, from.evidence = f.split, f.illegal, f.evidence
 		f = from

@@ -16,7 +16,7 @@ var (
 	// ErrForged; Illegal has the certificate.
 	ErrIllegal = fmt.Errorf("sync: signed against the rules: %w", ErrForged)
 	// ErrOrphan means a source whose history does not have our header: it is forked, or
-	// we are.
+	// we are. Fork has both certificates.
 	ErrOrphan = errors.New("sync: another history")
 	// ErrSplit means a valid certificate for another header of our own epoch: two views
 	// were made. It is an ErrOrphan; Evidence has the proof.

@@ -200,6 +200,9 @@ func (f *Follower) later(lists []*committee.List, steps []*vote.Step, epoch uint
 func (f *Follower) load(rw io.ReadWriter, a *Answer, c *candidate, progress func(done, total int)) (Result, error) {
 	proven, replaced, err := f.prove(rw, a, c.cert)
 	if err != nil {
+		if errors.Is(err, ErrOrphan) {
+			f.keepFork(c.cert)
+		}
 		return Unchanged, err
 	}
 	if _, ours := f.held(); (replaced || !proven) && c.cert.Header.HistorySize <= ours.HistorySize+1 {
@@ -281,7 +284,10 @@ func (f *Follower) prove(rw io.ReadWriter, a *Answer, cert *vote.Certificate) (p
 	if err != nil {
 		return false, false, err
 	}
-	if !known || digest != ours.Parent {
+	switch {
+	case !known: // ours may have been replaced: others are asked
+		return false, false, nil
+	case digest != ours.Parent:
 		return false, false, ErrOrphan
 	}
 	return true, true, nil

@@ -37,6 +37,13 @@ type Follower struct {
 
 	evidence       []*record.Evidence
 	split, illegal *vote.Certificate
+	fork           *Fork
+}
+
+// Fork is two histories that a quorum has signed, neither of which holds the other's end.
+type Fork struct {
+	Ours   *vote.Certificate // of the snapshot that was held, or of the anchor's
+	Theirs *vote.Certificate // of what a source had instead
 }
 
 // candidate is a snapshot that holds and is not taken yet.
@@ -87,6 +94,18 @@ func (f *Follower) Split() *vote.Certificate { return f.split }
 // Illegal returns a certificate that a quorum signed against the rules: of the latest
 // such epoch the first that was met; nil: none was.
 func (f *Follower) Illegal() *vote.Certificate { return f.illegal }
+
+// Fork returns the first history that was met beside ours; nil: none was. It stays, saved
+// too, until a newer anchor is begun with (Resume): whoever gives one has decided between
+// the two.
+func (f *Follower) Fork() *Fork { return f.fork }
+
+// keepFork keeps a certificate whose history does not hold ours, and ours beside it.
+func (f *Follower) keepFork(theirs *vote.Certificate) {
+	if held, _ := f.held(); f.fork == nil && held != nil {
+		f.fork = &Fork{Ours: held, Theirs: theirs}
+	}
+}
 
 // Adopt takes the snapshot that a Fetch has left Unproven; false: there is none.
 func (f *Follower) Adopt() bool {

@@ -336,9 +336,64 @@ func TestOrphans(t *testing.T) {
 		if !errors.Is(err, want) || (r == Newer) != (want == nil) {
 			t.Errorf("depth %d: %v, %v", depth, r, err)
 		}
-		if want != nil && f.Snapshot() != held {
+		if want == nil {
+			if f.Fork() != nil {
+				t.Error("a sibling is a fork")
+			}
+			continue
+		}
+		if f.Snapshot() != held {
 			t.Errorf("depth %d: another history was taken", depth)
 		}
+		// Both sides are kept, the first that was met, for as long as nobody decides.
+		fork := f.Fork()
+		if fork == nil || fork.Ours.HeaderDigest() != held.Header().Digest() || fork.Theirs.Header.Epoch <= held.Epoch() {
+			t.Fatalf("depth %d: kept %+v", depth, fork)
+		}
+		ours.next = l.next + 1
+		ours.grow()
+		ours.grow()
+		if r, err := ours.fetch(f, of(ours.server(), ours.clock())); r != Newer || err != nil {
+			t.Fatalf("ours goes on: %v, %v", r, err)
+		}
+		again, err := Resume(l.doc, vote.Plain{}, f.Encode(), nil, ours.clock())
+		if err != nil || again.Fork() == nil || again.Fork().Ours.HeaderDigest() != fork.Ours.HeaderDigest() ||
+			again.Fork().Theirs.HeaderDigest() != fork.Theirs.HeaderDigest() {
+			t.Errorf("depth %d, loaded: %v", depth, err)
+		}
+		older, newer := anchorOf(t, l.finals[len(l.finals)-1]), anchorOf(t, ours.finals[len(ours.finals)-1])
+		if again, err := Resume(l.doc, vote.Plain{}, f.Encode(), older, ours.clock()); err != nil || again.Fork() == nil || again.Grounded() {
+			t.Errorf("depth %d: an older anchor decides: %v", depth, err)
+		}
+		if again, err := Resume(l.doc, vote.Plain{}, f.Encode(), newer, ours.clock()); err != nil || again.Fork() != nil || !again.Grounded() {
+			t.Errorf("depth %d: a newer anchor does not decide: %v", depth, err)
+		}
+	}
+}
+
+// A source that knows our number and not the one before cannot show that more than our
+// newest one was replaced. Spec: SYNC-8.
+func TestAShortMemoryIsNoFork(t *testing.T) {
+	l := grown(t, 3)
+	ours := l.fork()
+	ours.grow(ours.renew(2))
+	ours.grow()
+	f := l.follower()
+	if r, err := ours.fetch(f, of(ours.server(), ours.clock())); r != Newer || err != nil {
+		t.Fatalf("%v, %v", r, err)
+	}
+	number := f.Snapshot().Header().HistorySize
+	l.next = ours.next + 3
+	for range 4 {
+		l.grow(l.renew(3))
+	}
+	src := lying(l.server(), l.clock(), CodeProof, func(q *Request, a *Answer) {
+		if q.Index < number {
+			*a = Answer{Code: CodeRefused, Refusal: RefusedAbsent}
+		}
+	})
+	if r, err := l.fetch(f, src); r != Unproven || err != nil || f.Fork() != nil {
+		t.Errorf("%v, %v, fork %v", r, err, f.Fork())
 	}
 }
 

@@ -16,14 +16,19 @@ import (
 // bounded beside it.
 const MaxSavedSize = maxTiles*(4+maxTileSize) + snapshot.MaxDictionariesSize + 2<<20
 
-// savedVersion is the first byte of what Encode returns.
-const savedVersion = 1
+// savedVersion is the first byte of what Encode returns. savedUnforked, which is read
+// too, has no fork.
+const (
+	savedVersion  = 2
+	savedUnforked = 1
+)
 
 // Encode returns everything, to be saved whole: certificate, lists, table, evidence. What
 // was fetched of a table that is not whole is not in it.
 //
-//	version 1 | nid 32 | epoch 8 | certificate | count 1, lists | dictionaries, packed
-//	| count 2, tiles | split certificate | illegal certificate | count 1, evidence
+//	version 2 | nid 32 | epoch 8 | certificate | count 1, lists | dictionaries, packed
+//	| count 2, tiles | split certificate | illegal certificate
+//	| certificates of a fork: ours, theirs | count 1, evidence
 //	| H("follower", length 8 | all before)
 //
 // Each part stands behind its size in 4 bytes. Snapshot 0 has no certificate,
@@ -47,6 +52,11 @@ func (f *Follower) Encode() []byte {
 		}
 	}
 	out = appendCertificate(appendCertificate(out, f.split), f.illegal)
+	fork := Fork{}
+	if f.fork != nil {
+		fork = *f.fork
+	}
+	out = appendCertificate(appendCertificate(out, fork.Ours), fork.Theirs)
 	out = append(out, byte(len(f.evidence)))
 	for _, e := range f.evidence {
 		data, err := e.Encode()
@@ -74,7 +84,7 @@ func appendCertificate(out []byte, c *vote.Certificate) []byte {
 // another network or version.
 func LoadFollower(doc *genesis.Document, v vote.Verifier, saved []byte) (*Follower, error) {
 	const sum = 32
-	if len(saved) < 1+32+8+sum || len(saved) > MaxSavedSize || saved[0] != savedVersion {
+	if len(saved) < 1+32+8+sum || len(saved) > MaxSavedSize || saved[0] != savedVersion && saved[0] != savedUnforked {
 		return nil, ErrSaved
 	}
 	data := saved[:len(saved)-sum]
@@ -98,6 +108,9 @@ func LoadFollower(doc *genesis.Document, v vote.Verifier, saved []byte) (*Follow
 		}
 	}
 	f.split, f.illegal = r.certificate(), r.certificate()
+	if saved[0] != savedUnforked {
+		f.fork = r.fork()
+	}
 	f.evidence = r.evidence()
 	if r.failed || len(r.data) > 0 || !f.restore(dict, tiles) {
 		return nil, ErrSaved
@@ -184,6 +197,16 @@ func (r *savedReader) certificate() *vote.Certificate {
 	c, err := vote.DecodeCertificate(b)
 	r.failed = err != nil
 	return c
+}
+
+// fork reads both certificates of a fork, or neither.
+func (r *savedReader) fork() *Fork {
+	f := &Fork{Ours: r.certificate(), Theirs: r.certificate()}
+	r.failed = r.failed || (f.Ours == nil) != (f.Theirs == nil)
+	if r.failed || f.Ours == nil {
+		return nil
+	}
+	return f
 }
 
 func (r *savedReader) lists() (out []*committee.List) {

@@ -35,6 +35,7 @@ func savedState(t testing.TB) (*lab, *Follower) {
 		t.Fatal(err)
 	}
 	f.illegal = other.finals[5].Certificate
+	f.keepFork(other.finals[4].Certificate)
 	return l, f
 }
 
@@ -48,7 +49,7 @@ func TestSavedState(t *testing.T) {
 	}
 	if again.Snapshot().Header().Digest() != f.Snapshot().Header().Digest() || again.Anchor().Epoch != 5 || len(again.Anchor().Lists) != 2 ||
 		again.Split().HeaderDigest() != f.Split().HeaderDigest() || again.Illegal().HeaderDigest() != f.Illegal().HeaderDigest() ||
-		len(again.Evidence()) != len(f.Evidence()) || !bytes.Equal(again.Encode(), saved) {
+		again.Fork().Theirs.HeaderDigest() != f.Split().HeaderDigest() || len(again.Evidence()) != len(f.Evidence()) || !bytes.Equal(again.Encode(), saved) {
 		t.Error("what was loaded is not what was saved")
 	}
 	l.grow(l.renew(3))
@@ -58,6 +59,17 @@ func TestSavedState(t *testing.T) {
 	zero := l.follower()
 	if again, err := LoadFollower(l.doc, vote.Plain{}, zero.Encode()); err != nil || again.Snapshot().Epoch() != 0 || len(again.Anchor().Lists) != 2 {
 		t.Errorf("snapshot 0: %v", err)
+	}
+	// What was saved before there were forks: without the two sizes before the count of
+	// evidence.
+	first := zero.Encode()
+	before := append([]byte{savedUnforked}, first[1:len(first)-32-9]...)
+	if again, err := LoadFollower(l.doc, vote.Plain{}, summed(append(before, 0))); err != nil || again.Fork() != nil || !bytes.Equal(again.Encode(), first) {
+		t.Errorf("version 1: %v", err)
+	}
+	half := append(bytes.Clone(first[:len(first)-32-5]), appendCertificate(nil, f.cert)...)
+	if _, err := LoadFollower(l.doc, vote.Plain{}, summed(append(half, 0))); !errors.Is(err, ErrSaved) {
+		t.Errorf("half a fork: %v", err)
 	}
 	for n := range saved {
 		if _, err := LoadFollower(l.doc, vote.Plain{}, saved[:n]); !errors.Is(err, ErrSaved) {

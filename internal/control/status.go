@@ -77,10 +77,10 @@ type Directory struct {
 }
 
 // Alarm is what a network without traitors never shows: two lists of one epoch that are
-// each signed by enough members, or such a list that breaks the rules. The digests are
-// for whoever compares with others.
+// each signed by enough members, two such histories, or such a list that breaks the
+// rules. The digests are for whoever compares with others.
 type Alarm struct {
-	Kind   string    `json:"kind"` // split_view or illegal
+	Kind   string    `json:"kind"` // split_view, forked or illegal
 	Epoch  uint64    `json:"epoch"`
 	Since  time.Time `json:"since"`
 	Ours   string    `json:"ours"`   // hexadecimal; zeros: not held any more

@@ -32,7 +32,7 @@ func directoryNotes(doc *genesis.Document, d *control.Directory, isRelay bool) [
 	if d.Alarm != nil {
 		add(control.LevelAlarm, d.Alarm.Kind, "%s", d.Alarm.Text)
 	}
-	if d.Forked {
+	if d.Forked && (d.Alarm == nil || d.Alarm.Kind != "forked") { // the alarm has said so, with digests
 		add(control.LevelAlarm, "forked", "There is another history of this network with enough signatures, which this node does not follow. "+
 			"Both are kept. Ask the operators of several relays which list they hold, and compare digests.")
 	}
