@@ -137,6 +137,7 @@ func (c *Client) hearTimes(ctx context.Context, all []source, patience time.Dura
 		dial, cancel := context.WithTimeout(ctx, patience)
 		l, err := c.links.Get(dial, s.rid, s.addrs)
 		cancel()
+		c.notePeer(s.rid, err)
 		if err == nil {
 			c.borrow(s.rid, l)
 			heard[s.of(c)] = true

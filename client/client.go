@@ -123,10 +123,11 @@ type Client struct {
 	needs      map[need]*demand
 	failed     map[record.RID]time.Time
 	probed     time.Time
-	probing    *probing           // the probe that is being made; nil: none
-	carrying   map[*link.Link]int // circuits, also such as are being built
-	trouble    string             // why the bootstrap stands still
-	mend       string             // what to do about it
+	peers      map[record.RID]named // of Config.Peers; nil: none was tried
+	probing    *probing             // the probe that is being made; nil: none
+	carrying   map[*link.Link]int   // circuits, also such as are being built
+	trouble    string               // why the bootstrap stands still
+	mend       string               // what to do about it
 	closing    bool
 	age        uint64 // how often there was a new identity
 }

@@ -239,6 +239,7 @@ func (h *hearing) askAll(ctx context.Context, all []source, patience time.Durati
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
+		c.notePeer(s.rid, err)
 		c.strangerAnswered(s.rid, err == nil || spoke(err))
 		if h.note(s.rid, at, result, err) || errors.Is(err, link.ErrNetworkDown) {
 			break

@@ -161,12 +161,16 @@ func (c *Client) dialLink(ctx context.Context, rid [16]byte, addrs []netip.AddrP
 		l, err := link.Dial(ctx, c.cfg.Transport, a, cfg)
 		if err == nil {
 			c.linkUp(rid, l)
+			c.notePeer(rid, nil)
 			return l, nil
 		}
 		last = err
 		if ctx.Err() != nil {
 			break
 		}
+	}
+	if ctx.Err() == nil {
+		c.notePeer(rid, last)
 	}
 	if !proxyFailed(last) && (ctx.Err() == nil || errors.Is(ctx.Err(), context.DeadlineExceeded)) {
 		c.mu.Lock()

@@ -132,6 +132,7 @@ func (j *joiner) round() (answered bool) {
 		}
 		tried[s.rid] = true
 		result, err := j.fetch(s)
+		j.d.r.notePeer(s.rid, err)
 		if err != nil {
 			last = err
 			j.failed(s, err)

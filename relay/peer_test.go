@@ -3,12 +3,15 @@
 package relay
 
 import (
+	"context"
+	"crypto/ed25519"
 	"net/netip"
 	"testing"
 	"time"
 
 	"chive/directory/genesis"
 	"chive/directory/record"
+	"chive/link"
 )
 
 // TestARelayJoinsThroughAPeerWhenNoFounderIsLeft: others have taken the founders' place,
@@ -54,6 +57,36 @@ func TestARelayJoinsThroughAPeerWhenNoFounderIsLeft(t *testing.T) {
 		w.agree(append(w.all[2:7:7], late)...)
 		if d := late.Status().Directory; d.Joining != "" || d.Neighbours < 5 {
 			t.Errorf("afterwards: %+v", d)
+		}
+	})
+}
+
+// TestAPeerOfAnotherNameIsTold: what is wrong with it, though others let the relay join; and
+// its own name is none to ask.
+func TestAPeerOfAnotherNameIsTold(t *testing.T) {
+	inCity(t, 3, genesis.Testnet(), func(t *testing.T, w *city) {
+		w.startAll()
+		w.atEnd(2)
+		late := w.citizen()
+		rid := record.NewRID(w.doc.NetworkID(), late.identity.Public().(ed25519.PublicKey))
+		late.peers = []Peer{{RID: record.RID{1}, Addresses: []netip.AddrPort{townAddr(0)}}, {RID: rid, Addresses: []netip.AddrPort{townAddr(late.n)}}}
+		late.start()
+		if p := late.Peers(); p[0].State != PeerUntried || p[1].State != PeerSelf {
+			t.Errorf("before: %+v", p)
+		}
+		select {
+		case <-late.Listed():
+		case <-time.After(5 * time.Minute):
+			t.Fatalf("it was not listed: %+v", late.Status().Directory)
+		}
+		if p := late.Peers(); p[0].State != PeerOther || p[0].Tried.IsZero() || p[1].State != PeerSelf {
+			t.Errorf("afterwards: %+v", p)
+		}
+		late.notePeer(record.RID{1}, link.ErrRefused)
+		late.notePeer(record.RID{1}, context.Canceled) // ours, not the peer's
+		late.notePeer(record.RID{2}, nil)
+		if p := late.Peers(); p[0].State != PeerRefused {
+			t.Errorf("later: %+v", p)
 		}
 	})
 }

@@ -98,9 +98,11 @@ func (d *doctor) checkNetwork(ctx context.Context, now time.Time) {
 	said := map[string]bool{}
 	lists := []control.Directory{}
 	if c != nil {
+		d.peersOf(c.Peers)
 		lists = append(lists, c.Directory)
 	}
 	for i := range s.Relays {
+		d.peersOf(s.Relays[i].Peers)
 		lists = append(lists, s.Relays[i].Directory)
 	}
 	for _, l := range lists {
@@ -173,15 +175,50 @@ func (d *doctor) checkPeers(ctx context.Context, now time.Time) {
 	for _, f := range info.Founders {
 		founders = append(founders, texts(f.Addresses)...)
 	}
-	var peers []string
-	for _, p := range d.cfg.Network.Peers {
-		_, address, _ := strings.Cut(p, "@")
-		peers = append(peers, address)
+	total := d.tryPeers(ctx, "founders", founders)
+	named, err := d.tryNamed(ctx)
+	if err != nil {
+		d.failed(check, err)
+		return
 	}
-	total := d.tryPeers(ctx, "founders", founders) + d.tryPeers(ctx, "peers of the configuration", peers)
-	if total == 0 {
+	if total+named == 0 {
 		d.fault(check, "no_peers", "None of the relays that are known here takes a connection.",
 			"Check this machine's connection and firewall. If the relays are gone, name one that runs: --peer RID@IP:PORT. If only some ports pass: client.ports; behind a proxy: client.upstream")
+	}
+}
+
+// tryNamed makes a link to each relay that network.peers names, and names each that is not
+// reached. It returns how many are.
+func (d *doctor) tryNamed(ctx context.Context) (reached int, err error) {
+	tried, err := node.TryPeers(ctx, d.cfg.Network.Genesis, d.cfg.Network.Peers, peerTime)
+	if err != nil {
+		return 0, err
+	}
+	for _, p := range tried {
+		if p.Text == "" {
+			reached++
+			continue
+		}
+		d.peerFails(p.Peer, p.Text)
+	}
+	if reached > 0 {
+		d.ok("network", "peers", fmt.Sprintf("%d of %d peers of the configuration are reached, and are who they should be.", reached, len(tried)))
+	}
+	return reached, nil
+}
+
+// peerFails notes that a relay that the user has named is of no use; text is what and the fix.
+func (d *doctor) peerFails(peer, text string) {
+	what, fix, _ := strings.Cut(text, ". ")
+	d.warn("network", "peer", sentence("The peer "+peer+" "+what), sentence(fix))
+}
+
+// peersOf notes what a running daemon says of the relays that its user has named.
+func (d *doctor) peersOf(all []control.Peer) {
+	for _, p := range all {
+		if p.Text != "" {
+			d.peerFails(p.RID+"@"+strings.Join(p.Addresses, ","), p.Text)
+		}
 	}
 }
 

@@ -97,6 +97,28 @@ relay maple: listens at 0.0.0.0:9240, published as 192.0.2.1:9240 and [2001:db8:
 	}
 }
 
+// TestStatusNamesPeersThatDoNotWork, to who has named them and not to a log.
+func TestStatusNamesPeersThatDoNotWork(t *testing.T) {
+	good := control.Peer{RID: strings.Repeat("01", 16), Addresses: []string{"192.0.2.1:9240"}, State: "reached"}
+	bad := control.Peer{RID: strings.Repeat("02", 16), Addresses: []string{"192.0.2.2:9240", "[2001:db8::2]:9240"}, State: "refused", Text: "does not accept connections: nobody listens. Ask"}
+	s := &control.Status{Client: &control.Client{Peers: []control.Peer{good, bad}}, Relays: []control.Relay{{Peers: []control.Peer{bad}}}}
+	var all, log strings.Builder
+	printStatus(&all, s)
+	printClientState(&log, s, s.Client, map[string]bool{})
+	text := strings.Join(strings.Fields(all.String()), " ")
+	if n := strings.Count(text, "! --peer "+bad.RID+"@192.0.2.2:9240, [2001:db8::2]:9240 does not accept connections: nobody listens. Ask."); n != 2 || strings.Contains(text, good.RID) {
+		t.Errorf("%d times in\n%s", n, all.String())
+	}
+	if strings.Contains(log.String(), "192.0.2.2") || strings.Contains(log.String(), bad.RID) {
+		t.Errorf("in a log:\n%s", log.String())
+	}
+	d := &doctor{}
+	d.peersOf(s.Client.Peers)
+	if len(d.found) != 1 || d.found[0].Level != levelWarning || !strings.Contains(d.found[0].Text, bad.RID) || d.found[0].Fix != "Ask." {
+		t.Errorf("the doctor: %+v", d.found)
+	}
+}
+
 // TestStatusOfACommitteeInTrouble: whom a report is about, everybody who has no stream
 // while the network stands still, the figures of the committee that has signed, which of
 // the two it is, and that a member is shut out, and until when.

@@ -133,8 +133,19 @@ func printClientState(w io.Writer, s *control.Status, c *control.Client, said ma
 	printDirectory(w, s, &c.Directory, said)
 }
 
-// printPaths writes a client's guards and circuits.
+// printPeers names the relays that --peer names and that did not work, to who has named
+// them.
+func printPeers(w io.Writer, all []control.Peer) {
+	for i := range all {
+		if p := &all[i]; p.Text != "" {
+			wrap(w, "  ! ", "--peer "+p.RID+"@"+strings.Join(p.Addresses, ", ")+" "+sentence(p.Text))
+		}
+	}
+}
+
+// printPaths writes a client's guards and circuits, and what it was told to begin with.
 func printPaths(w io.Writer, s *control.Status, c *control.Client) {
+	printPeers(w, c.Peers)
 	fmt.Fprintf(w, "  guards: %d\n", len(c.Guards))
 	for i, g := range c.Guards {
 		until := ""
@@ -208,6 +219,7 @@ func printRelay(w io.Writer, s *control.Status, r *control.Relay, said map[strin
 	}
 	printLimits(w, r)
 	wrap(w, "  joining: ", r.Joining)
+	printPeers(w, r.Peers)
 	which := r.Directory.Committee.Name
 	if which != "" {
 		which = " (" + which + ")"

@@ -130,8 +130,19 @@ type Client struct {
 	Directory Directory `json:"directory"`
 	Guards    []Guard   `json:"guards"`
 	Circuits  []Circuit `json:"circuits"`
+	// Peers are the relays that the user has named to begin with (--peer, network.peers).
+	Peers []Peer `json:"named_peers,omitempty"`
 	// Traffic is that of streams since the start; nil: not counted.
 	Traffic *ClientTraffic `json:"traffic,omitempty"`
+}
+
+// Peer is a relay that the user has named, and how it went when it was asked last.
+type Peer struct {
+	RID       string    `json:"rid"`
+	Addresses []string  `json:"addresses"`
+	State     string    `json:"state"`          // untried, reached, refused, no_route, timeout, other_relay, other_network, clock, ports, proxy_denied, forged, self or failed
+	Text      string    `json:"text,omitempty"` // what is wrong, and what to do; left out: nothing is known to be
+	Tried     time.Time `json:"tried,omitzero"`
 }
 
 // ClientTraffic is what the user's streams have carried since the start.
@@ -204,6 +215,8 @@ type Relay struct {
 	Overload  string     `json:"overload,omitempty"` // what there is too much of, a sentence
 	Drains    bool       `json:"drains,omitempty"`   // it takes no new circuits and will end
 	Vouching  *Vouching  `json:"vouching,omitempty"` // nil: not known
+	// Peers are the relays that its operator has named (--peer, network.peers), which it asks while it is not on the list, or behind.
+	Peers []Peer `json:"named_peers,omitempty"`
 }
 
 // Vouching is whether a relay may vouch for newcomers (chive relay vouch).

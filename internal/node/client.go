@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"net"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -187,6 +188,7 @@ func (r *clientRun) event(e client.Event) { r.front.Event(e) }
 
 // progress passes a step on, and remembers what holds the client up.
 func (r *clientRun) progress(p client.Progress) {
+	p = r.withPeers(p)
 	if p.Cause != "" && (p.Cause != "no_peers" || r.trouble.Load() == nil) { // what the guards did says more than that none is left
 		r.trouble.Store(&p)
 	}
@@ -305,7 +307,7 @@ func (r *clientRun) await(ctx context.Context) error {
 	case <-r.role.Ready():
 		return nil
 	case <-expired:
-		return notReady(r.o.Wait, r.trouble.Load(), r.role.Status(), r.proxied())
+		return notReady(r.o.Wait, r.trouble.Load(), r.role.Status(), clientPeersPart(r.role.Peers()), r.proxied())
 	case <-ctx.Done():
 		return stopped(ctx)
 	}
@@ -315,8 +317,9 @@ func (r *clientRun) await(ctx context.Context) error {
 func (r *clientRun) proxied() bool { return r.o.Upstream != "" && r.o.Upstream != string(config.Off) }
 
 // notReady says why a client was not ready in time. While no relay has given it a list,
-// those that it asked are no guards of it, whatever they did.
-func notReady(wait time.Duration, last *client.Progress, s client.Status, proxied bool) *Fault {
+// those that it asked are no guards of it, whatever they did. peers are those that its user
+// has named.
+func notReady(wait time.Duration, last *client.Progress, s client.Status, peers []control.Peer, proxied bool) *Fault {
 	fix := "Check that the network's relays run, or give it longer: --wait D."
 	why := ""
 	if last != nil {
@@ -330,7 +333,17 @@ func notReady(wait time.Duration, last *client.Progress, s client.Status, proxie
 		fix = "Check the proxy that client.upstream names. Or give it longer: --wait D."
 	}
 	if s.Fetched.IsZero() && !proxied && (last == nil || slices.Contains([]string{"refused", "filtered", "no_peers"}, last.Cause)) {
-		why = fmt.Sprintf(": none of the %s that this client knows has given it a list of relays", count(s.Relays.Listed, "relay"))
+		known := count(s.Relays.Listed, "relay") + " that this client knows"
+		switch {
+		case len(peers) == 1:
+			known += ", nor the one that --peer names,"
+		case len(peers) > 1:
+			known += ", nor of the " + strconv.Itoa(len(peers)) + " that --peer names,"
+		}
+		why = ": none of the " + known + " has given it a list of relays"
+		if text := peersText(peers); text != "" {
+			why += ". " + strings.TrimSuffix(text, ".")
+		}
 		fix = "Check that this machine reaches other places, and that the network's relays run. If those that this client knows are gone, name one that runs: --peer RID@IP:PORT; its operator's chive status shows both. Or give it longer: --wait D."
 	}
 	return fault(Unreachable, "not_ready", fix, "The network was not reached within %v%s", wait, why)

@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"io/fs"
 	"net"
+	"net/netip"
 	"os"
 	"os/user"
 	"path/filepath"
@@ -18,6 +19,7 @@ import (
 	"chive/client"
 	"chive/directory/record"
 	"chive/internal/control"
+	"chive/relay"
 )
 
 func TestWhereControlSocketsAre(t *testing.T) {
@@ -224,16 +226,99 @@ func TestNobodyThereIsNoGuardsFault(t *testing.T) {
 	refused := &client.Progress{Cause: "refused", Text: "the guard does not accept connections. Another one is tried."}
 	cold := client.Status{Relays: client.RelayCounts{Listed: 7}}
 	for _, last := range []*client.Progress{refused, {Cause: "no_peers", Text: "no guard can be used"}, nil} {
-		f := notReady(time.Minute, last, cold, false)
+		f := notReady(time.Minute, last, cold, nil, false)
 		if strings.Contains(f.Text+f.Fix, "guard") || !strings.Contains(f.Text, "none of the 7 relays that this client knows") || !strings.Contains(f.Fix, "--peer RID@IP:PORT") {
 			t.Errorf("%q %q", f.Text, f.Fix)
 		}
 	}
-	if f := notReady(time.Minute, &client.Progress{Cause: "clock_skew", Text: "this clock is 2 h slow"}, cold, false); !strings.HasSuffix(f.Text, ": this clock is 2 h slow") {
+	if f := notReady(time.Minute, &client.Progress{Cause: "clock_skew", Text: "this clock is 2 h slow"}, cold, nil, false); !strings.HasSuffix(f.Text, ": this clock is 2 h slow") {
 		t.Errorf("%q", f.Text)
 	}
 	warm := client.Status{Fetched: testStart}
-	if f := notReady(time.Minute, refused, warm, false); !strings.Contains(f.Text, "the guard") || strings.Contains(f.Fix, "--peer") {
+	if f := notReady(time.Minute, refused, warm, nil, false); !strings.Contains(f.Text, "the guard") || strings.Contains(f.Fix, "--peer") {
 		t.Errorf("%q %q", f.Text, f.Fix)
 	}
+}
+
+// TestAPeerThatDoesNotWorkIsSaid, and why: counted where a log may hold it, and with its
+// name in the status; not by a cause that no peer has to do with.
+func TestAPeerThatDoesNotWorkIsSaid(t *testing.T) {
+	at := []netip.AddrPort{netip.MustParseAddrPort("127.0.0.1:9240")}
+	all := clientPeersPart([]client.PeerStatus{
+		{Peer: client.Peer{RID: record.RID{1}, Addresses: at}, State: client.PeerReached, Tried: testStart},
+		{Peer: client.Peer{RID: record.RID{2}, Addresses: at}, State: client.PeerOther, Tried: testStart},
+		{Peer: client.Peer{RID: record.RID{3}, Addresses: at}, State: client.PeerUntried},
+	})
+	if all[0].Text != "" || all[2].Text != "" || all[1].Addresses[0] != "127.0.0.1:9240" || all[1].State != "other_relay" || !all[1].Tried.Equal(testStart) {
+		t.Errorf("%+v", all)
+	}
+	text := peersText(all)
+	if want := "Relay 2 of the 3 that --peer names answers, but is another relay than the RID says."; !strings.HasPrefix(text, want) || strings.Contains(text, "127.0.0.1") {
+		t.Errorf("%q", text)
+	}
+	if text := peersText(all[1:2]); !strings.HasPrefix(text, "The relay that --peer names answers") {
+		t.Errorf("%q", text)
+	}
+	if text := peersText([]control.Peer{all[1], all[1], all[1], all[1], all[1]}); !strings.HasSuffix(text, "2 more of them fail; chive status names each.") {
+		t.Errorf("%q", text)
+	}
+	refused := &client.Progress{Cause: "refused", Text: "the guard does not accept connections."}
+	f := notReady(time.Minute, refused, client.Status{Relays: client.RelayCounts{Listed: 7}}, all, false)
+	for _, want := range []string{"none of the 7 relays that this client knows, nor of the 3 that --peer names, has given", "Relay 2 of the 3 that --peer names answers, but is another relay"} {
+		if !strings.Contains(f.Text, want) {
+			t.Errorf("%q lacks %q", f.Text, want)
+		}
+	}
+	for _, s := range []relay.PeerState{
+		relay.PeerUntried, relay.PeerReached, relay.PeerRefused, relay.PeerNoRoute, relay.PeerTimeout, relay.PeerOther, relay.PeerStranger, relay.PeerClock,
+		relay.PeerForged, relay.PeerSelf, relay.PeerUnspecified,
+	} {
+		shown := relayPeersPart([]relay.PeerStatus{{State: s}})
+		if _, known := peerWords[client.PeerState(s)]; !known || (shown[0].Text == "") != (s == relay.PeerUntried || s == relay.PeerReached) {
+			t.Errorf("%s: %+v", s, shown)
+		}
+	}
+}
+
+// TestPeersAreTriedOneByOne: refused, and another relay than its RID says.
+func TestPeersAreTriedOneByOne(t *testing.T) {
+	w := found(t, 1, func(int) FounderOptions {
+		return FounderOptions{Declaring: Declaring{Addresses: []string{freePort(t)}}}
+	})
+	w.sign(t)
+	info, err := ShowNetwork(w.doc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	ended, ready := make(chan error, 1), make(chan RelayReady, 1)
+	listen := listenOf(t, w.states[0], info)
+	go func() {
+		ended <- RunRelay(ctx, RelayOptions{State: w.states[0].Dir(), Genesis: w.doc, Listen: listen, Drain: -1, Ready: func(r RelayReady) { ready <- r }})
+	}()
+	defer func() {
+		stop()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	}()
+	var rid string
+	select {
+	case r := <-ready:
+		rid = r.RID
+	case err := <-ended:
+		t.Fatal(err)
+	}
+	wrong := strings.Repeat("ab", 16)
+	tried, err := TryPeers(t.Context(), w.doc, []string{rid + "@" + listen, wrong + "@" + listen, rid + "@" + freePort(t)}, 10*time.Second)
+	if err != nil || len(tried) != 3 {
+		t.Fatal(tried, err)
+	}
+	for i, want := range []string{"", "is another relay than the RID says", "does not accept connections"} {
+		if got := tried[i].Text; (got == "") != (want == "") || !strings.Contains(got, want) {
+			t.Errorf("%s: %q", tried[i].Peer, got)
+		}
+	}
+	_, err = TryPeers(t.Context(), w.doc, []string{"no peer"}, time.Second)
+	wantFault(t, err, "peer")
 }

@@ -60,6 +60,7 @@ func (s *Sources) Status() *control.Status {
 	}
 	if s.Client != nil {
 		out.Client = clientPart(doc, s.Client.Status())
+		out.Client.Peers = clientPeersPart(s.Client.Peers())
 	}
 	for _, r := range s.Relays {
 		out.Relays = append(out.Relays, r.part(doc))
@@ -176,6 +177,7 @@ func (r *RelaySource) part(doc *genesis.Document) control.Relay {
 	d.Notes = directoryNotes(doc, &told, true)
 	out.Directory = d
 	out.Drains = role.Draining()
+	out.Peers = relayPeersPart(role.Peers())
 	v := f.Vouching
 	out.Vouching = &control.Vouching{May: v.Why == "", Text: v.Why, Day: v.Day, FromDay: v.From, GapDays: v.Gap, Places: v.Places}
 	if v.Why == "" && v.Gap > 0 {

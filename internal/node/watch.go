@@ -74,6 +74,9 @@ func (w *watch) relay(r control.Relay) {
 	for _, trouble := range []struct{ code, text string }{{"clock", r.Clock}, {"store", r.Store}, {"keys", r.Keys}} {
 		w.lasting(trouble.code, trouble.text)
 	}
+	if r.Joining != "" { // else it asks none of them
+		w.lasting("peers", peersText(r.Peers))
+	}
 	if c := r.Certificates; c != nil {
 		w.seldom("certificates", c.Warning)
 	}
