@@ -49,21 +49,18 @@ func (b *bundle) encode() []byte { return b.encodeWith(b.state.Encode()) }
 
 // encodeWith returns the bundle's bytes, given those of its state.
 func (b *bundle) encodeWith(state []byte) []byte {
-	piece := func(out, data []byte) []byte {
-		return append(binary.BigEndian.AppendUint32(out, uint32(len(data))), data...)
-	}
 	var cert []byte
 	if b.certificate != nil {
 		cert = b.certificate.Encode()
 	}
-	out := piece(nil, cert)
+	out := appendPiece(nil, cert)
 	out = binary.BigEndian.AppendUint32(out, uint32(len(b.chain)))
 	for _, h := range b.chain {
-		out = piece(out, h.Encode())
+		out = appendPiece(out, h.Encode())
 	}
 	out = binary.BigEndian.AppendUint32(out, uint32(len(b.steps)))
 	for _, s := range b.steps {
-		out = piece(out, s.Encode())
+		out = appendPiece(out, s.Encode())
 	}
 	return append(out, state...)
 }
@@ -120,6 +117,11 @@ func (b *bundle) fits(doc *genesis.Document) bool {
 		return b.state.Digest() == transition.Genesis(doc).Digest()
 	}
 	return b.certificate.HeaderDigest() == b.state.Digest()
+}
+
+// appendPiece appends data behind its size.
+func appendPiece(out, data []byte) []byte {
+	return append(binary.BigEndian.AppendUint32(out, uint32(len(data))), data...)
 }
 
 // cutPiece cuts a sized piece of at most so many bytes off the start of data.

@@ -44,8 +44,7 @@ func (m *Machine) carry(e vote.Effect) {
 	case vote.Accuse:
 		m.accuse(e.Evidence)
 	case vote.Forked:
-		m.keepBoth(e.Ours, e.Theirs)
-		m.emit(Report{What: ReportForked})
+		m.forked(e.Ours, e.Theirs)
 	case vote.Illegal:
 		m.keepBoth(e.Certificate)
 		m.emit(Report{What: ReportIllegal})

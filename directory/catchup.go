@@ -290,8 +290,7 @@ func (m *Machine) jump(b *bundle) {
 	}
 	if !b.follows(m.at.state) {
 		m.failed.add(m.failedBy(b))
-		m.keepBoth(m.at.certificate, b.certificate)
-		m.emit(Report{What: ReportForked})
+		m.forked(m.at.certificate, b.certificate)
 		return
 	}
 	if err := transition.Check(m.doc, m.at.state.Snapshot(), b.state.Snapshot()); err != nil {

@@ -155,7 +155,7 @@ const (
 	BucketDesc Bucket = iota // descriptors, tombstones, evidence: class 1 | rid or digest
 	BucketCert               // certificates: header digest
 	BucketAux                // the two newest states
-	BucketSelf               // what was promised
+	BucketSelf               // what was promised, and both certificates of a fork
 	BucketPeer               // private neighbours
 	// BucketCount is how many there are.
 	BucketCount = iota

@@ -112,8 +112,11 @@ func (m *Machine) loadStates() {
 	}
 	m.serve(m.at, nil)
 	for key, value := range m.saved(BucketSelf) {
-		if string(key) == string(memoryKey) {
+		switch string(key) {
+		case string(memoryKey):
 			m.memory = append([]byte(nil), value...)
+		case string(forkKey):
+			m.fork = loadFork(append([]byte(nil), value...))
 		}
 	}
 	for _, value := range m.saved(BucketPeer) {

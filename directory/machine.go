@@ -105,6 +105,7 @@ type Machine struct {
 	catch     *catchUp
 	failed    failures
 	caught    *bundle   // the latest one that was fetched
+	fork      *Fork     // nil: none was met
 	progress  time.Time // when the newest final state came
 
 	gossipWake, memberWake, woken time.Time
@@ -328,6 +329,7 @@ func (m *Machine) wake() {
 func (m *Machine) expire() {
 	m.expireClaims()
 	m.expireDescriptors()
+	m.expireFork()
 	current := m.doc.EpochAt(m.now)
 	m.items.expire(current - min(current, keptEpochs-1))
 }
@@ -338,8 +340,12 @@ func (m *Machine) table() *snapshot.Table { return m.at.state.Snapshot().Table()
 // Head returns the newest final snapshot as the latest View has shown it.
 func (m *Machine) Head() View { return m.view() }
 
-// Status returns how the committee's work goes.
-func (m *Machine) Status() vote.Status { return m.member.Status() }
+// Status returns how the committee's work goes. Forked is as Fork says.
+func (m *Machine) Status() vote.Status {
+	s := m.member.Status()
+	s.Forked = m.fork != nil
+	return s
+}
 
 // Counts returns the member's running totals.
 func (m *Machine) Counts() vote.Counts { return m.member.Counts() }

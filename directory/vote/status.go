@@ -52,7 +52,7 @@ type Status struct {
 	Stalled bool   // no final snapshot for 4 epochs
 	Other   bool   // another process has its key, or had a short while ago: see Doubts
 	Old     bool   // what it promised in a term that still runs cannot be read, or is an old copy
-	Forked  bool   // another history with certificates was seen since the start
+	Forked  bool   // another history with certificates was seen since the member was made
 }
 
 // Status returns the state of things as of the last step.
