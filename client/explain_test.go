@@ -56,6 +56,9 @@ func TestEveryRelayIsExplained(t *testing.T) {
 		if st.Relays != (RelayCounts{Listed: 7, Running: 7, Guards: 7, Exits: 3}) {
 			t.Errorf("%+v", st.Relays)
 		}
+		if root := w.current().view.Table().DirRoot(); st.DirRoot != root || root == [32]byte{} {
+			t.Errorf("the list's digest is %x, want %x", st.DirRoot, root)
+		}
 		if !strings.Contains(st.Committee.Text, "agreed by 7 relays in 7 networks, and 4 of them") || len(st.Notes) != 2 {
 			t.Errorf("%q", st.Notes)
 		}

@@ -64,6 +64,7 @@ type Status struct {
 	Text      string // what stands in the way, for a person; empty: nothing
 
 	Epoch     uint64    // of the list used
+	DirRoot   [32]byte  // of that list: what all who hold it have in common
 	Current   uint64    // of this clock
 	Freshness string    // a sentence
 	Fetched   time.Time // a relay last answered with something that verified; zero: none yet
@@ -113,7 +114,7 @@ func (c *Client) Status() Status {
 	t := c.current()
 	eligible, groups := t.eligible()
 	s := Status{
-		Epoch: t.view.Epoch(), Current: c.doc.EpochAt(now), Freshness: c.freshnessWords(t, now, c.isLagging()),
+		Epoch: t.view.Epoch(), DirRoot: t.view.Table().DirRoot(), Current: c.doc.EpochAt(now), Freshness: c.freshnessWords(t, now, c.isLagging()),
 		Unmeasured: t.unmeasured(), Relays: t.counts(),
 		Traffic: TrafficStatus{c.stories.up.Load(), c.stories.down.Load(), int(c.stories.streams.Load())},
 	}

@@ -86,7 +86,11 @@ func TestClientStatusIsShownWhole(t *testing.T) {
 		Relays:   client.RelayCounts{Listed: 9, Running: 8, Guards: 7, Exits: 6},
 	}
 	s.Committee.K, s.Committee.M, s.Committee.Q, s.Committee.Groups, s.Committee.Young = 7, 4, 5, 3, true
+	s.DirRoot = [32]byte{0xab, 0xcd}
 	c := clientPart(publicDocument(), s)
+	if root := c.Directory.DirRoot; len(root) != 64 || !strings.HasPrefix(root, "abcd00") {
+		t.Errorf("the list's digest is %q", root)
+	}
 	d := c.Directory
 	if c.State != "stale" || c.Text != "asking again" || c.Clock != "2 h fast" || d.Epoch != 10 || d.CurrentEpoch != 20 || d.Running != 8 || d.Exits != 6 ||
 		!reflect.DeepEqual(d.Committee, control.Committee{Members: 7, Majority: 4, Quorum: 5, Networks: 3}) || !d.EpochTime.Equal(testStart.Add(10*time.Hour)) {

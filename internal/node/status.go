@@ -76,6 +76,7 @@ func clientPart(doc *genesis.Document, s client.Status) *control.Client {
 		Traffic: &control.ClientTraffic{Up: s.Traffic.Up, Down: s.Traffic.Down, Streams: s.Traffic.Streams},
 	}
 	d := newDirectory(doc, s.Epoch, s.Current)
+	d.DirRoot = hex.EncodeToString(s.DirRoot[:])
 	d.Freshness, d.Fetched, d.NextFetch, d.Checked = s.Freshness, utc(s.Fetched), utc(s.NextFetch), utc(s.Checked)
 	d.Relays, d.Running, d.Guards, d.Exits = s.Relays.Listed, s.Relays.Running, s.Relays.Guards, s.Relays.Exits
 	d.Committee = control.Committee{Members: s.Committee.K, Majority: s.Committee.M, Quorum: s.Committee.Q, Networks: s.Committee.Groups}
