@@ -86,6 +86,24 @@ func (d *replica) penalty(rid record.RID) time.Time {
 	return time.Time{}
 }
 
+// Penalties are the relays of the newest final list that are shut out of the committee for
+// what they have signed, and until when. Only relays know: it is no part of the list that
+// clients hold.
+func (r *Relay) Penalties() map[record.RID]time.Time {
+	final := r.final.Load()
+	if final == nil {
+		return nil
+	}
+	out := map[record.RID]time.Time{}
+	s := final.State
+	for i := range s.Snapshot().Table().Len() {
+		if end := s.Aux(i).PenaltyEnd; end > s.Epoch() {
+			out[s.Snapshot().Table().At(i).RID] = r.genesis.EpochStart(end)
+		}
+	}
+	return out
+}
+
 // doubtWords says why a member that doubts itself takes no part, and until when; empty:
 // it does not, or the reason is another.
 func (d *replica) doubtWords(r vote.Reason) string {

@@ -64,6 +64,9 @@ func TestAMemberThatIsShutOutSaysUntilWhen(t *testing.T) {
 				t.Errorf("%s: until %v: %q", when, own.Penalty, own.Reason)
 			}
 			for _, c := range w.all[:3] {
+				if all := c.Penalties(); len(all) != 1 || !all[liar.RID()].Equal(own.Penalty) {
+					t.Errorf("%s: relay %d knows of %v", when, c.n, all)
+				}
 				s := c.Status().Directory.Committee
 				if !s.Penalty.IsZero() || !slices.ContainsFunc(s.Members, func(m MemberStatus) bool { return m.RID == liar.RID() && m.Penalty.Equal(own.Penalty) }) {
 					t.Errorf("%s: relay %d: %+v", when, c.n, s)

@@ -268,7 +268,8 @@ func TestATestnetsDayIsSaid(t *testing.T) {
 func TestTheListOfRelaysForAPerson(t *testing.T) {
 	l := &control.Relays{Epoch: 9, Day: 60, Left: 2, Relays: []control.ListedRelay{
 		{RID: strings.Repeat("01", 16), Nickname: "maple", Addresses: []string{"192.0.2.1:9240"}, Running: true, Flags: []string{"guard", "founder"}, Exit: "off", AgeDays: 3, Rate: 1_000_000, Share: 0.5},
-		{RID: strings.Repeat("02", 16), Addresses: []string{"192.0.2.2:9240"}, Flags: []string{"exit"}, Exit: "tcp 80", AgeDays: 1},
+		{RID: strings.Repeat("02", 16), Addresses: []string{"192.0.2.2:9240"}, Flags: []string{"exit"}, Exit: "tcp 80", AgeDays: 1,
+			Penalty: time.Date(2027, 2, 1, 0, 0, 0, 0, time.UTC)},
 	}}
 	var out strings.Builder
 	printList(&out, l)
@@ -276,7 +277,7 @@ func TestTheListOfRelaysForAPerson(t *testing.T) {
 
 rid                               name   addresses       running  age     rate       share  exit    flags
 01010101010101010101010101010101  maple  192.0.2.1:9240  yes      3 days  977 KiB/s  50 %   off     guard,founder
-02020202020202020202020202020202  -      192.0.2.2:9240  no       1 day   0 B/s      0 %    tcp 80  exit
+02020202020202020202020202020202  -      192.0.2.2:9240  no       1 day   0 B/s      0 %    tcp 80  exit shut out of the committee until 2027-02-01 00:00:00 UTC
 and 2 more
 `
 	if out.String() != want {

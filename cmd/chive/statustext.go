@@ -411,8 +411,12 @@ func printList(w io.Writer, l *control.Relays) {
 		if r.Nickname != "" {
 			name = r.Nickname
 		}
+		flags := strings.Join(r.Flags, ",")
+		if !r.Penalty.IsZero() {
+			flags += " shut out of the committee until " + r.Penalty.Format(time.DateTime) + " UTC"
+		}
 		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%.2g %%\t%s\t%s\n", r.RID, name, strings.Join(r.Addresses, ","), running,
-			number(r.AgeDays, "day"), config.Rate(r.Rate).About(), 100*r.Share, r.Exit, strings.Join(r.Flags, ","))
+			number(r.AgeDays, "day"), config.Rate(r.Rate).About(), 100*r.Share, r.Exit, strings.TrimSpace(flags))
 	}
 	_ = t.Flush()
 	if l.Left > 0 {

@@ -41,6 +41,9 @@ type ListedRelay struct {
 	AgeDays   int      `json:"age_days"`
 	Rate      uint64   `json:"rate_bytes_per_second"` // that the list gives it
 	Share     float64  `json:"share"`                 // of all running relays' rate, before age and position count
+	// Penalty is until when it is shut out of the committee, for proof that it has signed two things; left out: it is not, or no relay runs in this
+	// process: clients are not told.
+	Penalty time.Time `json:"penalty_ends,omitzero"`
 }
 
 // FetchRelays asks for the list of relays; see Fetch.

@@ -24,6 +24,9 @@ func (s *Sources) List() *control.Relays {
 		return nil
 	}
 	out := listPart(view, daySeconds(s.Document), time.Now())
+	if len(s.Relays) > 0 {
+		markPenalties(out, view.Table(), s.Relays[0].now().Penalties())
+	}
 	for _, r := range s.Relays {
 		rid := r.now().RID()
 		if i, listed := view.Table().Index(rid); listed && i < len(out.Relays) {
@@ -31,6 +34,15 @@ func (s *Sources) List() *control.Relays {
 		}
 	}
 	return out
+}
+
+// markPenalties says of the relays of a list that are shut out until when.
+func markPenalties(out *control.Relays, t *snapshot.Table, ends map[record.RID]time.Time) {
+	for rid, end := range ends {
+		if i, listed := t.Index(rid); listed && i < len(out.Relays) {
+			out.Relays[i].Penalty = utc(end)
+		}
+	}
 }
 
 // listPart shows a list of relays.

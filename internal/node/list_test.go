@@ -6,6 +6,7 @@ import (
 	"math"
 	"slices"
 	"testing"
+	"time"
 
 	"chive/directory/record"
 	"chive/directory/transition"
@@ -43,6 +44,10 @@ func TestTheListIsShownAsItIs(t *testing.T) {
 	}
 	if len(l.Relays) != 3 || l.Left != 0 || exits != 1 || math.Abs(sum-1) > 1e-9 || l.Day <= 0 {
 		t.Errorf("%+v", l)
+	}
+	markPenalties(l, view.Table(), map[record.RID]time.Time{view.Table().At(1).RID: testStart, {1}: testStart})
+	if !l.Relays[1].Penalty.Equal(testStart) || !l.Relays[0].Penalty.IsZero() || !l.Relays[2].Penalty.IsZero() {
+		t.Errorf("shut out: %+v", l.Relays)
 	}
 	if got := weightPart(view.Table(), view.Table().At(0).RID); got == nil || got.Share != l.Relays[0].Share || got.Why == "" {
 		t.Errorf("%+v", got)
