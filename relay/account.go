@@ -43,6 +43,9 @@ type account struct {
 	listed    int64       // of directory, as last counted; the guard's
 
 	refused, killed atomic.Uint64
+	// since is when memory became short, last when a circuit was refused or closed for it,
+	// in Unix seconds; 0: it is not, or none was.
+	since, last atomic.Int64
 }
 
 func newAccount(whole *limit.Memory) *account {
@@ -65,7 +68,25 @@ func (a *account) admits() bool {
 		return true
 	}
 	a.refused.Add(1)
+	a.last.Store(time.Now().Unix())
 	return false
+}
+
+// times notes since when memory is short.
+func (a *account) times(level limit.Level, now time.Time) {
+	if level == limit.Roomy {
+		a.since.Store(0)
+		return
+	}
+	a.since.CompareAndSwap(0, now.Unix())
+}
+
+// moment is a time in Unix seconds; 0 is none.
+func moment(at int64) time.Time {
+	if at == 0 {
+		return time.Time{}
+	}
+	return time.Unix(at, 0)
 }
 
 // MemoryStatus is the account of memory, in bytes.
@@ -74,15 +95,17 @@ type MemoryStatus struct {
 	Used                                 int64
 	Circuits, Queues, Buffers, Directory int64 // parts of Used
 	Level                                limit.Level
-	Refused                              uint64 // CREATE refused since the start, for memory
-	Killed                               uint64 // circuits closed since the start, for memory
+	Refused                              uint64    // CREATE refused since the start, for memory
+	Killed                               uint64    // circuits closed since the start, for memory
+	Tight                                int64     // from so much on no circuits are taken
+	Since, Last                          time.Time // it is short since then; a circuit was refused or closed for it; zero: not so
 }
 
 func (a *account) status() MemoryStatus {
 	return MemoryStatus{
 		Most: max(0, a.whole.Most()), Used: a.whole.Used(), Level: a.whole.Level(),
 		Circuits: a.circuits.Used(), Queues: a.queues.Used(), Buffers: a.buffers.Used(), Directory: a.directory.Used(),
-		Refused: a.refused.Load(), Killed: a.killed.Load(),
+		Refused: a.refused.Load(), Killed: a.killed.Load(), Tight: a.whole.Tight(), Since: moment(a.since.Load()), Last: moment(a.last.Load()),
 	}
 }
 
@@ -103,6 +126,7 @@ func (r *Relay) guardMemory(ctx context.Context, ln *link.Listener) {
 		began := time.Now()
 		r.memory.countListed(r.View().Table().Len())
 		level := r.memory.whole.Level()
+		r.memory.times(level, began)
 		if level == limit.Roomy {
 			continue
 		}
@@ -232,6 +256,7 @@ func (c *circ) kill() {
 		return
 	}
 	c.r.memory.killed.Add(1)
+	c.r.memory.last.Store(time.Now().Unix())
 	c.car.Fail(circuit.EndReset)
 	c.free()
 	c.prev.Stop() // clientSide ends the rest

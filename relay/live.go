@@ -80,6 +80,9 @@ func (r *Relay) SetRate(kbit uint32) error {
 	return r.ChangeAbout(func(a *About) { a.Rate = kbit })
 }
 
+// Rate is what the descriptor says, or will as soon as there is another one, in kbit/s.
+func (r *Relay) Rate() uint32 { return r.about().Rate }
+
 // Declares reports whether the newest descriptor, made in this run, says a rate in kbit/s.
 func (r *Relay) Declares(kbit uint32) bool { return r.live.rate.Load() == int64(kbit)+1 }
 

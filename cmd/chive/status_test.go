@@ -79,6 +79,7 @@ relay maple: listens at 0.0.0.0:9240, published as 192.0.2.1:9240 and [2001:db8:
   on the list but not running; 6 neighbours
   ! Other relays do not reach it: check the port.
   12 % of the running relays' rate. It follows from the rate.
+  rate: no ceiling; it declares 0 B/s
   a member of the committee that agrees on the list now, but takes no part: its clock is off
   ! store: The disk is full.
   list of relays: epoch 10, which began at 2026-11-24 10:00:00 UTC; now is epoch 19
@@ -145,6 +146,11 @@ func TestStatusOfACommitteeInTrouble(t *testing.T) {
 		change     func(r *control.Relay)
 		want, lack string
 	}{
+		"a rate that binds": {func(r *control.Relay) {
+			r.Rate, r.Declared, r.RateUse = 2<<20, 1<<20, &control.RateUse{Binds: true, Text: "It binds"}
+		}, "rate: at most 2 MiB/s each way; it declares 1 MiB/s ! It binds", ""},
+		"no rate":            {func(r *control.Relay) {}, "rate: no ceiling; it declares 0 B/s", "It binds"},
+		"little memory":      {func(r *control.Relay) { r.Memory = &control.Memory{Used: 208 << 10, Max: 1 << 30, Process: 43 << 20} }, "memory: 208 KiB of 1 GiB for circuits, queues, buffers and lists; the process has 43 MiB in all", ""},
 		"a voucher is left":  {func(r *control.Relay) { r.Vouching = &control.Vouching{May: true, GapDays: 30, Left: 1} }, "vouchers: 1 left, ", "none left"},
 		"no voucher is left": {func(r *control.Relay) { r.Vouching = &control.Vouching{GapDays: 30, FromDay: 9, FromTime: now} }, "vouchers: none left until 2026-11-24 19:00:00 UTC", "1 left"},
 		"too young to vouch": {func(r *control.Relay) { r.Vouching = &control.Vouching{GapDays: 30, Text: "it has served for 3 days"} }, "", "vouchers:"},

@@ -266,15 +266,24 @@ func printLimits(w io.Writer, r *control.Relay) {
 	if r.Drains && (r.Quota == nil || !r.Quota.UsedUp) { // it rests
 		fmt.Fprintln(w, "  drains: it takes no new circuits, and ends when those that are open have gone")
 	}
+	ceiling := "no ceiling"
 	if r.Rate > 0 {
-		fmt.Fprintf(w, "  rate: at most %s each way\n", config.Rate(r.Rate).About())
+		ceiling = "at most " + config.Rate(r.Rate).About() + " each way"
+	}
+	fmt.Fprintf(w, "  rate: %s; it declares %s\n", ceiling, config.Rate(r.Declared).About())
+	if u := r.RateUse; u != nil {
+		mark := "    "
+		if u.Binds {
+			mark = "  ! "
+		}
+		wrap(w, mark, u.Text)
 	}
 	if q := r.Quota; q != nil {
 		fmt.Fprintf(w, "  quota: %s of %s this %s, until %s UTC\n", config.Size(q.Used).About(), config.Size(q.Max).About(), q.Period, q.Ends.UTC().Format(time.DateTime))
 		wrap(w, "    ", q.Text)
 	}
 	if m := r.Memory; m != nil {
-		fmt.Fprintf(w, "  memory: %s of %s\n", config.Size(m.Used).About(), config.Size(m.Max).About())
+		fmt.Fprintf(w, "  memory: %s of %s for circuits, queues, buffers and lists; the process has %s in all\n", config.Size(m.Used).About(), config.Size(m.Max).About(), config.Size(m.Process).About())
 		wrap(w, "    ", m.Text)
 	}
 	wrap(w, "  ! ", r.Overload)

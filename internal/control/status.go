@@ -210,6 +210,8 @@ type Relay struct {
 	Reachable *Reachable `json:"reachable,omitempty"`             // nil: not tested
 	Weight    *Weight    `json:"weight,omitempty"`                // nil: not on the list
 	Rate      uint64     `json:"rate_bytes_per_second,omitempty"` // ceiling each way; 0: none
+	Declared  uint64     `json:"declared_bytes_per_second"`       // what clients choose it by; 0: it rests or drains
+	RateUse   *RateUse   `json:"rate_use,omitempty"`              // nil: no ceiling
 	Quota     *Quota     `json:"quota,omitempty"`                 // nil: none
 	Memory    *Memory    `json:"memory,omitempty"`
 	Overload  string     `json:"overload,omitempty"` // what there is too much of, a sentence
@@ -263,6 +265,14 @@ type Weight struct {
 	Why   string  `json:"why"`   // what raises and lowers it
 }
 
+// RateUse is what a relay's ceiling has held back.
+type RateUse struct {
+	Binds   bool    `json:"binds"`                  // in the last minute it held something back for a twentieth of the time or more
+	HeldIn  float64 `json:"held_in_seconds_total"`  // since the start: for how long something that came in waited for it
+	HeldOut float64 `json:"held_out_seconds_total"` // same, going out
+	Text    string  `json:"text,omitempty"`
+}
+
 // Quota is what a relay may carry in a period, and has.
 type Quota struct {
 	Period string    `json:"period"` // day, week or month
@@ -275,11 +285,13 @@ type Quota struct {
 
 // Memory is a relay's account of queues, buffers and lists.
 type Memory struct {
-	Used    uint64 `json:"used_bytes"`
-	Max     uint64 `json:"max_bytes"`
-	Refused uint64 `json:"circuits_refused_total"` // for want of it, since the start
-	Killed  uint64 `json:"circuits_closed_total"`  // same
-	Text    string `json:"text,omitempty"`         // what it has come to
+	Process uint64    `json:"process_bytes"`        // of the machine's memory that the whole process has, in whole MiB
+	Since   time.Time `json:"short_since,omitzero"` // when it became short; left out: it is not
+	Used    uint64    `json:"used_bytes"`
+	Max     uint64    `json:"max_bytes"`
+	Refused uint64    `json:"circuits_refused_total"` // for want of it, since the start
+	Killed  uint64    `json:"circuits_closed_total"`  // same
+	Text    string    `json:"text,omitempty"`         // what it has come to
 }
 
 // Traffic is what a relay has done since its start.

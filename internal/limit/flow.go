@@ -38,6 +38,8 @@ type flow struct {
 	last     time.Time
 	queue    list.List // of *waiter
 	timer    *time.Timer
+	since    time.Time     // from when on somebody waits; zero: nobody does
+	waited   time.Duration // for which somebody did, before since
 }
 
 // waiter waits for a turn of at most want bytes.
@@ -83,6 +85,7 @@ func (f *flow) take(want int64) (int64, *waiter) {
 	w.granted = make(chan int64, 1)
 	w.place = f.queue.PushBack(w)
 	if f.queue.Len() == 1 {
+		f.since = time.Now()
 		f.dispatchLocked()
 	}
 	return 0, w
@@ -186,6 +189,10 @@ func (f *flow) dispatchLocked() {
 		w.granted <- n
 	}
 	if f.queue.Len() == 0 {
+		if !f.since.IsZero() {
+			f.waited += time.Since(f.since)
+			f.since = time.Time{}
+		}
 		if f.timer != nil {
 			f.timer.Stop()
 		}
@@ -201,6 +208,16 @@ func (f *flow) dispatchLocked() {
 		return
 	}
 	f.timer.Reset(wait)
+}
+
+// waiting is for how long somebody has waited for the rate.
+func (f *flow) waiting() time.Duration {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.since.IsZero() {
+		return f.waited
+	}
+	return f.waited + time.Since(f.since)
 }
 
 func (f *flow) wake() {

@@ -116,6 +116,9 @@ func (m *Memory) Level() Level {
 	return Roomy
 }
 
+// Tight returns the bytes from which the level is Tight.
+func (m *Memory) Tight() int64 { return m.tight.Load() }
+
 // Excess returns the bytes that must go until 85 % are used; 0 if less are. Once a
 // Critical level was seen, circuits are closed until it is 0.
 func (m *Memory) Excess() int64 {

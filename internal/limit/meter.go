@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"sync"
+	"time"
 )
 
 // Meter bounds and counts the bytes that all its connections read from and write
@@ -47,6 +48,10 @@ func (m *Meter) Rate() (rate, burst int64) {
 
 // Counted returns the bytes read and written since the start.
 func (m *Meter) Counted() (in, out uint64) { return m.in.total.Load(), m.out.total.Load() }
+
+// Waited returns for how long the rate has held something back since the start, reads and
+// writes apart: for how long anybody waited for a turn.
+func (m *Meter) Waited() (in, out time.Duration) { return m.in.waiting(), m.out.waiting() }
 
 // Carrier carries links; link.Transport is one.
 type Carrier interface {

@@ -69,6 +69,7 @@ type allowance struct {
 	fault   error        // of the last attempt to keep it
 	could   uint32       // kbit/s that the relay would declare without a quota, when it last asked
 	says    uint32       // kbit/s that it declares
+	held    heldBack
 }
 
 // openAllowance reads what of the quota is used. A file that cannot be read counts for
@@ -189,6 +190,58 @@ func (a *allowance) rate() uint64 {
 	return uint64(a.limits.Rate)
 }
 
+// heldBack is for how long the rate has held traffic back: looks of the last minute, the
+// oldest first.
+type heldBack []heldLook
+
+type heldLook struct {
+	at      time.Time
+	in, out time.Duration // since the start
+}
+
+// heldFor is how far back the looks go.
+const heldFor = time.Minute
+
+// look notes for how long the rate has held traffic back.
+func (a *allowance) look(now time.Time) {
+	in, out := a.meter.Waited()
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for len(a.held) > 1 && now.Sub(a.held[1].at) >= heldFor {
+		a.held = a.held[1:]
+	}
+	a.held = append(a.held, heldLook{now, in, out})
+}
+
+// ceiling shows what the rate has held back; nil: there is no ceiling.
+func (a *allowance) ceiling(now time.Time) *control.RateUse {
+	in, out := a.meter.Waited()
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.limits.Rate == 0 {
+		return nil
+	}
+	use := &control.RateUse{HeldIn: in.Truncate(time.Second).Seconds(), HeldOut: out.Truncate(time.Second).Seconds()}
+	if max(in, out) < time.Second {
+		return use
+	}
+	use.Text = "Since the start it has held traffic back for " + longTime(in) + " coming in and " + longTime(out) + " going out."
+	if len(a.held) == 0 {
+		return use
+	}
+	was := a.held[0]
+	span := now.Sub(was.at)
+	if most := max(in-was.in, out-was.out); span > 0 && most >= span/20 {
+		use.Binds = true
+		use.Text = fmt.Sprintf("It binds: in the last %s traffic waited for it for %s coming in and %s going out. That lasts while clients ask for more; raise relay.rate if the line has more. %s",
+			longTime(span), longTime(in-was.in), longTime(out-was.out), use.Text)
+	}
+	return use
+}
+
+// longTime is a duration in whole seconds.
+func longTime(d time.Duration) string { return d.Round(time.Second).String() }
+
 // used reports whether the quota of now is used up, and when the next one begins.
 func (a *allowance) used(now time.Time) (usedUp bool, next time.Time) {
 	a.mu.Lock()
@@ -251,6 +304,7 @@ func (a *allowance) watch(ctx context.Context, tell func(string), declare func(n
 	for {
 		a.keep(tell)
 		now := time.Now()
+		a.look(now)
 		said := declare(now)
 		usedUp, _ := a.used(now)
 		if !usedUp || since.IsZero() {

@@ -81,7 +81,8 @@ func TestTheHeapIsBoundByTheSameNumber(t *testing.T) {
 
 // TestMemoryIsShownAndSaidWhenItBinds (REL-5).
 func TestMemoryIsShownAndSaidWhenItBinds(t *testing.T) {
-	const most = 100 << 20
+	const most, tight = 100 << 20, 80 << 20
+	at := time.Date(2026, 12, 1, 12, 0, 0, 0, time.UTC)
 	for _, c := range []struct {
 		in       relay.MemoryStatus
 		want     *control.Memory
@@ -89,18 +90,26 @@ func TestMemoryIsShownAndSaidWhenItBinds(t *testing.T) {
 	}{
 		{relay.MemoryStatus{Used: 5}, nil, ""},
 		{relay.MemoryStatus{Most: most, Used: 5<<20 + 7}, &control.Memory{Used: 5 << 20, Max: most}, ""},
-		{relay.MemoryStatus{Most: most, Used: 70 << 20, Refused: 3, Killed: 1}, &control.Memory{Used: 70 << 20, Max: most, Refused: 3, Killed: 1,
-			Text: "Since the start 3 circuits were refused and 1 closed for want of it."}, ""},
-		{relay.MemoryStatus{Most: most, Used: 81 << 20, Level: limit.Tight, Refused: 1}, &control.Memory{Used: 81 << 20, Max: most, Refused: 1,
+		{relay.MemoryStatus{Most: most, Used: 212<<10 + 7}, &control.Memory{Used: 208 << 10, Max: most}, ""}, // little, and not nothing
+		{relay.MemoryStatus{Most: most, Used: 70 << 20, Refused: 3, Killed: 1, Last: at}, &control.Memory{Used: 70 << 20, Max: most, Refused: 3, Killed: 1,
+			Text: "Since the start 3 circuits were refused and 1 closed for want of it, the last at 2026-12-01 12:00:00 UTC."}, ""},
+		{relay.MemoryStatus{Most: most, Used: 81 << 20, Level: limit.Tight, Refused: 1, Tight: tight, Since: at}, &control.Memory{Since: at, Used: 81 << 20, Max: most, Refused: 1,
 			Text: "Since the start 1 circuit was refused and 0 closed for want of it."},
-			"Memory is short: 81.0 MiB of 100.0 MiB are in use. The relay takes no new circuits until it is less; raise relay.memory if the machine has more."},
+			"Memory is short since 2026-12-01 12:00:00 UTC: 81 MiB of 100 MiB are in use. The relay takes no new circuits until less than 80 MiB are; raise relay.memory if the machine has more."},
 		{relay.MemoryStatus{Most: most, Used: 96 << 20, Level: limit.Critical, Killed: 2}, &control.Memory{Used: 96 << 20, Max: most, Killed: 2,
 			Text: "Since the start 0 circuits were refused and 2 closed for want of it."},
-			"Memory is short: 96.0 MiB of 100.0 MiB are in use. The relay takes no new circuits, and closes those whose cells have waited longest; raise relay.memory if the machine has more."},
+			"Memory is short: 96 MiB of 100 MiB are in use. The relay takes no new circuits, and closes those whose cells have waited longest; raise relay.memory if the machine has more."},
 	} {
 		got, overload := memoryPart(&c.in)
 		if (got == nil) != (c.want == nil) || got != nil && *got != *c.want || overload != c.overload {
 			t.Errorf("%+v: %+v, %q", c.in, got, overload)
 		}
+	}
+}
+
+// TestWhatTheProcessHasIsShown: more than nothing, in whole MiB.
+func TestWhatTheProcessHasIsShown(t *testing.T) {
+	if n := processMemory(); n < 4<<20 || n%(1<<20) != 0 {
+		t.Errorf("%d bytes", n)
 	}
 }

@@ -5,7 +5,9 @@ package node
 import (
 	"context"
 	"errors"
+	"io"
 	"io/fs"
+	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -310,4 +312,43 @@ func TestTheDrainIsPartOfTheReserve(t *testing.T) {
 	if long := a.accounting(a.limits).Reserve; long <= short {
 		t.Errorf("%d bytes are kept for a minute, %d for a second", long, short)
 	}
+}
+
+// TestABindingRateIsSaid (REL-4): how long it held traffic back in the last minute and
+// since the start, and that it binds no more when it does not.
+func TestABindingRateIsSaid(t *testing.T) {
+	testutil.Bubble(t, func(t *testing.T) {
+		s := stateOf(t, filepath.Join(t.TempDir(), "relay"))
+		a, _, err := s.openAllowance(RelayLimits{}, 0, time.Now())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if a.ceiling(time.Now()) != nil {
+			t.Error("a ceiling where none is")
+		}
+		a.set(RelayLimits{Rate: 100 << 10, Burst: 100 << 10}, time.Now())
+		near, far := net.Pipe()
+		conn := a.meter.Conn(near)
+		go func() { _, _ = io.Copy(io.Discard, far) }()
+		a.look(time.Now())
+		if u := a.ceiling(time.Now()); u == nil || u.Binds || u.Text != "" {
+			t.Errorf("before anything: %+v", u)
+		}
+		if _, err := conn.Write(make([]byte, 1100<<10)); err != nil { // ten seconds' worth beyond the burst
+			t.Fatal(err)
+		}
+		a.look(time.Now())
+		u := a.ceiling(time.Now())
+		if u == nil || !u.Binds || u.HeldOut < 8 || u.HeldOut > 10 || u.HeldIn != 0 || !strings.Contains(u.Text, "raise relay.rate") {
+			t.Errorf("while it binds: %+v", u)
+		}
+		for range 70 {
+			<-time.After(time.Second)
+			a.look(time.Now())
+		}
+		if u := a.ceiling(time.Now()); u.Binds || !strings.HasPrefix(u.Text, "Since the start it has held") || len(a.held) > 62 {
+			t.Errorf("later: %+v", u)
+		}
+		_, _ = conn.Close(), far.Close()
+	})
 }

@@ -6,7 +6,11 @@ import (
 	"cmp"
 	"encoding/hex"
 	"fmt"
+	"os"
+	"runtime/metrics"
 	"slices"
+	"strconv"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -14,6 +18,7 @@ import (
 	"chive/directory/genesis"
 	"chive/directory/record"
 	"chive/directory/snapshot"
+	"chive/internal/config"
 	"chive/internal/control"
 	"chive/internal/limit"
 	"chive/relay"
@@ -197,8 +202,12 @@ func (r *RelaySource) part(doc *genesis.Document) control.Relay {
 		out.Reports = append(out.Reports, control.Note{Level: control.LevelWarning, Code: "report", Text: text, RID: about(p.Relay), Time: utc(p.Last)})
 	}
 	out.Memory, out.Overload = memoryPart(&s.Memory)
+	if out.Memory != nil {
+		out.Memory.Process = processMemory()
+	}
+	out.Declared = uint64(config.Kbit(role.Rate()))
 	if r.quota != nil {
-		out.Rate = r.quota.rate()
+		out.Rate, out.RateUse = r.quota.rate(), r.quota.ceiling(time.Now())
 		out.Quota = r.quota.part(time.Now())
 	}
 	return out
@@ -210,27 +219,54 @@ func memoryPart(m *relay.MemoryStatus) (part *control.Memory, overload string) {
 	if m.Most <= 0 {
 		return nil, ""
 	}
-	used := uint64(max(0, m.Used)) >> 20 << 20
+	used := uint64(max(0, m.Used)) >> memoryStep << memoryStep
 	part = &control.Memory{Used: used, Max: uint64(m.Most), Refused: m.Refused, Killed: m.Killed}
 	if m.Refused+m.Killed > 0 {
 		were := "circuits were"
 		if m.Refused == 1 {
 			were = "circuit was"
 		}
-		part.Text = fmt.Sprintf("Since the start %d %s refused and %d closed for want of it.", m.Refused, were, m.Killed)
+		last := ""
+		if !m.Last.IsZero() {
+			last = ", the last at " + m.Last.UTC().Format(time.DateTime) + " UTC"
+		}
+		part.Text = fmt.Sprintf("Since the start %d %s refused and %d closed for want of it%s.", m.Refused, were, m.Killed, last)
 	}
 	if m.Level == limit.Roomy {
 		return part, ""
 	}
-	does := "takes no new circuits until it is less"
+	part.Since = utc(m.Since)
+	does := "takes no new circuits until less than " + config.Size(m.Tight).About() + " are"
 	if m.Level == limit.Critical {
 		does = "takes no new circuits, and closes those whose cells have waited longest"
 	}
-	return part, fmt.Sprintf("Memory is short: %s of %s are in use. The relay %s; raise relay.memory if the machine has more.", mebibytes(used), mebibytes(part.Max), does)
+	since := ""
+	if !m.Since.IsZero() {
+		since = " since " + m.Since.UTC().Format(time.DateTime) + " UTC"
+	}
+	return part, fmt.Sprintf("Memory is short%s: %s of %s are in use. The relay %s; raise relay.memory if the machine has more.", since, config.Size(used).About(), config.Size(part.Max).About(), does)
 }
 
-// mebibytes writes so many bytes for a person.
-func mebibytes(n uint64) string { return fmt.Sprintf("%.1f MiB", float64(n)/(1<<20)) }
+// memoryStep rounds what is shown of the account: bits below it are left out.
+const memoryStep = 14
+
+// processMemory is what this process has of the machine's memory, in whole MiB: what is
+// resident, or where the system does not say what the runtime has taken and not given back.
+func processMemory() uint64 {
+	n := uint64(0)
+	if text, err := os.ReadFile("/proc/self/statm"); err == nil {
+		if f := strings.Fields(string(text)); len(f) > 1 {
+			pages, _ := strconv.ParseUint(f[1], 10, 40)
+			n = pages * uint64(os.Getpagesize())
+		}
+	}
+	if n == 0 {
+		taken := []metrics.Sample{{Name: "/memory/classes/total:bytes"}, {Name: "/memory/classes/heap/released:bytes"}}
+		metrics.Read(taken)
+		n = taken[0].Value.Uint64() - taken[1].Value.Uint64()
+	}
+	return n >> 20 << 20
+}
 
 // about names the relay that a report is about; empty: none.
 func about(rid record.RID) string {
