@@ -189,6 +189,13 @@ func (d *doctor) checkState(e node.Examined) {
 	default:
 		d.ok(check, "private", "Nobody else can look into "+dir+".")
 	}
+	switch e.Storeless {
+	case "":
+	case "memory_lost":
+		d.warn(check, e.Storeless, sentence(e.StorelessText), e.StorelessFix)
+	default:
+		d.ok(check, e.Storeless, sentence(e.StorelessText))
+	}
 	if e.Soon != "" && !time.Now().Before(e.Ends) {
 		d.fault(check, "certificates", sentence(e.Soon), node.RenewFix+".")
 	} else if e.Soon != "" {

@@ -127,6 +127,9 @@ func (s *State) StoredAnchor(genesisFile, out string, now time.Time) (*AnchorInf
 		return nil, err
 	}
 	if a == nil {
+		if l, err := s.storeless(); err != nil || l.code != "" {
+			return nil, l.fault("no_anchor", err)
+		}
 		return nil, fault(Usage, "no_anchor", "Run a client or a relay in that network for a while, or name another folder: --state DIR.",
 			"The state folder %s holds no list of relays of the network %s beyond its document's", s.dir, doc.Name)
 	}

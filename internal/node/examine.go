@@ -23,6 +23,10 @@ type Examined struct {
 	Keys   bool      // it holds a relay's keys
 	Ends   time.Time // when what the relay's offline identity has certified ends; zero: it is not offline, or has certified nothing
 	Soon   string    // that it ends soon, without a full stop; empty: it does not
+	// Why a relay's folder has no directory's store: it has never run (relay_unrun, or
+	// founder_unrun), or has lost it (memory_lost); empty: it has one, or is no relay's.
+	Storeless, StorelessText, StorelessFix string
+
 	Newest time.Time // when something in it was last written, as this machine tells time
 	Faults []*Fault  // what others can look into, this user cannot read, or is damaged
 }
@@ -67,6 +71,11 @@ func ExamineState(dir string) Examined {
 		if keys, err = s.Keys(); err == nil {
 			e.certificates(keys, time.Now())
 		}
+	}
+	if err == nil && len(e.Faults) == 0 && !e.InUse { // one that runs says it itself
+		var l storeless
+		l, err = s.storeless()
+		e.Storeless, e.StorelessText, e.StorelessFix = l.code, l.text, l.fix
 	}
 	if len(e.Faults) == 0 {
 		e.add(dir, "folder", err)

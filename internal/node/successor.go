@@ -64,6 +64,10 @@ func (s Succeeding) read() (*relay.Succession, []string, error) {
 	none := fault(Usage, "no_list", "Name the state folder of a relay that ran in the old network to its end: --successor-of DIR.",
 		"%s holds no list of relays of the network %s beyond its document's", s.From, doc.Name)
 	if !there {
+		if l, err := state.storeless(); err != nil || l.code != "" {
+			l.fix = "Name the state folder of a relay that ran in the old network to its end: --successor-of DIR."
+			return nil, nil, l.fault("no_list", err)
+		}
 		return nil, nil, none
 	}
 	if err := state.Lock(); err != nil {
