@@ -86,6 +86,7 @@ func (c *Client) fresh(now time.Time) bool {
 // arrive says that the client can be used.
 func (c *Client) arrive() {
 	c.enter(StateReady)
+	c.stand()
 	c.progress(Progress{Percent: 100, Tag: "done"})
 	c.mu.Lock()
 	c.quietUntil = time.Now().Add(startQuiet)

@@ -32,9 +32,10 @@ type directory struct {
 	grounded  bool // an anchor is all that is known yet: no table
 	lagging   bool // the last round found nothing fresh
 	stalled   bool
-	alarms    []Alarm // the first ones, at most maxAlarms
-	unasked   int     // CHECKs in a row for which nobody could be asked
-	sent      int     // records of evidence that relays took
+	standing  standing // as it was last logged
+	alarms    []Alarm  // the first ones, at most maxAlarms
+	unasked   int      // CHECKs in a row for which nobody could be asked
+	sent      int      // records of evidence that relays took
 	readings  []reading
 	places    int                      // different places that can be asked
 	dropped   map[record.RID]time.Time // since when
@@ -154,6 +155,9 @@ func (c *Client) install(f *dirsync.Follower) {
 	drawn := c.guards != nil && len(c.guards.List(time.Now())) > 0
 	c.mu.Unlock()
 	c.notice(f)
+	if t.view.Epoch() > 0 { // who has snapshot 0 alone says it when it is ready
+		c.stand()
+	}
 	if drawn {
 		_ = c.updateGuards()
 	}

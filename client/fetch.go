@@ -274,6 +274,9 @@ func (h *hearing) settle(ctx context.Context) error {
 	if after != before {
 		c.stateChanged(after)
 	}
+	if c.current().view.Epoch() > 0 {
+		c.stand()
+	}
 	if h.fresh {
 		return nil
 	}

@@ -144,6 +144,7 @@ type Relay struct {
 
 	// The line about another process with our key, once an hour at most.
 	selfLine rate.Sometimes
+	standing standing // the loop's; over its machines
 
 	// What the directory's loop shows to everybody else.
 	shown      atomic.Pointer[shown]

@@ -196,6 +196,7 @@ func (d *replica) tell(now time.Time) {
 	}
 	d.timekeeper.alone.Store(len(peers) == 0 && newest.Table().Len() > 1)
 	d.r.directory.Store(s)
+	d.stand(now, s)
 	d.away.set(away)
 }
 
