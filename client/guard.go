@@ -7,6 +7,7 @@ import (
 	"crypto/ed25519"
 	"errors"
 	"net/netip"
+	"slices"
 	"time"
 
 	"chive/directory/path"
@@ -156,7 +157,7 @@ func (c *Client) linkConfig(rid record.RID) link.Config {
 func (c *Client) dialLink(ctx context.Context, rid [16]byte, addrs []netip.AddrPort) (*link.Link, error) {
 	cfg := c.linkConfig(rid)
 	cfg.Certified = c.certified(rid, c.placeOf(rid, addrs))
-	last := errPorts
+	worst := errPorts
 	for _, a := range c.passing(addrs) {
 		l, err := link.Dial(ctx, c.cfg.Transport, a, cfg)
 		if err == nil {
@@ -164,21 +165,43 @@ func (c *Client) dialLink(ctx context.Context, rid [16]byte, addrs []netip.AddrP
 			c.notePeer(rid, nil)
 			return l, nil
 		}
-		last = err
+		worst = moreTelling(worst, err)
 		if ctx.Err() != nil {
 			break
 		}
 	}
 	if ctx.Err() == nil {
-		c.notePeer(rid, last)
+		c.notePeer(rid, worst)
 	}
-	if !proxyFailed(last) && (ctx.Err() == nil || errors.Is(ctx.Err(), context.DeadlineExceeded)) {
+	if !proxyFailed(worst) && !errors.Is(worst, link.ErrDescriptors) && (ctx.Err() == nil || errors.Is(ctx.Err(), context.DeadlineExceeded)) {
 		c.mu.Lock()
 		c.guards.LinkFailed(time.Now(), rid)
 		c.mu.Unlock()
 		c.askSave()
 	}
-	return nil, last
+	return nil, worst
+}
+
+// moreTelling returns that one of two errors, of two addresses of a relay, which says more
+// about why there is no link, the earlier one of equals. Who spoke with the relay knows
+// more than who was turned away, and that more than who found no way: a relay may have
+// addresses of a kind that this machine has no way to at all. Of a proxy that all links
+// pass, and of this process, nothing below it can be told.
+func moreTelling(a, b error) error {
+	telling := [...]error{
+		link.ErrCertificateTime, link.ErrHandshake, errOtherRelay, link.ErrSelf, link.ErrProxyAuth, link.ErrProxy, link.ErrDescriptors,
+		link.ErrRefused, link.ErrTimeout, link.ErrProxyDenied, link.ErrConnection, link.ErrUnreachable, link.ErrNetworkDown,
+	}
+	rank := func(err error) int {
+		if at := slices.IndexFunc(telling[:], func(kind error) bool { return errors.Is(err, kind) }); at >= 0 {
+			return at
+		}
+		return len(telling)
+	}
+	if rank(b) < rank(a) {
+		return b
+	}
+	return a
 }
 
 // proxyFailed reports whether a link failed because of the proxy on the way to all
