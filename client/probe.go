@@ -7,6 +7,8 @@ import (
 	"encoding/binary"
 	"io"
 	"slices"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"chive/directory/record"
@@ -99,19 +101,25 @@ func (c *Client) probeBy(ctx context.Context, r *snapshot.Relay) (reached, found
 	if err != nil {
 		return false, false
 	}
-	if untried := c.unmarkedGuards(); len(untried) > 0 {
-		for _, g := range untried {
-			// With the first link open the network is not down, and a failure counts.
-			if _, err = c.probeLink(ctx, g); err == nil {
-				leave(l)
-				return true, true
-			}
-		}
+	if untried := c.unprovenGuards(); len(untried) > 0 {
+		// With the first link open the network is not down, and a failure counts. One of
+		// before may have been the network's.
+		found := c.reachesAny(ctx, untried)
 		leave(l)
+		if found {
+			return true, true
+		}
 		// One more, since only a link after the last failure speaks against the guards.
 		if l, err = c.probeLink(ctx, r); err != nil {
 			return true, false
 		}
+		var rids []record.RID
+		for _, g := range untried {
+			rids = append(rids, g.RID)
+		}
+		c.mu.Lock()
+		c.guards.Proven(rids)
+		c.mu.Unlock()
 	}
 	leave(l)
 	if c.settled(time.Now()) {
@@ -133,13 +141,30 @@ func leave(l *link.Link) {
 	}
 }
 
-// unmarkedGuards returns the guards of the table that no failed link is held against.
-func (c *Client) unmarkedGuards() []*snapshot.Relay {
+// reachesAny reports whether a link to one of these can be made. It tries all at once: one
+// that does not answer takes as long as a probe may.
+func (c *Client) reachesAny(ctx context.Context, relays []*snapshot.Relay) bool {
+	var found atomic.Bool
+	var tasks sync.WaitGroup
+	for _, r := range relays {
+		tasks.Go(func() {
+			if _, err := c.probeLink(ctx, r); err == nil {
+				found.Store(true)
+			}
+		})
+	}
+	tasks.Wait()
+	return found.Load()
+}
+
+// unprovenGuards returns the guards of the table that could not be reached only when
+// nobody else may have been, or were not tried.
+func (c *Client) unprovenGuards() []*snapshot.Relay {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	var out []*snapshot.Relay
 	for _, g := range c.guards.List(time.Now()) {
-		if r, there := c.dir.table.view.Table().Relay(g.RID); there && !g.Unreachable && !g.Absent {
+		if r, there := c.dir.table.view.Table().Relay(g.RID); there && !g.Proven && !g.Absent {
 			out = append(out, r)
 		}
 	}

@@ -56,6 +56,7 @@ type guard struct {
 
 	failures int       // links that failed in a row; 0: not marked
 	marked   time.Time // the last of them
+	proven   bool      // one failed while links to others did not
 	retry    time.Time // not before
 	circuits window
 	trial    tally
@@ -143,11 +144,13 @@ func (g *Guards) capped(now time.Time) bool {
 	return g.p.GuardNew > 0 && len(g.additions) >= g.p.GuardNew
 }
 
-// unreachable reports whether every guard is marked although a link to some other
-// relay was made after the last mark: the network is there and the guards are not.
+// unreachable reports whether every guard is marked although the network was there then,
+// and a link to some other relay was made after the last mark: the network is there and
+// the guards are not. Marks of a short outage alone, in which Down is not true yet, say
+// nothing, whoever is reached first after it.
 func (g *Guards) unreachable() bool {
 	for _, x := range g.list {
-		if x.absent.IsZero() && (x.failures == 0 || !g.lastUp.After(x.marked)) {
+		if x.absent.IsZero() && (x.failures == 0 || !x.proven || !g.lastUp.After(x.marked)) {
 			return false
 		}
 	}
@@ -223,6 +226,16 @@ func (g *Guards) LinkFailed(now time.Time, rid record.RID) {
 	x.marked, x.retry = now, now.Add(wait)
 }
 
+// Proven reports that links to these relays failed between two links to other relays
+// that were made: the network was there. Those that are no marked guards are passed over.
+func (g *Guards) Proven(rids []record.RID) {
+	for _, rid := range rids {
+		if x := g.find(rid); x != nil && x.failures > 0 {
+			x.proven = true
+		}
+	}
+}
+
 // Down reports whether the network is down: no link is open, and none was for
 // GuardDownAfter.
 func (g *Guards) Down(now time.Time) bool {
@@ -241,7 +254,9 @@ func (g *Guards) clearIfDown(now time.Time) bool {
 	return true
 }
 
-func (x *guard) unmark() { x.failures, x.marked, x.retry = 0, time.Time{}, time.Time{} }
+func (x *guard) unmark() {
+	x.failures, x.marked, x.retry, x.proven = 0, time.Time{}, time.Time{}, false
+}
 
 func (g *Guards) find(rid record.RID) *guard {
 	for _, x := range g.list {
@@ -258,6 +273,7 @@ type GuardStatus struct {
 	Expires     time.Time
 	Absent      bool // not in the table, or not running
 	Unreachable bool // the last link failed
+	Proven      bool // likewise, while links to others did not
 	Last        bool // it broke circuits
 }
 
@@ -267,7 +283,7 @@ func (g *Guards) List(now time.Time) []GuardStatus {
 	for _, x := range g.list {
 		out = append(out, GuardStatus{
 			RID: x.rid, Expires: x.expires, Absent: !x.absent.IsZero(),
-			Unreachable: x.failures > 0, Last: now.Before(x.last),
+			Unreachable: x.failures > 0, Proven: x.proven, Last: now.Before(x.last),
 		})
 	}
 	return out
