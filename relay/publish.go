@@ -5,6 +5,7 @@ package relay
 import (
 	"crypto/ed25519"
 	"errors"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -17,6 +18,9 @@ import (
 
 // retryKeys is how soon the key ring is asked again for what it failed at.
 const retryKeys = 10 * time.Second
+
+// maxUnsigned bounds the entry statements that wait for a signer that fails.
+const maxUnsigned = 256
 
 // errOnion says that a key ring has no onion keys to give.
 var errOnion = errors.New("relay: onion keys are missing")
@@ -113,6 +117,11 @@ func (k *keeper) run() {
 		k.recertify(now)
 		if was := k.failed.Swap(err != nil); err != nil && !was {
 			k.d.r.keyLine.Do(func() {
+				if errors.Is(err, ErrUncertified) {
+					k.d.r.cfg.Log.Error().EmbedObject(redact.RoleRelay).EmbedObject(redact.Event("certificates")).EmbedObject(redact.Classify(err)).
+						Msg("nothing that the offline identity has certified can be used now, so nothing is signed; chive relay status says until when it was good, chive keys request renews it")
+					return
+				}
 				k.d.r.cfg.Log.Error().EmbedObject(redact.RoleRelay).EmbedObject(redact.Event("key_ring")).EmbedObject(redact.Classify(err)).
 					Msg("a key cannot be read, written or erased; check the state folder")
 			})
@@ -179,7 +188,11 @@ func (k *keeper) signAll(now time.Time) error {
 		return nil
 	}
 	signer, cert, err := k.d.r.signer(now)
-	if err != nil {
+	if err != nil { // they are signed when the signer is back; the newest, if that takes long
+		k.mu.Lock()
+		k.entries = append(entries, k.entries...)
+		k.entries = slices.Clone(k.entries[max(0, len(k.entries)-maxUnsigned):])
+		k.mu.Unlock()
 		return err
 	}
 	for _, e := range entries {
