@@ -55,10 +55,11 @@ func newAccount(whole *limit.Memory) *account {
 	return &account{whole: whole, circuits: whole.Pool(), queues: whole.Pool(), buffers: whole.Pool(), directory: whole.Pool()}
 }
 
-// close gives everything back: the relay has ended.
+// close gives everything back: the relay has ended. What comes back later, when the last
+// of its streams is put away, was given back by that: the account is the next relay's.
 func (a *account) close() {
 	for _, p := range []*limit.Pool{a.circuits, a.queues, a.buffers, a.directory} {
-		p.Add(-p.Used())
+		p.Close()
 	}
 }
 

@@ -65,9 +65,28 @@ type Pool struct {
 // Pool returns a new part of the account.
 func (m *Memory) Pool() *Pool { return &Pool{of: m} }
 
+// closedPool is what a pool has used that is closed.
+const closedPool = math.MinInt64
+
+// Close gives back whatever the pool has, for good: what is added or given back afterwards
+// counts for nothing.
+func (p *Pool) Close() {
+	if used := p.used.Swap(closedPool); used != closedPool {
+		p.of.used.Add(-used)
+	}
+}
+
 // Add takes n bytes, or gives them back if n is below 0.
 func (p *Pool) Add(n int64) {
-	p.used.Add(n)
+	for {
+		had := p.used.Load()
+		if had == closedPool {
+			return
+		}
+		if p.used.CompareAndSwap(had, had+n) {
+			break
+		}
+	}
 	used := p.of.used.Add(n)
 	if n <= 0 || used < p.of.tight.Load() {
 		return
@@ -78,7 +97,12 @@ func (p *Pool) Add(n int64) {
 }
 
 // Used returns the bytes of this part.
-func (p *Pool) Used() int64 { return p.used.Load() }
+func (p *Pool) Used() int64 {
+	if used := p.used.Load(); used != closedPool {
+		return used
+	}
+	return 0
+}
 
 // SetMost changes the bound; 0 or less is none.
 func (m *Memory) SetMost(most int64) {

@@ -4,6 +4,7 @@ package limit
 
 import (
 	"errors"
+	"sync"
 	"testing"
 	"time"
 
@@ -319,6 +320,25 @@ func TestMemoryHasThreeLevels(t *testing.T) {
 		if got := AutoMemory(machine); got != want {
 			t.Errorf("%d of %d", got, machine)
 		}
+	}
+}
+
+// TestAClosedPartGivesBackOnce: what comes back to it later is nobody's.
+func TestAClosedPartGivesBackOnce(t *testing.T) {
+	m := NewMemory(1000)
+	old, next := m.Pool(), m.Pool()
+	old.Add(300)
+	next.Add(100)
+	var back sync.WaitGroup
+	for range 3 {
+		back.Go(func() { old.Add(-100) })
+		back.Go(old.Close)
+	}
+	back.Wait()
+	old.Add(-300)
+	old.Add(50)
+	if old.Used() != 0 || next.Used() != 100 || m.Used() != 100 {
+		t.Errorf("%d and %d of %d", old.Used(), next.Used(), m.Used())
 	}
 }
 
