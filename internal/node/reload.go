@@ -24,6 +24,7 @@ import (
 // Spec: product CFG-4.
 type Effect struct {
 	read func() (*config.Config, error)
+	turn chan struct{} // of room 1: of who reads, which takes its time; mu is not held meanwhile
 
 	mu      sync.Mutex
 	began   *config.Config // whose values of keys that need a restart are in force
@@ -58,7 +59,7 @@ func (c *change) follows(key string) bool {
 // NewEffect returns the Effect of a process that starts with cfg. read reads every layer
 // again, and says what is wrong with it as a *Fault.
 func NewEffect(cfg *config.Config, read func() (*config.Config, error)) *Effect {
-	return &Effect{read: read, began: cfg, now: cfg}
+	return &Effect{read: read, turn: make(chan struct{}, 1), began: cfg, now: cfg}
 }
 
 // Settings returns the values in force. Passwords are not among them.
@@ -100,18 +101,21 @@ func (e *Effect) Settings() []control.Setting {
 // time, until there was one. Those of a role that this process does not have are not
 // named as applied.
 func (e *Effect) Reload() (*control.Reloaded, error) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
+	e.turn <- struct{}{}
+	defer func() { <-e.turn }()
 	next, err := e.read()
 	if err != nil {
 		return nil, err
 	}
+	e.mu.Lock()
+	began, now, changes := e.began, e.now, slices.Clone(e.changes)
+	e.mu.Unlock()
 	done := &control.Reloaded{}
-	changed, _ := config.Diff(e.now, next)
-	_, done.Restart = config.Diff(e.began, next)
+	changed, _ := config.Diff(now, next)
+	_, done.Restart = config.Diff(began, next)
 	var all []prepared
-	for _, c := range e.changes {
-		p, err := c.prepare(e.now, next)
+	for _, c := range changes {
+		p, err := c.prepare(now, next)
 		if err != nil {
 			for _, p := range slices.Backward(all) {
 				if p.drop != nil {
@@ -128,9 +132,11 @@ func (e *Effect) Reload() (*control.Reloaded, error) {
 			p.commit()
 		}
 	}
+	e.mu.Lock()
 	e.now = next
+	e.mu.Unlock()
 	for _, key := range changed {
-		if slices.ContainsFunc(e.changes, func(c change) bool { return c.follows(key) }) && !slices.Contains(done.Applied, key) {
+		if slices.ContainsFunc(changes, func(c change) bool { return c.follows(key) }) && !slices.Contains(done.Applied, key) {
 			done.Applied = append(done.Applied, key)
 		}
 	}

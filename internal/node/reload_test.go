@@ -352,3 +352,34 @@ func TestABindingRateIsSaid(t *testing.T) {
 		_, _ = conn.Close(), far.Close()
 	})
 }
+
+// TestReadingHoldsNothingUp: while the files are read anew, however long that takes, what
+// is in force can be asked for, and a second reading waits for its turn.
+func TestReadingHoldsNothingUp(t *testing.T) {
+	testutil.Bubble(t, func(t *testing.T) {
+		var file written
+		e := file.effect(t, `relay.drain = "7s"`)
+		slow := make(chan struct{})
+		read, reads := e.read, 0
+		e.read = func() (*config.Config, error) {
+			reads++
+			<-slow
+			return read()
+		}
+		ended := make(chan error, 2)
+		for range 2 {
+			go func() {
+				_, err := e.Reload()
+				ended <- err
+			}()
+		}
+		synctest.Wait()
+		if e.Drain() != 7*time.Second || len(e.Settings()) == 0 || reads != 1 {
+			t.Errorf("%d read at once", reads)
+		}
+		close(slow)
+		if err := errors.Join(<-ended, <-ended); err != nil || reads != 2 {
+			t.Errorf("%d were read: %v", reads, err)
+		}
+	})
+}
