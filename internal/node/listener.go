@@ -252,7 +252,11 @@ func listenFault(flag, addr string, err error) *Fault {
 		if isPath {
 			return fault(Usage, "socket_in_use", "Stop the program that uses it, or name another: "+flag+" unix:/PATH. If none uses it, remove it: rm "+quote(path), "There is a socket at %s already", path)
 		}
-		return fault(Usage, "port_in_use", "Stop the program that has it, or name another port: "+flag+" "+otherPort(addr), "The port of %s is taken by another program", addr)
+		other := "name another port: " + flag + " " + otherPort(addr) + inFile(flag)
+		if at, err := netip.ParseAddrPort(addr); err == nil && ownsPort(at.Port()) {
+			return fault(Usage, "port_in_use", "N"+other[1:]+"; chive status lists those in use", "The port of %s is one that this process itself listens at", addr)
+		}
+		return fault(Usage, "port_in_use", "Stop the program that has it, or "+other, "The port of %s is taken by another program", addr)
 	case redact.AddressForeign:
 		return fault(Usage, "listen_address", "Name an address of this machine: "+flag+" IP:PORT.", "%s is not an address of this machine", addr)
 	case redact.NotPermitted:
@@ -261,6 +265,15 @@ func listenFault(flag, addr string, err error) *Fault {
 		return fault(Usage, "listen_folder", "Make the folder first: mkdir -p "+quote(filepath.Dir(path)), "The folder of %s does not exist", path)
 	}
 	return fault(Failed, "listen_failed", "Name another address: "+flag+" IP:PORT.", "%s cannot be listened at (%s)", addr, strings.ReplaceAll(reason.String(), "_", " "))
+}
+
+// inFile names the key of the configuration that says what a flag of a listener says.
+func inFile(flag string) string {
+	key := map[string]string{"--socks": "client.socks", "--dns": "client.dns.listen", "--web": "web.listen", "--listen": "relay.listen"}[flag]
+	if key == "" {
+		return ""
+	}
+	return ", or in the configuration " + key
 }
 
 // otherPort suggests a port near the one that is taken.
