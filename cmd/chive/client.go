@@ -60,7 +60,7 @@ func (a *app) clientCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			ctx, stop := untilSignal(c.Context(), func() { a.note("Stopping.") })
+			ctx, stop := untilSignal(c.Context(), func() { a.note("Stopping.") }, a.atOnce)
 			defer stop()
 			o.Ready = a.whenClientReady(ctx, "off")
 			heed, deaf := a.heed(o.Effect)

@@ -66,7 +66,7 @@ func (a *app) relayRun() *cobra.Command {
 			o.Effect = a.effect(c, cfg)
 			ctx, stop := untilSignal(c.Context(), func() {
 				a.note("Draining: no new circuits, and %v at most for those that are in use. Interrupt again to stop at once.", o.Effect.Drain())
-			})
+			}, a.atOnce)
 			defer stop()
 			heed, deaf := a.heed(o.Effect)
 			defer deaf()

@@ -12,9 +12,15 @@ import (
 )
 
 // untilSignal returns a context that ends with the first interrupt or request to
-// terminate; first is called then. A second one ends the process at once. stop
-// gives the signals back. Spec: product CFG-4.
-func untilSignal(parent context.Context, first func()) (ctx context.Context, stop func()) {
+// terminate; first is called then. A second one, or one while what the context was for
+// ends already, ends the process at once; again is called before. stop gives the signals
+// back. Spec: product CFG-4.
+func untilSignal(parent context.Context, first, again func()) (ctx context.Context, stop func()) {
+	return untilSignalThen(parent, first, again, os.Exit)
+}
+
+// untilSignalThen is untilSignal; exit ends the process, but in tests.
+func untilSignalThen(parent context.Context, first, again func(), exit func(code int)) (ctx context.Context, stop func()) {
 	ctx, cancel := context.WithCancel(parent)
 	c := make(chan os.Signal, 2)
 	signal.Notify(c, os.Interrupt, syscall.SIGTERM)
@@ -27,7 +33,9 @@ func untilSignal(parent context.Context, first func()) (ctx context.Context, sto
 				return
 			}
 			if ctx.Err() != nil {
-				os.Exit(0)
+				again()
+				exit(0)
+				return
 			}
 			node.Notifier{}.Stopping()
 			first()
@@ -40,3 +48,6 @@ func untilSignal(parent context.Context, first func()) (ctx context.Context, sto
 		cancel()
 	}
 }
+
+// atOnce says that a second interrupt is obeyed.
+func (a *app) atOnce() { a.note("Stopping at once: what is in use is cut off.") }

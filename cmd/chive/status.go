@@ -69,7 +69,7 @@ func (a *app) statusCommand() *cobra.Command {
 			if !watch {
 				return a.showStatus(c.Context(), socket, "")
 			}
-			ctx, stop := untilSignal(c.Context(), func() {})
+			ctx, stop := untilSignal(c.Context(), func() {}, func() {})
 			defer stop()
 			return a.watchStatus(ctx, socket)
 		},

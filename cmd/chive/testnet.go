@@ -88,7 +88,7 @@ func (a *app) testnetUp() *cobra.Command {
 			coarseTimers() // first: it may start the program again
 			harden()
 			node.TuneMemory()
-			ctx, stop := untilSignal(c.Context(), func() { a.note("Stopping.") })
+			ctx, stop := untilSignal(c.Context(), func() { a.note("Stopping.") }, a.atOnce)
 			defer stop()
 			return a.runTestnet(ctx, o, c.Flags().Changed("socks"))
 		},

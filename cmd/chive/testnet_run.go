@@ -95,7 +95,7 @@ func (a *app) testnetRun() *cobra.Command {
 				return err
 			}
 			debug.SetMemoryLimit(modelMemory)
-			ctx, stop := untilSignal(c.Context(), func() { a.note("Stopping.") })
+			ctx, stop := untilSignal(c.Context(), func() { a.note("Stopping.") }, a.atOnce)
 			defer stop()
 			return a.runScenario(ctx, s, opts, o.out)
 		},

@@ -70,7 +70,7 @@ func (a *app) up(c *cobra.Command, wait time.Duration) error {
 	if o.Client, err = a.clientOptions(c, cfg, wait); err != nil {
 		return err
 	}
-	ctx, stop := untilSignal(c.Context(), func() { a.note("Stopping.") })
+	ctx, stop := untilSignal(c.Context(), func() { a.note("Stopping.") }, a.atOnce)
 	defer stop()
 	relaying := "off"
 	if cfg.Relay.Enabled {
