@@ -55,6 +55,9 @@ func (a *app) relayVouch() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if f := a.shortIdentity(c.Context(), args[0]); f != nil {
+				return f
+			}
 			state, err := node.OpenState(a.global.state)
 			if err != nil {
 				return err
@@ -96,6 +99,20 @@ func vouchLimits(v *node.VoucherMade) string {
 		text += fmt.Sprintf(" Of all the vouched, %s a day get on the list, by lot.", number(v.Places, "relay"))
 	}
 	return text
+}
+
+// shortIdentity refuses digits that are too few, and names the relay that they may mean.
+func (a *app) shortIdentity(ctx context.Context, whom string) error {
+	if node.ShortIdentity(whom, nil) == nil {
+		return nil
+	}
+	var list *control.Relays
+	if socket, err := a.controlSocket(); err == nil {
+		ctx, cancel := context.WithTimeout(ctx, statusTime)
+		defer cancel()
+		list, _, _ = control.FetchRelays(ctx, socket.Path) // else nobody is named
+	}
+	return node.ShortIdentity(whom, list)
 }
 
 // relayAnswer asks the relay that runs with the state folder for its status.

@@ -184,6 +184,36 @@ func identityOf(whom string) (ed25519.PublicKey, error) {
 	return key, nil
 }
 
+// ShortIdentity says of digits that are too few for an identity what they are, where a
+// relay of the list begins so; nil: they are not that, or a file has that name. list may be
+// nil.
+func ShortIdentity(whom string, list *control.Relays) *Fault {
+	const least, most = 4, 2*ed25519.PublicKeySize - 1
+	low := strings.ToLower(whom)
+	if len(low) < least || len(low) > most || strings.Trim(low, "0123456789abcdef") != "" {
+		return nil
+	}
+	if there, err := exists(whom, "file"); err != nil || there {
+		return nil
+	}
+	var full []string
+	if list != nil {
+		for i := range list.Relays {
+			if strings.HasPrefix(list.Relays[i].RID, low) {
+				full = append(full, list.Relays[i].RID)
+			}
+		}
+	}
+	what := fmt.Sprintf("%s has %d digits, and an identity has %d: it is the beginning of one, or a relay's RID", whom, len(whom), 2*ed25519.PublicKeySize)
+	switch {
+	case len(full) == 1:
+		what = fmt.Sprintf("%s is no identity: it is the RID, or its beginning, of the relay %s, which is on the list already and needs no voucher", whom, full[0])
+	case len(full) > 1:
+		what = fmt.Sprintf("%s is no identity: %d relays of the list have a RID that begins so, and those need no voucher", whom, len(full))
+	}
+	return fault(Usage, "identity_short", fmt.Sprintf("Give all %d digits of the newcomer's identity, which its operator's chive relay init prints on the line \"identity\".", 2*ed25519.PublicKeySize), "%s", what)
+}
+
 // isIdentity reports 32 bytes in hexadecimal.
 func isIdentity(text string) bool {
 	raw, err := hex.DecodeString(text)

@@ -263,3 +263,33 @@ func TestARelayThatMayNotVouchSaysWhy(t *testing.T) {
 		t.Errorf("%+v %v", made, err)
 	}
 }
+
+// TestAShortIdentityIsSaidToBeShort, and whose RID it is where that is known.
+func TestAShortIdentityIsSaidToBeShort(t *testing.T) {
+	full := strings.Repeat("ab", 16)
+	list := &control.Relays{Relays: []control.ListedRelay{{RID: full}, {RID: "cd" + full[2:]}, {RID: "cd12" + full[4:]}}}
+	for whom, want := range map[string]string{
+		"abababababab": "it is the RID, or its beginning, of the relay " + full, full: "of the relay " + full, "ABABABABABAB": "of the relay " + full,
+		"0f6d62e1": "0f6d62e1 has 8 digits, and an identity has 64", "cdab": "of the relay cd" + full[2:], strings.Repeat("1", 63): "has 63 digits",
+	} {
+		if f := ShortIdentity(whom, list); f == nil || !strings.Contains(f.Text, want) || !strings.Contains(f.Fix, "all 64 digits") {
+			t.Errorf("%s: %+v", whom, f)
+		}
+		if f := ShortIdentity(whom, nil); f == nil || !strings.Contains(f.Text, "and an identity has 64") {
+			t.Errorf("%s, without a list: %+v", whom, f)
+		}
+	}
+	list.Relays[2].RID = "cdab" + full[4:]
+	if f := ShortIdentity("cdab", list); f == nil || !strings.Contains(f.Text, "2 relays of the list") {
+		t.Errorf("%+v", f)
+	}
+	t.Chdir(t.TempDir())
+	if err := os.WriteFile("beef", nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, whom := range []string{"beef", strings.Repeat("ab", 32), "abc", "maple.txt", ""} {
+		if f := ShortIdentity(whom, list); f != nil {
+			t.Errorf("%q: %+v", whom, f)
+		}
+	}
+}
