@@ -114,7 +114,7 @@ type lintObject struct {
 }
 
 type findingObject struct {
-	Level string `json:"level"` // error or warning
+	Level string `json:"level"` // error, warning or good
 	Text  string `json:"text"`
 }
 
@@ -137,8 +137,11 @@ func (a *app) networkLint() *cobra.Command {
 			out := lintObject{Schema: "chive.network.lint/1", Network: info.NetworkID, Good: true, Findings: []findingObject{}}
 			for _, f := range findings {
 				level := "warning"
-				if f.Error {
+				switch {
+				case f.Error:
 					level, out.Good = "error", false
+				case f.Good:
+					level = "good"
 				}
 				out.Findings = append(out.Findings, findingObject{level, f.Text})
 			}

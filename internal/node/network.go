@@ -5,6 +5,7 @@ package node
 import (
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -113,6 +114,7 @@ func (s *State) SignNetwork(path string) (*NetworkInfo, error) {
 type Finding struct {
 	Error bool // the network cannot run with it; else it is a warning
 	Text  string
+	Good  bool // it is no fault, but what was found to be right
 }
 
 // LintNetwork says everything that is wrong or doubtful with the genesis document
@@ -125,11 +127,11 @@ func LintNetwork(path string) (*NetworkInfo, []Finding, error) {
 	}
 	var out []Finding
 	for _, f := range doc.Lint() {
-		out = append(out, Finding{f.Error, f.Text})
+		out = append(out, Finding{Error: f.Error, Text: f.Text})
 	}
 	if err := doc.Verify(); err != nil {
 		f := genesisFault(path, doc, err)
-		out = append(out, Finding{true, f.Text + ". " + f.Fix})
+		out = append(out, Finding{Error: true, Text: f.Text + ". " + f.Fix})
 	}
 	return describe(doc), out, nil
 }
@@ -141,15 +143,23 @@ func LintSuccessor(path string, of Succeeding) (*NetworkInfo, []Finding, error) 
 	if err != nil {
 		return nil, nil, err
 	}
-	taken, _, err := of.read()
-	if err != nil {
-		return nil, nil, err
-	}
 	doc, err := readDraft(path)
 	if doc == nil {
 		return nil, nil, err
 	}
-	return info, append(out, compareHeirs(doc, taken)...), nil
+	taken, _, err := of.read()
+	var f *Fault
+	switch {
+	case errors.As(err, &f): // what else was found is worth as much
+		return info, append(out, Finding{Error: true, Text: "It could not be compared with your own list: " + f.Text + ". " + f.Fix}), nil
+	case err != nil:
+		return nil, nil, err
+	}
+	found := compareHeirs(doc, taken)
+	if len(found) == 0 { // said in any case: signatures are missing when founders compare
+		found = []Finding{{Good: true, Text: fmt.Sprintf("It succeeds the network and list that you named, and takes over %s, which agree with that list", count(len(doc.Heirs), "age"))}}
+	}
+	return info, append(out, found...), nil
 }
 
 // ShowNetwork reads the genesis document in the file, which may lack signatures.

@@ -112,27 +112,27 @@ func heirs(s *relay.Succession, founders []*record.Founder, p genesis.Params) []
 // compareHeirs says what a successor's document and a relay's own last list do not agree on.
 func compareHeirs(doc *genesis.Document, s *relay.Succession) (out []Finding) {
 	if doc.Predecessor == nil {
-		return []Finding{{true, "It names no predecessor"}}
+		return []Finding{{Error: true, Text: "It names no predecessor"}}
 	}
 	if *doc.Predecessor != s.Predecessor {
 		why := "another list of it than your relay holds: one of the two is not its last"
 		if doc.Predecessor.NetworkID != s.Predecessor.NetworkID {
 			why = "another network"
 		}
-		return []Finding{{true, "It succeeds " + why}}
+		return []Finding{{Error: true, Text: "It succeeds " + why}}
 	}
 	ours := heirs(s, doc.Founders, doc.Params)
 	for _, h := range doc.Heirs {
 		i := slices.IndexFunc(ours, func(o genesis.Heir) bool { return o.Identity.Equal(h.Identity) })
 		switch {
 		case i < 0:
-			out = append(out, Finding{true, "It takes over the age of a relay that your list does not name: " + hex.EncodeToString(h.Identity)})
+			out = append(out, Finding{Error: true, Text: "It takes over the age of a relay that your list does not name: " + hex.EncodeToString(h.Identity)})
 		case ours[i].Age != h.Age:
-			out = append(out, Finding{true, fmt.Sprintf("It gives the relay %x %d days of service, and your list %d", []byte(h.Identity), h.Age, ours[i].Age)})
+			out = append(out, Finding{Error: true, Text: fmt.Sprintf("It gives the relay %x %d days of service, and your list %d", []byte(h.Identity), h.Age, ours[i].Age)})
 		}
 	}
 	if len(out) == 0 && len(ours) > len(doc.Heirs) {
-		out = append(out, Finding{false, fmt.Sprintf("It leaves out the ages of %s that your list names", count(len(ours)-len(doc.Heirs), "relay"))})
+		out = append(out, Finding{Error: false, Text: fmt.Sprintf("It leaves out the ages of %s that your list names", count(len(ours)-len(doc.Heirs), "relay"))})
 	}
 	return out
 }

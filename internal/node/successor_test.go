@@ -88,6 +88,26 @@ func TestASuccessorIsMadeOfWhatIsThere(t *testing.T) {
 		_, err := make(of)
 		wantFault(t, err, code)
 	}
+	// Before anybody has signed, as founders are told to compare.
+	out := filepath.Join(t.TempDir(), "second")
+	if _, err := NewSuccessor("second", w.files, true, time.Now(), Succeeding{From: anchor}, out); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		of   Succeeding
+		last string
+		good bool
+	}{
+		{Succeeding{From: anchor}, "It succeeds the network and list that you named, and takes over 0 ages", true},
+		{Succeeding{From: w.states[0].Dir(), Genesis: w.doc}, "It could not be compared with your own list: The relay in", false},
+	} {
+		_, findings, err := LintSuccessor(out, c.of)
+		unsigned := func(f Finding) bool { return f.Error && strings.Contains(f.Text, "lacks the signatures") }
+		if last := len(findings) - 1; err != nil || last < 1 || !slices.ContainsFunc(findings, unsigned) ||
+			!strings.HasPrefix(findings[last].Text, c.last) || findings[last].Good != c.good || findings[last].Error == c.good {
+			t.Errorf("%v %v", findings, err)
+		}
+	}
 	if _, findings, err := LintSuccessor(w.doc, Succeeding{From: anchor}); err != nil || !slices.ContainsFunc(findings, func(f Finding) bool { return f.Error }) {
 		t.Errorf("%v %v", findings, err)
 	}
