@@ -39,7 +39,8 @@ the folder holds, and then --genesis FILE is needed.
 Whoever gives you an anchor is believed, as whoever gave you the genesis document was:
 somebody who makes a false one leads you into a network of his own. Take it with a
 release, or from the network's founders, and compare the digest with what others get.
-With FILE the command shows such a file, and verifies it with --genesis FILE.`
+With FILE the command shows such a file, which it verifies by the network's document:
+--genesis FILE is needed for that, or the key network.genesis.`
 
 func (a *app) networkAnchor() *cobra.Command {
 	var out string

@@ -165,6 +165,10 @@ func (s *State) newestAnchor(doc *genesis.Document) (newest *dirsync.AnchorFile,
 
 // ShowAnchor reads an anchor file and verifies it for a network.
 func ShowAnchor(path, genesisFile string, now time.Time) (*AnchorInfo, error) {
+	if genesisFile == "" {
+		return nil, fault(Usage, "genesis_missing", "Name it: chive network anchor --genesis FILE "+quote(path)+".",
+			"The anchor %s can only be verified by the genesis document of its network, and none was named", path)
+	}
 	doc, err := loadGenesis(genesisFile)
 	if err != nil {
 		return nil, err

@@ -178,6 +178,8 @@ func TestAnAnchorIsMadeOfAStateFolder(t *testing.T) {
 	wantFault(t, err, "genesis_missing")
 	_, err = s.StoredAnchor(e.file, out, now)
 	wantFault(t, err, "no_anchor")
+	_, err = ShowAnchor("some.anchor", "", time.Now())
+	wantFault(t, err, "genesis_missing")
 	if _, err := s.folder(clientFolder); err != nil {
 		t.Fatal(err)
 	}

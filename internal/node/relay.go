@@ -543,12 +543,13 @@ func (r *relayRun) placeNotes(d *declared) []string {
 	if len(d.Addresses) == 0 {
 		return nil
 	}
-	return listenNotes(r.role.Addr(), d.Addresses)
+	_, listed := r.role.View().Table().Relay(r.rid)
+	return listenNotes(r.role.Addr(), d.Addresses, listed)
 }
 
-// listenNotes says what does not fit between where a relay listens and what the
-// network knows.
-func listenNotes(listen netip.AddrPort, published []netip.AddrPort) (notes []string) {
+// listenNotes says what does not fit between where a relay listens and what it declares,
+// which the network knows once it is listed.
+func listenNotes(listen netip.AddrPort, published []netip.AddrPort, listed bool) (notes []string) {
 	var known []string
 	samePort, allHere := false, true
 	for _, p := range published {
@@ -556,7 +557,11 @@ func listenNotes(listen netip.AddrPort, published []netip.AddrPort) (notes []str
 		samePort = samePort || p.Port() == listen.Port()
 		allHere = allHere && p.Addr().IsLoopback()
 	}
-	but := "The network knows this relay at " + strings.Join(known, " and ") + ", but it listens at " + listen.String()
+	who := "This relay declares that others reach it at "
+	if listed {
+		who = "The network knows this relay at "
+	}
+	but := who + strings.Join(known, " and ") + ", but it listens at " + listen.String()
 	if listen.Addr().IsLoopback() && !allHere {
 		notes = append(notes, but+", which only this machine reaches. Use --listen "+netip.AddrPortFrom(netip.IPv4Unspecified(), listen.Port()).String()+".")
 	}

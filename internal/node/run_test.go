@@ -473,13 +473,19 @@ func TestListenersThatDoNotFitAreNoted(t *testing.T) {
 		{"127.0.0.1:9240", "192.0.2.1:9240", []string{"which only this machine reaches. Use --listen 0.0.0.0:9240."}},
 		{"127.0.0.1:9241", "192.0.2.1:9240", []string{"only this machine", "router"}},
 	} {
-		got := listenNotes(netip.MustParseAddrPort(c.listen), []netip.AddrPort{netip.MustParseAddrPort(c.published)})
+		published := []netip.AddrPort{netip.MustParseAddrPort(c.published)}
+		got := listenNotes(netip.MustParseAddrPort(c.listen), published, true)
+		for _, unlisted := range listenNotes(netip.MustParseAddrPort(c.listen), published, false) {
+			if strings.Contains(unlisted, "network knows") || !strings.HasPrefix(unlisted, "This relay declares that others reach it at "+c.published+", but") {
+				t.Errorf("never published: %q", unlisted)
+			}
+		}
 		if len(got) != len(c.notes) {
 			t.Errorf("%+v: %q", c, got)
 			continue
 		}
 		for i, want := range c.notes {
-			if !strings.Contains(got[i], want) || strings.Contains(got[i], "listens at port") {
+			if !strings.Contains(got[i], want) || !strings.HasPrefix(got[i], "The network knows this relay at ") || strings.Contains(got[i], "listens at port") {
 				t.Errorf("%+v: %q", c, got[i])
 			}
 		}
