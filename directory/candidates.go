@@ -11,7 +11,6 @@ import (
 	"chive/directory/record"
 	"chive/directory/snapshot"
 	"chive/directory/sybil"
-	"chive/directory/transition"
 )
 
 // identity returns the key of a relay, as its descriptor tells: the table has none.
@@ -141,6 +140,7 @@ func (m *Machine) takeCandidate(o *record.Opened, data []byte) gossip.Verdict {
 		return gossip.VerdictKnown
 	}
 	delete(m.reach.last, o.RID) // its addresses may be others
+	delete(m.reach.failed, o.RID)
 	if _, checked, _ := m.pending.Get(o.RID); !checked {
 		return gossip.VerdictLater
 	}
@@ -187,35 +187,6 @@ func (m *Machine) candidate(rid record.RID) (c sybil.Candidate, d *record.Descri
 		return c, nil, nil
 	}
 	return c, d, opened.Descriptor
-}
-
-// drawn returns the candidates whose turn it is in an epoch.
-// Spec: protocol §7 (ADM-3).
-func (m *Machine) drawn(epoch uint64) []record.RID {
-	return m.at.state.Drawn(m.p, epoch, m.at.beacon(sybil.LotteryEpoch(m.p, epoch)), m.pending)
-}
-
-// wantAdmission returns the drawn candidates that were reached since the window of an
-// epoch opened.
-func (m *Machine) wantAdmission(epoch uint64) []transition.Candidate {
-	var out []transition.Candidate
-	for _, rid := range m.drawn(epoch) {
-		if m.reach.last[rid].Before(m.cutOff(epoch - 1)) {
-			continue
-		}
-		c, d, _ := m.candidate(rid)
-		if d == nil {
-			continue
-		}
-		lane := transition.LaneOpen
-		if c.Vouched {
-			lane = transition.LaneVouched
-		}
-		out = append(out, transition.Candidate{
-			RID: rid, Seen: transition.Seen{Body: c.Body, Descriptor: d}, Lane: uint8(lane), Sponsor: c.Sponsor,
-		})
-	}
-	return out
 }
 
 // admitted moves candidates that are in the table now to where relays are.

@@ -4,6 +4,7 @@ package directory
 
 import (
 	"maps"
+	"net/netip"
 	"time"
 
 	"chive/directory/record"
@@ -29,6 +30,7 @@ type reach struct {
 	plan   []record.RID
 	spread int // how many of the plan have a time of their own
 	next   int
+	turns  turns  // of candidates
 	ids    uint64 // of probes so far
 }
 
@@ -86,6 +88,7 @@ func (m *Machine) probed(ev ProbeDone) {
 		case !m.probes(rid):
 		case ev.OK:
 			m.reach.last[rid] = m.now
+			m.turnTaken(rid)
 		default:
 			m.reach.failed[rid] = m.now
 		}
@@ -103,6 +106,7 @@ func (m *Machine) windowEpoch() uint64 { return m.doc.EpochAt(m.now.Add(m.p.CutO
 func (m *Machine) planProbes(epoch uint64) {
 	r := &m.reach
 	r.epoch, r.opened, r.plan, r.next, r.spread = epoch, m.cutOff(epoch-1), nil, 0, 0
+	r.turns = turns{}
 	if !m.sits(epoch) {
 		return
 	}
@@ -124,7 +128,7 @@ func (m *Machine) planProbes(epoch uint64) {
 			r.plan = append(r.plan, rid)
 		}
 	}
-	r.plan = append(r.plan, m.drawn(epoch)...)
+	m.planTurns(epoch)
 	r.spread = len(r.plan)
 	r.plan = append(r.plan, late...)
 }
@@ -144,9 +148,12 @@ func (m *Machine) sits(epoch uint64) bool {
 	return false
 }
 
+// span is how long probes begin after a window has opened.
+func (m *Machine) span() time.Duration { return m.p.EpochLen - m.p.EpochLen/lastPart }
+
 // slot is when a place of the plan is looked at.
 func (m *Machine) slot(i int) time.Time {
-	span := m.p.EpochLen - m.p.EpochLen/lastPart
+	span := m.span()
 	if i >= m.reach.spread {
 		return m.reach.opened.Add(span)
 	}
@@ -168,9 +175,22 @@ func (m *Machine) probe() {
 		if busy || len(addresses) == 0 || !r.last[rid].Before(r.opened) {
 			continue
 		}
-		r.active[rid] = attempt{r.number(), m.now}
-		m.emit(Probe{ID: r.ids, RID: rid, Addresses: addresses})
+		m.dial(rid, addresses)
 	}
+	if r.turns.has && r.turns.of != m.at.state.Digest() {
+		m.planTurns(r.epoch)
+	}
+	for r.turns.any() && !m.now.Before(m.turnAt()) && len(r.active) < maxProbes {
+		if rid, ok := m.nextTurn(); ok {
+			m.dial(rid, m.addresses(rid))
+		}
+	}
+}
+
+func (m *Machine) dial(rid record.RID, addresses []netip.AddrPort) {
+	r := &m.reach
+	r.active[rid] = attempt{r.number(), m.now}
+	m.emit(Probe{ID: r.ids, RID: rid, Addresses: addresses})
 }
 
 // probeAt is when the next probe or window is due.
@@ -178,7 +198,12 @@ func (m *Machine) probeAt() time.Time {
 	next := m.cutOff(m.reach.epoch)
 	if m.reach.next < len(m.reach.plan) && len(m.reach.active) < maxProbes {
 		if t := m.slot(m.reach.next); t.Before(next) {
-			return t
+			next = t
+		}
+	}
+	if m.reach.turns.any() && len(m.reach.active) < maxProbes {
+		if t := m.turnAt(); t.Before(next) {
+			next = t
 		}
 	}
 	return next

@@ -90,6 +90,7 @@ type node struct {
 	crash   func(e Effect, before bool) (die bool) // asked around every Store
 	garbles bool                                   // spoils states
 	fails   bool                                   // stores fail
+	probes  map[uint64][]record.RID                // by the epoch that they are for, if made
 }
 
 // conn is one end of a gossip stream.
@@ -288,6 +289,9 @@ func (n *node) carry(e Effect) bool {
 		}
 	case Probe:
 		target := s.node(e.RID)
+		if n.probes != nil {
+			n.probes[n.m.windowEpoch()] = append(n.probes[n.m.windowEpoch()], e.RID)
+		}
 		n.later(2*s.delay(), func() {
 			ok := target != nil && target.up && !s.apart(n, target) && slices.Equal(e.Addresses, []netip.AddrPort{addressOf(target.n)})
 			n.step(ProbeDone{ID: e.ID, OK: ok})

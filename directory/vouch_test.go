@@ -10,6 +10,7 @@ import (
 	"chive/directory/genesis"
 	"chive/directory/gossip"
 	"chive/directory/record"
+	"chive/directory/sybil"
 	"chive/directory/transition"
 )
 
@@ -204,5 +205,87 @@ func TestEntryRelaysThatLieTakeNoVoucherAway(t *testing.T) {
 	s.until(start.Add(3*day).Sub(s.doc.EpochStart(0)) + 3*p.EpochLen)
 	if !s.listed(n) {
 		t.Errorf("the vouched one is not on the list: %+v", n.m.Joining())
+	}
+}
+
+// Candidates that nobody reaches take no turns: however many of them come first in the
+// lottery, the one that is there is on the list in the first hours of the day.
+// Spec: directory §7.3, ADM-3.
+func TestWhoIsAwayTakesNobodysTurn(t *testing.T) {
+	p := limited()
+	p.AdmitFloor, p.VoucherShare = 1, 0
+	s := newSimOf(t, 4, 41, p)
+	s.startAll()
+	s.until(25 * time.Second)
+	var flood []*node
+	for range 16 {
+		n := s.add()
+		n.joins()
+		flood = append(flood, n)
+	}
+	live := s.add()
+	live.joins()
+	day := time.Duration(p.Day) * p.EpochLen
+	s.until(45 * time.Second) // before the first window of the next day
+	for _, n := range flood {
+		n.stop()
+	}
+	if all, _ := s.nodes[0].m.pending.Len(); all != 17 {
+		t.Fatalf("%d candidates", all)
+	}
+	s.until(2*day + 3*p.EpochLen)
+	if !s.listed(live) {
+		t.Errorf("not on the list at epoch %d", s.nodes[0].epoch())
+	}
+	for _, n := range flood {
+		if s.listed(n) {
+			t.Error("one that is away is on the list")
+		}
+	}
+}
+
+// What cannot be reached costs a member a bounded number of probes in an epoch, and the
+// next epoch's go on where they ended. Spec: ADM-3.
+func TestAFloodOfAwayCandidatesIsGoneThroughInParts(t *testing.T) {
+	p := limited()
+	p.AdmitFloor, p.VoucherShare, p.AdmitHold = 1, 0, 0
+	s := newSimOf(t, 4, 42, p)
+	s.startAll()
+	s.until(11 * time.Second)
+	m := s.nodes[0].m
+	for i := range 3 * maxTries {
+		n := s.add()
+		data := n.descriptor(Publish{Seq: 1, Published: s.now, Expires: s.now.Add(p.DescriptorLife)})
+		c := &record.Candidate{Descriptor: data}
+		raw, err := c.Encode()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if m.pending.Put(sybil.Candidate{RID: n.rid, Digest: [32]byte{byte(i), 1}, Seq: 1, Entry: record.RID{byte(i)}, Data: raw, Expires: s.now.Add(p.DescriptorLife)}, 1, s.now) != sybil.Taken {
+			t.Fatal("not taken")
+		}
+	}
+	s.nodes[0].probes = map[uint64][]record.RID{}
+	s.until(75 * time.Second)
+	probed := map[record.RID]int{}
+	for epoch, rids := range s.nodes[0].probes {
+		tries := 0
+		for _, rid := range rids {
+			if _, listed := m.table().Index(rid); !listed {
+				probed[rid]++
+				tries++
+			}
+		}
+		if tries > maxTries {
+			t.Errorf("%d for epoch %d", tries, epoch)
+		}
+	}
+	if len(probed) != 3*maxTries {
+		t.Errorf("%d of %d were tried", len(probed), 3*maxTries)
+	}
+	for _, n := range probed {
+		if n > 3 {
+			t.Errorf("one was tried %d times in six epochs", n)
+		}
 	}
 }

@@ -4,7 +4,6 @@ package transition
 
 import (
 	"net/netip"
-	"slices"
 
 	"chive/directory/committee"
 	"chive/directory/genesis"
@@ -79,30 +78,29 @@ func (s *State) Vouching(p genesis.Params, epoch uint64, sponsor record.RID) (wh
 	return UnfitUptime, 0
 }
 
-// maxDrawn bounds the candidates of each lane that a member probes and votes on in an
-// epoch.
-const maxDrawn = 32
-
-// Drawn returns the candidates that come first in the lotteries of an epoch, the
-// vouched lane before the open one, as many of each as there are slots. beacon is that
-// of sybil.LotteryEpoch. Candidates whose sponsor may not vouch now are passed over:
-// their turn would be lost to all. Spec: directory §7.3, protocol §7 (ADM-3).
-func (s *State) Drawn(p genesis.Params, epoch uint64, beacon [32]byte, held *sybil.Pending) []record.RID {
+// Drawn returns the candidates of an epoch's lotteries, by lane, each in its order. beacon
+// is that of sybil.LotteryEpoch. Who returns has a lane of its own, whatever it waits in.
+// Candidates whose sponsor may not vouch now are passed over, and a lane without slots is
+// empty: their turn would be lost to all. Spec: directory §7.3, protocol §7 (ADM-3).
+func (s *State) Drawn(p genesis.Params, epoch uint64, beacon [32]byte, held *sybil.Pending) [3][]record.RID {
 	slots := s.Slots(p, epoch)
-	var out []record.RID
+	var out [3][]record.RID
 	for _, lane := range []sybil.Lane{sybil.LaneVouched, sybil.LaneOpen} {
-		order := held.Draw(beacon, sybil.HeldBefore(p, epoch), lane)
-		if lane == sybil.LaneVouched {
-			order = slices.DeleteFunc(order, func(rid record.RID) bool {
-				c, _, _ := held.Get(rid)
-				_, returns := s.Dormant(rid)
-				return !returns && !s.MayVouch(p, epoch, c.Sponsor)
-			})
+		for _, rid := range held.Draw(beacon, sybil.HeldBefore(p, epoch), lane) {
+			at := lane
+			if _, returns := s.Dormant(rid); returns {
+				at = sybil.LaneReturning
+			} else if lane == sybil.LaneVouched {
+				if c, _, _ := held.Get(rid); !s.MayVouch(p, epoch, c.Sponsor) {
+					continue
+				}
+			}
+			if slots[at] > 0 {
+				out[at] = append(out[at], rid)
+			}
 		}
-		// Who returns waits in either lane, and needs a slot of its own.
-		most := min(maxDrawn, max(slots[lane], slots[sybil.LaneReturning]))
-		out = append(out, order[:min(len(order), most)]...)
 	}
+	sybil.Order(beacon, out[sybil.LaneReturning])
 	return out
 }
 

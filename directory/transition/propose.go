@@ -10,7 +10,6 @@ import (
 	"chive/directory/genesis"
 	"chive/directory/record"
 	"chive/directory/snapshot"
-	"chive/directory/sybil"
 )
 
 // Observations are what a member knows as of the cut-off. Everything in them was
@@ -109,47 +108,12 @@ func admissions(doc *genesis.Document, parent *State, epoch uint64, seen *Observ
 	if len(seen.Candidates) == 0 {
 		return nil
 	}
-	p := doc.Params
-	slots := parent.Slots(p, epoch)
-	day := snapshot.Day(p, epoch)
-	counts := sybil.NewAddresses(p)
-	for i := range parent.aux {
-		counts.Add(parent.snap.Table().At(i).Addresses)
-	}
-	taken := map[record.RID]bool{}
-	vouched := map[int]bool{}
+	room := parent.Room(doc, epoch)
 	var ops []Op
 	for _, c := range seen.Candidates {
-		if _, found := parent.snap.Table().Index(c.RID); found || taken[c.RID] || c.Seen.Descriptor == nil || !reachable(doc, c.Seen.Descriptor) {
-			continue
+		if o, ok := room.take(c); ok {
+			ops = append(ops, o)
 		}
-		o := Op{Code: Add, RID: c.RID, Body: [16]byte(c.Seen.Body[:16]), Lane: c.Lane}
-		sponsor := -1
-		if was, dormant := parent.Dormant(c.RID); dormant {
-			if o.Lane = LaneReturning; day-int(was.Since) > dormantLife {
-				continue // forgotten with the next snapshot, and then a newcomer
-			}
-		} else if c.Lane == LaneVouched {
-			i, found := parent.snap.Table().Index(c.Sponsor)
-			if !found || vouched[i] || !parent.Eligible(p, i) || !mayVouch(p, &parent.aux[i], day) {
-				continue
-			}
-			sponsor, o.Sponsor = i, uint32(i)
-		} else if c.Lane != LaneOpen {
-			continue
-		}
-		var l snapshot.Leaf
-		derive(&l, c.Seen.Descriptor)
-		if slots[o.Lane] == 0 || !counts.Fits(addressesOf(&l)) {
-			continue
-		}
-		counts.Add(addressesOf(&l))
-		if sponsor >= 0 && p.VoucherGap > 0 {
-			vouched[sponsor] = true
-		}
-		slots[o.Lane]--
-		taken[c.RID] = true
-		ops = append(ops, o)
 	}
 	return ops
 }

@@ -263,6 +263,9 @@ func (s *growth) renew(epoch uint64) error {
 	return nil
 }
 
+// mostDrawn bounds the candidates of each lane in an epoch.
+const mostDrawn = 32
+
 // candidates returns those whose turn it is, all of whom are there when they are
 // dialled.
 func (s *growth) candidates(epoch uint64) ([]transition.Candidate, error) {
@@ -270,7 +273,13 @@ func (s *growth) candidates(epoch uint64) ([]transition.Candidate, error) {
 		return nil, nil
 	}
 	var out []transition.Candidate
-	for _, rid := range s.state.Drawn(s.p, epoch, s.beacon, s.pending) {
+	var turns []record.RID
+	slots, lanes := s.state.Slots(s.p, epoch), s.state.Drawn(s.p, epoch, s.beacon, s.pending)
+	for _, lane := range []sybil.Lane{sybil.LaneVouched, sybil.LaneOpen} {
+		most := min(mostDrawn, max(slots[lane], slots[sybil.LaneReturning])) // a little more: caps keep some out
+		turns = append(turns, lanes[lane][:min(len(lanes[lane]), most)]...)
+	}
+	for _, rid := range turns {
 		r := s.nodes[rid]
 		if r.desc == nil {
 			if err := r.publish(s.Seed, 0, false); err != nil {
