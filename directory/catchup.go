@@ -3,6 +3,7 @@
 package directory
 
 import (
+	"errors"
 	"maps"
 	"slices"
 	"time"
@@ -241,6 +242,9 @@ func (m *Machine) stateReceived(e gossip.StateReceived) {
 		c.parts = make([][]byte, count)
 	}
 	if !fits || int64(len(c.parts)) != count || c.parts[e.Part] != nil {
+		if fits { // it said another count before
+			m.badState(c, errBundle)
+		}
 		c.busy = false // and another is asked
 		return
 	}
@@ -267,8 +271,7 @@ func (m *Machine) assemble(c *catchUp) {
 		err = b.verify(m.doc, m.trust(), m.cfg.Verifier)
 	}
 	if err != nil {
-		m.failed.add(c.rid, c.digest)
-		m.emit(Report{What: ReportBadState, RID: c.rid})
+		m.badState(c, err)
 		return
 	}
 	m.catch = nil
@@ -280,6 +283,15 @@ func (m *Machine) assemble(c *catchUp) {
 		return
 	}
 	m.jump(b)
+}
+
+// badState is what follows from a state that does not hold: it is not asked of that relay
+// again, which is charged for it. From lists as old as ours an honest hand-over may not
+// lead there. Spec: directory §10.
+func (m *Machine) badState(c *catchUp, err error) {
+	m.failed.add(c.rid, c.digest)
+	m.tell(gossip.BadState{RID: c.rid, Forged: !errors.Is(err, vote.ErrHandOver) && !errors.Is(err, vote.ErrList)})
+	m.emit(Report{What: ReportBadState, RID: c.rid})
 }
 
 // jump goes to a final state that the member cannot follow step by step, with a new

@@ -10,7 +10,7 @@ import (
 )
 
 // Event is what happened: Tick, View, LinkUp, LinkDown, DialFailed, Received,
-// Announce, JoinAnswer, AskJoin, AskState, Want or RepairNow.
+// Announce, JoinAnswer, AskJoin, AskState, BadState, Want or RepairNow.
 type Event interface{ isEvent() }
 
 // Tick says that time has passed.
@@ -76,6 +76,14 @@ type AskState struct {
 	Part   uint32
 }
 
+// BadState says that what a peer gave as a state does not hold. Forged: nobody honest has
+// sent it; else the hand-over does not lead to it from what we believe, which may be our
+// own fault. Spec: directory §10, protocol §7 (GOS-11).
+type BadState struct {
+	RID    record.RID
+	Forged bool
+}
+
 // Want asks for records by name, whether somebody has announced them or not: one peer
 // after another, until one delivers or all were asked. Beyond 256 at once none are
 // asked for, and what nobody had is to be asked for again.
@@ -100,6 +108,7 @@ func (Announce) isEvent()   {}
 func (JoinAnswer) isEvent() {}
 func (AskJoin) isEvent()    {}
 func (AskState) isEvent()   {}
+func (BadState) isEvent()   {}
 
 // Effect is what is to be done: Send, Open, Close, Wake, or one of the reports
 // HeadSeen, PrivateChanged, JoinAsked, JoinAnswered, StateReceived, Repaired.

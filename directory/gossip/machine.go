@@ -137,6 +137,8 @@ func (m *Machine) Step(now time.Time, ev Event, out []Effect) []Effect {
 		m.askJoin(ev)
 	case AskState:
 		m.askState(ev)
+	case BadState:
+		m.badState(ev)
 	case Want:
 		m.wantAll(ev)
 	case RepairNow:

@@ -297,6 +297,23 @@ func TestStateIsServedAndAskedFor(t *testing.T) {
 	}
 }
 
+// TestAStateThatDoesNotHoldCosts: what nobody honest sends at once, what we cannot verify
+// little. Spec: GOS-11.
+func TestAStateThatDoesNotHoldCosts(t *testing.T) {
+	l := newLab(t, 60, genesis.Public())
+	may, _ := l.callers()
+	f := l.up(may[0], true)
+	l.step(BadState{RID: may[1], Forged: true}) // who is not there
+	l.step(BadState{RID: f.rid})
+	if _, closed := l.closed[f.link]; closed || l.score(f.rid) != penaltyState {
+		t.Errorf("closed %v, score %d", closed, l.score(f.rid))
+	}
+	l.step(BadState{RID: f.rid, Forged: true})
+	if why, closed := l.closed[f.link]; !closed || why != ReasonBroken || !l.m.waiting(f.rid) {
+		t.Errorf("closed %v for %v", closed, why)
+	}
+}
+
 // parts has so many parts of one table, each as large as can be.
 type parts struct{ count uint32 }
 

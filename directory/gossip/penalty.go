@@ -15,8 +15,9 @@ const (
 	penaltyUndelivered = 5   // announced, asked for, not delivered in time: once for all that fell due together
 	penaltyUnasked     = 10
 	penaltyRepair      = 10
-	penaltyExcess      = 1 // beyond the bucket
-	penaltyNone        = 1 // announced, then denied
+	penaltyState       = 10 // a state that we cannot verify
+	penaltyExcess      = 1  // beyond the bucket
+	penaltyNone        = 1  // announced, then denied
 	penaltyLimit       = 100
 )
 

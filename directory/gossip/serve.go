@@ -149,6 +149,19 @@ func (m *Machine) statePart(p *peer, f *StatePart) {
 	m.penalise(p, penaltyUnasked)
 }
 
+// badState charges a peer for a state, if it is still there.
+func (m *Machine) badState(ev BadState) {
+	p := m.peerOf(ev.RID)
+	if p == nil {
+		return
+	}
+	points := penaltyState
+	if ev.Forged {
+		points = penaltyBroken
+	}
+	m.penalise(p, points)
+}
+
 // lateStates reports parts that did not come in time.
 func (m *Machine) lateStates(p *peer) {
 	for len(p.states) > 0 && !m.now.Before(p.states[0].due) {
