@@ -393,6 +393,72 @@ func TestRepairsThatFail(t *testing.T) {
 	}
 }
 
+// TestGarbageInRepairsIsGivenUp: symbols that never suffice make a fallback, which ends
+// right, and after the second in a row the peer is left alone. Spec: GOS-8.
+func TestGarbageInRepairsIsGivenUp(t *testing.T) {
+	l := newLab(t, 60, genesis.Public())
+	may, _ := l.callers()
+	f := l.up(may[0], true)
+	set, err := reconcile.NewSet(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// repair answers a repair that is opened now, and reports whether one was.
+	repair := func(garbage bool) bool {
+		f.heard()
+		if r := l.m.standings[f.rid]; r != nil {
+			r.repair.opened, r.repair.fellBack = time.Time{}, time.Time{} // long ago
+		}
+		l.step(RepairNow{})
+		far := reconcile.NewResponder(reconcile.Config{HandshakeHash: f.session, ShortKey: f.key, Set: set, Fallback: true}, [reconcile.NonceSize]byte{1})
+		for {
+			said := f.heard()
+			if len(said) == 0 {
+				return false
+			}
+			for _, x := range said {
+				r, ok := x.(*Repair)
+				if !ok {
+					continue
+				}
+				out, result, err := far.Step(r.Message)
+				if err != nil {
+					t.Fatal(err)
+				}
+				for _, o := range out {
+					if s, ok := o.(*reconcile.Symbols); ok && garbage {
+						for i := range s.Symbols {
+							s.Symbols[i].Check ^= 1
+							s.Symbols[i].Sum[0] ^= byte(i + 1)
+						}
+					}
+					f.says(&Repair{o})
+				}
+				if result != nil {
+					return true
+				}
+			}
+		}
+	}
+	digest, data := l.data(record.ClassDescriptor, 1)
+	l.store.add(record.ClassDescriptor, digest, data)
+	for i, garbage := range []bool{true, false, true, true} { // in a row
+		if !repair(garbage) {
+			t.Fatalf("repair %d was not opened", i)
+		}
+		done := report[Repaired](l)
+		if len(done) != 1 || done[0].Err != nil || done[0].Ours != 1 {
+			t.Fatalf("repair %d: %+v", i, done)
+		}
+	}
+	if repair(true) {
+		t.Error("a third one after two in a row")
+	}
+	if l.score(f.rid) != 0 {
+		t.Errorf("score %d", l.score(f.rid))
+	}
+}
+
 // Of two repairs opened at once that of the side which opened the stream goes on.
 // Spec: REPAIR-1, GOS-8.
 func TestRepairsThatMeet(t *testing.T) {

@@ -149,7 +149,11 @@ func (m *Machine) repairedWith(p *peer, r *reconcile.Result) {
 	theirs := len(r.OnlyTheirs) + len(r.OnlyTheirsIDs)
 	m.finish(p, Repaired{RID: p.rid, Ours: len(r.OnlyOurs), Theirs: theirs})
 	s := m.standing(m.now, p.rid)
-	s.repair.failures = 0
+	if r.Suspicious { // a result, and as good as a failure
+		m.repairFailed(s)
+	} else {
+		s.repair.failures = 0
+	}
 	if r.Fallback {
 		s.repair.fellBack = m.now
 	}
@@ -196,13 +200,17 @@ func (m *Machine) endRepair(p *peer, err error) {
 	if errors.Is(err, reconcile.ErrRefused) {
 		return
 	}
-	s := m.standing(m.now, p.rid)
+	m.repairFailed(m.standing(m.now, p.rid))
+	if !errors.Is(err, reconcile.ErrUndecided) {
+		m.penalise(p, penaltyRepair)
+	}
+}
+
+// repairFailed counts a failure with a peer; after two in a row it is left alone.
+func (m *Machine) repairFailed(s *standing) {
 	if s.repair.failures++; s.repair.failures >= 2 {
 		s.repair.failures = 0
 		s.repair.rests = m.now.Add(restPeriods * m.cfg.Params.RepairPeriod)
-	}
-	if !errors.Is(err, reconcile.ErrUndecided) {
-		m.penalise(p, penaltyRepair)
 	}
 }
 

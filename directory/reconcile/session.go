@@ -54,7 +54,7 @@ type Result struct {
 	Fallback bool
 	// Suspicious says, on the opener's side, that symbols did not suffice for
 	// differences so few that honest symbols nearly always do. The result is right
-	// all the same; a peer with whom it happens twice sends garbage.
+	// all the same; a peer with whom it happens twice in a row sends garbage.
 	Suspicious bool
 }
 
