@@ -31,6 +31,7 @@ func TestANewRelayIsAskedThreeQuestions(t *testing.T) {
 		"too little":     {"\n\n1 KiB/s\n16 KiB/s\n1 KiB\n1 MiB\n", at, typedIn("", "", addr, "16 KiB/s", "1 MiB")},
 		"no right one":   {"a b\nc d\ne f\n\n\n\n", at, typedIn("", "", addr, proposedRate, proposedMonthly)},
 		"flags answer":   {"ops\n\n", relayAnswers{nickname: "oak", rate: "3 MiB/s", address: addr}, typedIn("oak", "ops", addr, "3 MiB/s", proposedMonthly)},
+		"bits":           {"\n\n1 Mb/s\n1 Mbit/s\n\n", at, typedIn("", "", addr, "1 Mbit/s", proposedMonthly)},
 		"taken back":     {"\n\n", relayAnswers{address: addr, withdrawn: node.Withdrawn{Nickname: true, Contact: true}}, relayAnswers{address: addr, rate: proposedRate, monthly: proposedMonthly, withdrawn: node.Withdrawn{Nickname: true, Contact: true}}},
 		"no own address": {"\n\n\n\nhost:9240\n198.51.100.7:9240\n", relayAnswers{}, typedIn("", "", "198.51.100.7:9240", proposedRate, proposedMonthly)},
 	} {
@@ -38,6 +39,9 @@ func TestANewRelayIsAskedThreeQuestions(t *testing.T) {
 		got, err := askRelay(strings.NewReader(c.typed), &out, c.said)
 		if err != nil || got != c.want {
 			t.Errorf("%s: %+v, %v; want %+v", name, got, err, c.want)
+		}
+		if name == "bits" && !strings.Contains(out.String(), `"1 Mbit/s" if bits are meant`) {
+			t.Errorf("what Mb/s may mean is not said:\n%s", out.String())
 		}
 		if !strings.Contains(out.String(), "no exit") || c.said.rate == "" && !strings.Contains(out.String(), "per second? ["+proposedRate+"]") {
 			t.Errorf("%s: the questions do not say what they propose:\n%s", name, out.String())

@@ -89,7 +89,7 @@ func (q question) ask(lines *bufio.Reader, out io.Writer) (string, error) {
 		case q.check(answer) == nil:
 			return answer, nil
 		}
-		fmt.Fprintln(out, q.hint)
+		fmt.Fprintln(out, cmp.Or(config.RateHint(answer), q.hint))
 	}
 	fmt.Fprintf(out, "It stays at %s.\n", shown)
 	return q.proposed, nil

@@ -225,7 +225,7 @@ func (f rateField) set(v value, _ string) *refusal {
 		if _, again := ParseRate(text + "/s"); again == nil {
 			return &refusal{code: "rate", says: "is a size, not a rate", literal: strconv.Quote(text + "/s")}
 		}
-		return &refusal{code: "rate", says: "is not a rate with a unit", literal: literal}
+		return &refusal{code: "rate", says: "is not a rate with a unit", literal: literal, fix: RateHint(text)}
 	}
 	if Rate(bits/8) < f.low {
 		return &refusal{code: "out_of_range", says: fmt.Sprintf("is less than %s", f.low), literal: literal}

@@ -52,6 +52,37 @@ func ParseRate(text string) (bitsPerSecond uint64, err error) {
 	return bits, nil
 }
 
+// RateHint says what a text that is no rate may have been meant as, where its unit is one
+// that people write for bits as well as for bytes, such as Mb/s or Mbps; empty: it is none
+// of these. Nobody is left to guess between them: they differ by a factor of eight.
+func RateHint(text string) string {
+	text = strings.TrimSpace(text)
+	split := strings.LastIndexAny(text, "0123456789.") + 1
+	unit := strings.TrimSpace(text[split:])
+	n, err := strconv.ParseFloat(text[:split], 64)
+	for _, end := range []string{"/s", "ps", "/sec"} {
+		unit = strings.TrimSuffix(unit, end)
+	}
+	if len(unit) < 2 || err != nil || n <= 0 || math.IsNaN(n) {
+		return ""
+	}
+	large := strings.ToUpper(unit[:1])
+	switch rest := strings.ToLower(strings.TrimPrefix(unit[1:], "i")); {
+	case rest != "b" && rest != "bit" && rest != "bits" && rest != "byte" && rest != "bytes", !strings.Contains("KMG", large):
+		return ""
+	}
+	asBits := text[:split] + " " + map[string]string{"K": "kbit/s", "M": "Mbit/s", "G": "Gbit/s"}[large]
+	asBytes := text[:split] + " " + large + "iB/s"
+	bits, wrong := ParseRate(asBits)
+	more, wrongToo := ParseRate(asBytes)
+	if wrong != nil || wrongToo != nil {
+		return ""
+	}
+	return "A byte is 8 bits: write " + strconv.Quote(asBits) + " if bits are meant, as providers count (that is " + Rate(bits/8).About() + "), or " +
+		strconv.Quote(asBytes) + " if bytes are (" + strconv.FormatFloat(float64(more)/map[string]float64{"K": 1e3, "M": 1e6, "G": 1e9}[large], 'f', 2, 64) +
+		" " + strings.Fields(asBits)[1] + ")."
+}
+
 // parseUnit reads a number with a unit of data, in bits.
 func parseUnit(text string, known []unit, most float64) (bits uint64, ok bool) {
 	text = strings.TrimSpace(text)

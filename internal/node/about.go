@@ -4,6 +4,7 @@ package node
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"io/fs"
@@ -217,7 +218,7 @@ func replace(path string, data []byte) error {
 func parseRate(text string) (uint32, error) {
 	bits, err := config.ParseRate(text)
 	if err != nil || bits/1000 > math.MaxUint32 || bits < 1000 {
-		return 0, fault(Usage, "rate", "Write a number with its unit, such as 2 MiB/s or 20 Mbit/s.", "--rate %s is no rate", text)
+		return 0, fault(Usage, "rate", cmp.Or(config.RateHint(text), "Write a number with its unit, such as 2 MiB/s or 20 Mbit/s."), "--rate %s is no rate", text)
 	}
 	return uint32(bits / 1000), nil
 }
