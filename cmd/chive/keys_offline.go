@@ -50,6 +50,19 @@ two for each day, so that this can be done once a day; links that are up stay.
 
 Other relays make a new link key each day and with each start: restart them instead.`
 
+const rotateOnionHelp = `Replaces the onion key, with which clients make circuits through this relay, before its 28 days
+are over: its successor, which is published already, becomes the current one, and another
+successor is made. Stop the relay first. Circuits of clients whose list names the older key
+go on to work: it is answered to for as long, then erased. Where somebody may have read the keys,
+this ends what can be done with the onion key alone; whoever has the identity key is the relay.`
+
+type rotateOnionObject struct {
+	Schema string `json:"schema"`
+	State  string `json:"state"`
+	Key    string `json:"onion_key"`
+	Before string `json:"onion_key_before"`
+}
+
 type initOfflineObject struct {
 	Schema   string `json:"schema"`
 	Folder   string `json:"folder"`
@@ -208,5 +221,22 @@ func (a *app) keysRotate() *cobra.Command {
 			})
 		},
 	}
-	return parent("rotate", "replace a relay's keys before their time", "Replaces keys of the relay in the state folder before their time.", link)
+	onion := &cobra.Command{
+		Use: "onion", Short: "replace the key that circuits are made with", Long: rotateOnionHelp, Args: exactly(),
+		Example: "  chive keys rotate onion",
+		RunE: func(*cobra.Command, []string) error {
+			return a.withState(func(s *node.State) error {
+				r, err := s.RotateOnion(rand.Reader, time.Now())
+				if err != nil {
+					return err
+				}
+				a.note("Start the relay: its next descriptor names the new key. The one of before is answered to until no list names it any more.")
+				a.answer(rotateOnionObject{"chive.keys.rotate.onion/1", s.Dir(), r.Current, r.Before}, func(w io.Writer) {
+					fmt.Fprintf(w, "onion key %s\nbefore %s\n", r.Current, r.Before)
+				})
+				return nil
+			})
+		},
+	}
+	return parent("rotate", "replace a relay's keys before their time", "Replaces keys of the relay in the state folder before their time.", link, onion)
 }
