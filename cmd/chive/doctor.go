@@ -196,6 +196,11 @@ func (d *doctor) checkState(e node.Examined) {
 	default:
 		d.ok(check, e.Storeless, sentence(e.StorelessText))
 	}
+	for _, part := range []struct{ what, network string }{{"relay", e.Relay}, {"client", e.Client}} {
+		if part.network != "" {
+			d.ok(check, "bound", "Its "+part.what+" is one of the network "+part.network+", and of no other.")
+		}
+	}
 	if e.Soon != "" && !time.Now().Before(e.Ends) {
 		d.fault(check, "certificates", sentence(e.Soon), node.RenewFix+".")
 	} else if e.Soon != "" {

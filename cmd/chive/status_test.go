@@ -149,6 +149,9 @@ func TestStatusOfACommitteeInTrouble(t *testing.T) {
 		"a rate that binds": {func(r *control.Relay) {
 			r.Rate, r.Declared, r.RateUse = 2<<20, 1<<20, &control.RateUse{Binds: true, Text: "It binds"}
 		}, "rate: at most 2 MiB/s each way; it declares 1 MiB/s ! It binds", ""},
+		"an exit's rules":    {func(r *control.Relay) { r.Exit, r.Permits = "custom", "tcp 22, 443; udp 53" }, "exit permits: tcp 22, 443; udp 53", ""},
+		"a router":           {func(r *control.Relay) { r.Forwarded = "The router forwards 1.2.3.4:9240 to this machine (UPnP)." }, "The router forwards 1.2.3.4:9240", ""},
+		"no exit":            {func(r *control.Relay) {}, "", "permits"},
 		"no rate":            {func(r *control.Relay) {}, "rate: no ceiling; it declares 0 B/s", "It binds"},
 		"little memory":      {func(r *control.Relay) { r.Memory = &control.Memory{Used: 208 << 10, Max: 1 << 30, Process: 43 << 20} }, "memory: 208 KiB of 1 GiB for circuits, queues, buffers and lists; the process has 43 MiB in all", ""},
 		"a voucher is left":  {func(r *control.Relay) { r.Vouching = &control.Vouching{May: true, GapDays: 30, Left: 1} }, "vouchers: 1 left, ", "none left"},

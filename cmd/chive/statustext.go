@@ -195,6 +195,10 @@ func printRelay(w io.Writer, s *control.Status, r *control.Relay, said map[strin
 	}
 	fmt.Fprintf(w, "\n%s: listens at %s, published as %s, exit %s\n", name, r.Listen, orNone(strings.Join(r.Published, " and ")), r.Exit)
 	fmt.Fprintf(w, "  rid %s\n", r.RID)
+	if r.Permits != "" {
+		wrap(w, "  exit permits: ", r.Permits)
+	}
+	wrap(w, "  ", r.Forwarded)
 	for _, a := range r.Published {
 		fmt.Fprintf(w, "  others may name it: --peer %s@%s\n", r.RID, a)
 	}

@@ -209,6 +209,8 @@ type Relay struct {
 
 	Reachable *Reachable `json:"reachable,omitempty"`             // nil: not tested
 	Weight    *Weight    `json:"weight,omitempty"`                // nil: not on the list
+	Permits   string     `json:"exit_permits,omitempty"`          // of an exit: what destinations, as its descriptor says; left out: it is none
+	Forwarded string     `json:"forwarded,omitempty"`             // what the router does for it, a sentence
 	Rate      uint64     `json:"rate_bytes_per_second,omitempty"` // ceiling each way; 0: none
 	Declared  uint64     `json:"declared_bytes_per_second"`       // what clients choose it by; 0: it rests or drains
 	RateUse   *RateUse   `json:"rate_use,omitempty"`              // nil: no ceiling

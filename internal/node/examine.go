@@ -27,8 +27,11 @@ type Examined struct {
 	// founder_unrun), or has lost it (memory_lost); empty: it has one, or is no relay's.
 	Storeless, StorelessText, StorelessFix string
 
-	Newest time.Time // when something in it was last written, as this machine tells time
-	Faults []*Fault  // what others can look into, this user cannot read, or is damaged
+	// Relay and Client are the networks that the folder is bound to, each with the beginning
+	// of its id; empty: none.
+	Relay, Client string
+	Newest        time.Time // when something in it was last written, as this machine tells time
+	Faults        []*Fault  // what others can look into, this user cannot read, or is damaged
 }
 
 // ExamineState looks for what is wrong with a state folder, without changing it; another
@@ -66,6 +69,7 @@ func ExamineState(dir string) Examined {
 		}
 		return nil
 	})
+	e.Relay, e.Client = s.bound(relayNetworkFile), s.bound(networkFile)
 	if e.Keys, err = s.hasKeys(); err == nil && e.Keys && len(e.Faults) == 0 {
 		var keys []KeyInfo
 		if keys, err = s.Keys(); err == nil {
@@ -81,6 +85,16 @@ func ExamineState(dir string) Examined {
 		e.add(dir, "folder", err)
 	}
 	return e
+}
+
+// bound is the network that a part of the folder is bound to, in words; empty: none, or
+// what it says is damaged, which a start says.
+func (s *State) bound(file string) string {
+	line, _, there, err := s.readBinding(file)
+	if err != nil || !there || !isNetworkLine(line) {
+		return ""
+	}
+	return shortNetwork(line)
 }
 
 // certificates looks when what an offline identity has certified ends.

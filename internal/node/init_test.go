@@ -77,6 +77,9 @@ func TestInitMakesARelay(t *testing.T) {
 	if !ed25519.Verify(d.Family.Key, record.SigningInput("family", nid, rid), d.Family.Signature) {
 		t.Error("the family's word is not the family's")
 	}
+	if e := ExamineState(s.Dir()); !strings.HasPrefix(e.Relay, `"demo", id `) || e.Client != "" {
+		t.Errorf("the network that it is bound to is %q", e.Relay)
+	}
 	if strings.Join(again.Before, " ") != "nickname contact address exit family" || again.About != (About{"maple", "ops@example.net"}) {
 		t.Errorf("it does not say what it kept: %+v", again)
 	}

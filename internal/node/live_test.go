@@ -96,6 +96,9 @@ func TestARunningRelayFollowsItsConfiguration(t *testing.T) {
 	want(head+"relay.nickname = \"oak\"\nrelay.drain = \"7s\"\nrelay.metrics.listen = \""+other+"\"\nrelay.listen = \"127.0.0.1:1\"",
 		"relay.nickname relay.contact relay.drain relay.exit.policy relay.metrics.listen", "relay.listen")
 	r := source.Status().Relays[0]
+	if r.Permits != "tcp 80" {
+		t.Errorf("it permits %q", r.Permits)
+	}
 	if r.Nickname != "oak" || r.Exit != customPolicy || !permits(80) || permits(81) || kept().Contact != "ops@example.net" {
 		t.Errorf("it is %+v, kept %+v", r, kept())
 	}
@@ -136,7 +139,7 @@ func TestARunningRelayFollowsItsConfiguration(t *testing.T) {
 
 	// No exit any more.
 	want("relay.exit.policy = \"off\"", "relay.nickname relay.contact relay.drain relay.exit.policy relay.metrics.listen", "")
-	if r := source.Status().Relays[0]; r.Exit != "off" || permits(81) || open(other) || len(source.Status().Listeners) != 0 {
+	if r := source.Status().Relays[0]; r.Exit != "off" || r.Permits != "" || permits(81) || open(other) || len(source.Status().Listeners) != 0 {
 		t.Errorf("it is %+v", r)
 	}
 	// What is said no more stays as it was said (the page of the configuration).

@@ -42,6 +42,15 @@ const missingCode = "address_missing"
 type place struct {
 	mapper *nat.Mapper                      // nil: the operator has said it
 	at     atomic.Pointer[[]netip.AddrPort] // nil: same
+	how    atomic.Pointer[string]           // what the router does; nil: nothing
+}
+
+// forwarded says what the router does; empty: nothing is asked of one.
+func (p *place) forwarded() string {
+	if how := p.how.Load(); how != nil {
+		return *how
+	}
+	return ""
 }
 
 // release ends a lease at the router. It is not called while the mapper runs.
@@ -95,8 +104,8 @@ func (r *relayRun) locate(ctx context.Context) ([]netip.AddrPort, error) {
 	}
 	r.place.mapper = m
 	r.settle(m.Mapping())
-	if how := m.Mapping(); how.Method != nat.Public {
-		tell(forwardText(how))
+	if text := r.place.forwarded(); text != "" {
+		tell(text)
 	}
 	return nil, nil
 }
@@ -107,7 +116,11 @@ func forwardText(m nat.Mapping) string {
 	if m.Method == nat.UPnP {
 		how = "UPnP"
 	}
-	return "The router forwards " + m.External.String() + " to this machine (" + how + ")."
+	text := "The router forwards " + m.External.String() + " to this machine (" + how + ")."
+	if m.Lease == 0 {
+		text += " It knows no leases: the entry, \"port mapping\", is removed when the relay ends in order, and stays after a crash until it runs again or you remove it in the router."
+	}
+	return text
 }
 
 // interfaces are those of this machine's addresses at which the relay listens.
@@ -127,6 +140,11 @@ func (r *relayRun) interfaces() ([]netip.Addr, error) {
 // settle takes where the relay is. One that has a public IPv6 address and listens there is
 // reached at that, too.
 func (r *relayRun) settle(m nat.Mapping) {
+	r.place.how.Store(nil)
+	if m.Method != nat.Public {
+		text := forwardText(m)
+		r.place.how.Store(&text)
+	}
 	at := []netip.AddrPort{m.External}
 	if own, err := r.interfaces(); err == nil && m.External.Addr().Is4() {
 		if i := slices.IndexFunc(own, func(a netip.Addr) bool { return a.Is6() && record.Public(a) }); i >= 0 {

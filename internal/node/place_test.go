@@ -293,3 +293,20 @@ func TestAClientGoesOnWithoutARelayThatNobodyWouldReach(t *testing.T) {
 		t.Errorf("keys were made: %v %v", there, err)
 	}
 }
+
+// TestARouterWithoutLeasesIsTold: its entry outlives a crash (REL-8).
+func TestARouterWithoutLeasesIsTold(t *testing.T) {
+	at := netip.MustParseAddrPort("1.2.3.4:9240")
+	for lease, want := range map[time.Duration]bool{0: true, time.Hour: false} {
+		r := &relayRun{listen: netip.MustParseAddrPort("0.0.0.0:9240"), o: RelayOptions{NAT: &NATOptions{}}}
+		r.settle(nat.Mapping{Method: nat.UPnP, External: at, Lease: lease})
+		text := r.place.forwarded()
+		if !strings.HasPrefix(text, "The router forwards 1.2.3.4:9240 to this machine (UPnP).") || strings.Contains(text, "stays after a crash") != want {
+			t.Errorf("a lease of %v: %q", lease, text)
+		}
+		r.settle(nat.Mapping{Method: nat.Public, External: at})
+		if text := r.place.forwarded(); text != "" {
+			t.Errorf("at a public address: %q", text)
+		}
+	}
+}

@@ -482,7 +482,7 @@ func (r *relayRun) work(ctx context.Context, tell func(string), ready func()) (u
 
 // source is what the control socket tells of the relay.
 func (r *relayRun) source() RelaySource {
-	return RelaySource{live: &r.live, quota: r.allowed, said: r.declares, keysGone: func() string { return r.ring.goneWords(r.state.dir) }}
+	return RelaySource{live: &r.live, quota: r.allowed, said: r.declares, forwarded: r.place.forwarded, keysGone: func() string { return r.ring.goneWords(r.state.dir) }}
 }
 
 // ready says that links are accepted, and what is odd about it.

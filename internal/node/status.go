@@ -38,14 +38,16 @@ type Sources struct {
 
 // RelaySource is one relay and what only composition knows of it.
 type RelaySource struct {
-	Relay    *relay.Relay
-	live     *atomic.Pointer[relay.Relay] // the one that runs now, where that changes; nil: Relay
-	quota    *allowance                   // nil: none
-	said     func() *declared             // who it is, where that changes; nil: Nickname and Exit say
-	keysGone func() string                // that key files are gone, in words; nil: not looked at
-	Name     string                       // in a testnet
-	Nickname string
-	Exit     string // off, web, reduced or custom
+	Relay *relay.Relay
+	live  *atomic.Pointer[relay.Relay] // the one that runs now, where that changes; nil: Relay
+	quota *allowance                   // nil: none
+	said  func() *declared             // who it is, where that changes; nil: Nickname and Exit say
+	// forwarded is what a router does for it; nil: none is asked.
+	forwarded func() string
+	keysGone  func() string // that key files are gone, in words; nil: not looked at
+	Name      string        // in a testnet
+	Nickname  string
+	Exit      string // off, web, reduced or custom
 }
 
 // Status implements control.Source.
@@ -204,6 +206,14 @@ func (r *RelaySource) part(doc *genesis.Document) control.Relay {
 	out.Memory, out.Overload = memoryPart(&s.Memory)
 	if out.Memory != nil {
 		out.Memory.Process = processMemory()
+	}
+	if r.said != nil {
+		if d := r.said(); d.isExit() {
+			out.Permits = describePolicy(d.policy.Summary())
+		}
+	}
+	if r.forwarded != nil {
+		out.Forwarded = r.forwarded()
 	}
 	out.Declared = uint64(config.Kbit(role.Rate()))
 	if r.quota != nil {
