@@ -77,7 +77,8 @@ func scenarios() []scenario.Scenario {
 }
 
 const testnetRunHelp = `Runs a named experiment on a simulated network: the same machines that relays run, in
-virtual time, in one process that opens no socket. Equal seeds give equal results.
+virtual time, in one process that opens no socket. Equal seeds give equal results. Only
+"idle" is otherwise: it starts two relays of this program and takes real time, 20 minutes.
 
 It prints a table of metrics: the mean over the seeds, the 95 % interval where there are
 three seeds or more, the goal, and whether it is met. The exit code is 4 when a goal is

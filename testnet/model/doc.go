@@ -10,6 +10,10 @@
 // "alone" shares nothing, which is what its comparison of states byte for byte (I4)
 // needs. A crowd (crowd.go) runs the gossip.Machine alone, for ten thousand relays.
 //
+// One experiment is not of this kind: `idle` runs such a world in real time and joins real
+// relay processes to it over links on loopback (live.go), to see what they take of a core.
+// Nothing of the rest of this page holds for it.
+//
 // # What is not simulated
 //
 // Links are streams with a delay, not TCP: there is no loss, no bandwidth and no queue.

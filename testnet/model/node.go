@@ -30,7 +30,8 @@ type node struct {
 	links  []uint32 // ends of streams that are up, rising
 	net    *rand.PCG
 	skew   time.Duration
-	side   int // of a partition
+	away   *process // it is a real process; nil: a machine of this world
+	side   int      // of a partition
 	erased map[uint64]bool
 
 	wakeAt int64 // asked for; 0: not
@@ -218,6 +219,10 @@ func (n *node) renew() {
 
 func (n *node) probe(e directory.Probe) {
 	w, target := n.w, n.w.byRID[e.RID]
+	if target != nil && target.away != nil {
+		target.away.probed(n, e.ID)
+		return
+	}
 	d := 100 * time.Millisecond
 	if target != nil {
 		d = 4 * w.latency(n, target)
@@ -231,6 +236,10 @@ func (n *node) probe(e directory.Probe) {
 // dial calls a relay: connection, handshake, stream.
 func (n *node) dial(target *node, rid record.RID) {
 	w := n.w
+	if target != nil && target.away != nil {
+		target.away.called(n)
+		return
+	}
 	if target == nil || !target.up || w.apart(n, target) {
 		n.later(time.Second, func() { n.step(directory.DialFailed{RID: rid}) })
 		return
@@ -300,6 +309,11 @@ func (n *node) hangUp(link uint32) {
 	}
 	far := link ^ 1
 	x.up[link%2] = false
+	if x.far != nil {
+		x.far.finish()
+		w.wires[link/2] = nil
+		return
+	}
 	peer := x.node[far%2]
 	d := time.Duration(max(0, x.free[far%2]-w.now)) + w.latency(n, peer)
 	w.push(n.n, d, event{node: int32(peer.n), link: far, kind: kindDown})
@@ -334,6 +348,10 @@ func (n *node) send(link uint32, body []byte) {
 		return
 	}
 	n.w.check.sent(n, body)
+	if x.far != nil {
+		x.far.put(body)
+		return
+	}
 	n.transmit(link, x, body, 0)
 }
 

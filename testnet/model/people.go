@@ -107,9 +107,9 @@ func newPerson(seed uint64, n, network, place, class, quantile int) *person {
 	return p
 }
 
-// document is the network that the first relays found, under these parameters. It calls
+// document is the network that the first relays found at a time, under these parameters. It calls
 // itself a testnet, since nobody signs for so many founders; the parameters decide.
-func document(all []*person, p genesis.Params) (*genesis.Document, error) {
+func document(all []*person, p genesis.Params, at time.Time) (*genesis.Document, error) {
 	var founders []*record.Founder
 	for _, f := range all {
 		identity := public(f.identity)
@@ -119,7 +119,7 @@ func document(all []*person, p genesis.Params) (*genesis.Document, error) {
 			Addresses: []netip.AddrPort{f.address}, DeclaredRate: f.rate, Roles: f.roles, Policy: f.policy,
 		})
 	}
-	return genesis.Plan{Name: "model", Testnet: true, Params: &p, Founders: founders, Time: began}.Document()
+	return genesis.Plan{Name: "model", Testnet: true, Params: &p, Founders: founders, Time: at}.Document()
 }
 
 // descriptor is what a relay says about itself, signed.

@@ -11,7 +11,7 @@ import (
 // Scenarios returns the experiments of this package.
 func Scenarios() []scenario.Scenario {
 	var out []scenario.Scenario
-	for _, e := range experiments() {
+	for _, e := range append(experiments(), idleExperiment()) {
 		out = append(out, e.scenario())
 	}
 	return out
@@ -35,6 +35,8 @@ func experiments() []experiment {
 			100, 30, upTo(3), allLies},
 		{"newcomers", "", "five times as many newcomers as relays ask to join at once",
 			30, 10, upTo(3), floodOfNewcomers},
+		{"load", "G5", "what one machine takes of a core while all its neighbours bring it new candidates as fast as its caps let them",
+			1000, 60, upTo(3), floodLoad},
 		{"churn", "", "5 % of the relays an hour leave without a word and return, outages of a third of the members, wrong clocks",
 			60, 20, upTo(3), churnRelays},
 		{"kills", "", "relays are killed around what they store and go on from it",
@@ -42,6 +44,12 @@ func experiments() []experiment {
 		{"equivocate", "", "members withhold, delay and say two things, alone and mixed, up to 40 % of them",
 			16, 10, upTo(3), equivocators},
 	}
+}
+
+// idleExperiment is beside the others: it runs in real time, with real processes.
+func idleExperiment() experiment {
+	return experiment{"idle", "", "what two real relay processes that nobody uses take of a core, among 1,000 relays, in 18 minutes of real time",
+		1000, 30, upTo(1), idleRelays}
 }
 
 // bySize runs full machines while they fit, and gossip machines alone beyond.

@@ -12,6 +12,7 @@ import (
 // Frames as they lie on the wire (protocol §7): an array, its type, the class, bytes.
 const (
 	frameHello   = 1
+	frameRepair  = 7
 	frameInv     = 2
 	frameGet     = 3
 	frameItem    = 4

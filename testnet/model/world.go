@@ -58,6 +58,7 @@ type world struct {
 	blocks  *blocks
 	base    *base
 	past    time.Duration // of the network before the run; scenarios count from there
+	before  *past         // same, of worlds that are warm
 
 	trace  hash.Hash
 	buffer []byte
@@ -81,11 +82,26 @@ type wire struct {
 	life    uint32  // of the caller
 	said    [2]bool // HELLO, by that end
 	session [32]byte
-	bytes   [2]uint64 // received by that end
+	bytes   [2]uint64  // received by that end
+	far     *farStream // its second end is a real process; nil: a node
 }
 
 // newWorld makes a network that has not started.
 func newWorld(s setting, progress func(string)) (*world, error) {
+	all := people(s.seed, s.relays)
+	doc, err := document(all, s.params, began)
+	if err != nil {
+		return nil, fmt.Errorf("model: the genesis document is refused: %w", err)
+	}
+	w := worldOf(s, all, doc, progress)
+	if s.warm {
+		w.warmUp(nil)
+	}
+	return w, nil
+}
+
+// worldOf makes the network of a document.
+func worldOf(s setting, all []*person, doc *genesis.Document, progress func(string)) *world {
 	w := &world{
 		setting: s, byRID: map[record.RID]*node{}, chance: stream(s.seed, -1, "scenario"),
 		delay: stream(s.seed, -1, "delays").Uint64(), verify: newVerifier(), trace: sha256.New(), wires: []*wire{nil},
@@ -94,21 +110,13 @@ func newWorld(s setting, progress func(string)) (*world, error) {
 	if !s.alone {
 		w.catalog = directory.NewCatalog()
 	}
-	all := people(s.seed, s.relays)
-	doc, err := document(all, s.params)
-	if err != nil {
-		return nil, fmt.Errorf("model: the genesis document is refused: %w", err)
-	}
 	w.doc, w.nid = doc, doc.NetworkID()
 	w.now = w.doc.EpochStart(0).Add(time.Second).UnixNano()
 	w.check, w.spread, w.brain = newChecker(w), newTracker(w), newBrain(w)
 	for _, p := range all {
 		w.add(p)
 	}
-	if s.warm {
-		w.warmUp()
-	}
-	return w, nil
+	return w
 }
 
 // add adds a relay, beyond the founders a newcomer.
@@ -162,6 +170,9 @@ func (w *world) skipTo(t time.Duration) { w.now = w.doc.Time.Add(w.past + t).Uni
 // startAll starts all relays, spread over a second.
 func (w *world) startAll() {
 	for _, n := range w.nodes {
+		if n.away != nil {
+			continue
+		}
 		w.push(n.n, time.Duration(n.net.Uint64()%uint64(time.Second)), event{node: int32(n.n), do: n.start})
 	}
 }
