@@ -75,3 +75,16 @@ func (m *Machine) Own() *record.Descriptor {
 	}
 	return nil
 }
+
+// Nicknames are what relays of the table call themselves in the descriptors that are held,
+// without those that say nothing. They are theirs to choose: several may say the same, and
+// the bytes are whatever a stranger has put there. The map belongs to the caller.
+func (m *Machine) Nicknames() map[record.RID]string {
+	out := map[record.RID]string{}
+	for d := range m.descs.relays.all() {
+		if d.Nickname != "" {
+			out[d.rid] = d.Nickname
+		}
+	}
+	return out
+}

@@ -91,6 +91,24 @@ func TestAPeerOfAnotherNameIsTold(t *testing.T) {
 	})
 }
 
+// TestARelayKnowsWhatOthersCallThemselves, by the descriptors that it holds.
+func TestARelayKnowsWhatOthersCallThemselves(t *testing.T) {
+	inCity(t, 3, genesis.Testnet(), func(t *testing.T, w *city) {
+		w.startAll()
+		w.atEnd(1)
+		if err := w.all[1].ChangeAbout(func(a *About) { a.Nickname = "maple" }); err != nil {
+			t.Fatal(err)
+		}
+		w.atEnd(12)
+		if got := w.all[0].Nickname(w.all[1].RID()); got != "maple" {
+			t.Errorf("it is called %q", got)
+		}
+		if got := w.all[0].Nickname(record.RID{1}); got != "" {
+			t.Errorf("nobody is called %q", got)
+		}
+	})
+}
+
 // TestPeersAreBounded: more of them, or of one's addresses, are no configuration.
 func TestPeersAreBounded(t *testing.T) {
 	a := []netip.AddrPort{townAddr(1)}

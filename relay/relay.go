@@ -140,7 +140,9 @@ type Relay struct {
 
 	// Lines about what fails for long, once a minute at most.
 	idleLine, keyLine, memoryLine, storeLine rate.Sometimes
-	named                                    namedPeers // how it went with Config.Peers
+	nicknames                                atomic.Pointer[map[record.RID]string] // of relays of the list; nil: not gathered yet
+
+	named namedPeers // how it went with Config.Peers
 
 	// The line about another process with our key, once an hour at most.
 	selfLine rate.Sometimes

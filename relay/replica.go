@@ -74,6 +74,8 @@ type replica struct {
 	listed  listing
 	facts   facts
 	reports []Report
+
+	gathered time.Time // when nicknames were
 }
 
 // newReplica makes a machine of what was stored. Errors: ErrStore, ErrKeys.

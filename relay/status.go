@@ -196,8 +196,32 @@ func (d *replica) tell(now time.Time) {
 	}
 	d.timekeeper.alone.Store(len(peers) == 0 && newest.Table().Len() > 1)
 	d.r.directory.Store(s)
+	d.gather(now)
 	d.stand(now, s)
 	d.away.set(away)
+}
+
+// nicknamesEvery is how often what relays call themselves is gathered.
+const nicknamesEvery = 30 * time.Second
+
+// gather shows what relays call themselves, now and then.
+func (d *replica) gather(now time.Time) {
+	if since := now.Sub(d.gathered); !d.gathered.IsZero() && since >= 0 && since < nicknamesEvery {
+		return
+	}
+	d.gathered = now
+	names := d.machine.Nicknames()
+	d.r.nicknames.Store(&names)
+}
+
+// Nickname is what a relay calls itself in the descriptor that this relay holds, of half a
+// minute ago at most; empty: nothing, or none is held. It is theirs to choose: several may
+// say the same, and its bytes are a stranger's.
+func (r *Relay) Nickname(rid record.RID) string {
+	if names := r.nicknames.Load(); names != nil {
+		return (*names)[rid]
+	}
+	return ""
 }
 
 // nextSeats returns how many seats a later epoch's committee has, and whether one of

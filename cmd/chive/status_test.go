@@ -29,7 +29,7 @@ func TestStatusTranscript(t *testing.T) {
 		Time: now, Network: control.Network{Name: "demo", ID: strings.Repeat("ab", 32), EpochSeconds: 3600},
 		Client: &control.Client{
 			State: "stale", Percent: 100, Clock: "This clock is 2 h fast.", Directory: list,
-			Guards: []control.Guard{{RID: strings.Repeat("01", 16), State: "in use", Until: now, Why: "drawn by weight."}},
+			Guards: []control.Guard{{RID: strings.Repeat("01", 16), Nickname: "oak", State: "in use", Until: now, Why: "drawn by weight."}},
 			Circuits: []control.Circuit{{Opened: now.Add(-65 * time.Second), InUse: true, Streams: 1, Epoch: 10, Hops: []control.Hop{
 				{RID: strings.Repeat("01", 16), Position: "guard", Why: "guard 1 of 3"}, {RID: strings.Repeat("02", 16), Position: "last", Why: "drawn first"},
 			}}, {Opened: now.Add(-65 * time.Second), InUse: true, Epoch: 10}, {Opened: now.Add(-65 * time.Second), Epoch: 10}},
@@ -63,7 +63,7 @@ client: working with an old list of relays
   ! This network is young: its relay list is agreed by 7 relays in 3 networks, and 4 of them acting
     together decide what is on it.
   guards: 1
-    1. 010101010101 in use, until 2026-11-24 19:00:00 UTC
+    1. 010101010101 oak in use, until 2026-11-24 19:00:00 UTC
        drawn by weight.
   circuits: 3
     open for 1 min 5 s, in use, 1 stream, from the list of epoch 10

@@ -155,7 +155,7 @@ func printPaths(w io.Writer, s *control.Status, c *control.Client) {
 				until = ", until " + g.Until.Format(time.DateTime) + " UTC"
 			}
 		}
-		fmt.Fprintf(w, "    %d. %s %s%s\n", i+1, short(g.RID), g.State, until)
+		fmt.Fprintf(w, "    %d. %s %s%s\n", i+1, called(g.RID, g.Nickname), g.State, until)
 		wrap(w, "       ", g.Why)
 	}
 	fmt.Fprintf(w, "  circuits: %d\n", len(c.Circuits))
@@ -169,7 +169,7 @@ func printPaths(w io.Writer, s *control.Status, c *control.Client) {
 		}
 		fmt.Fprintf(w, "    open for %s, %s, from the list of epoch %d\n", since(s.Time, q.Opened), use, q.Epoch)
 		for _, h := range q.Hops {
-			wrap(w, fmt.Sprintf("      %-6s %s  ", h.Position, short(h.RID)), h.Why)
+			wrap(w, fmt.Sprintf("      %-6s %s  ", h.Position, called(h.RID, h.Nickname)), h.Why)
 		}
 	}
 }
@@ -395,7 +395,7 @@ func printSeats(w io.Writer, c *control.Committee, stalled bool) {
 				how = append(how, one.text)
 			}
 		}
-		fmt.Fprintf(w, "    missing: %s (%s)\n", m.RID, strings.Join(how, "; "))
+		fmt.Fprintf(w, "    missing: %s (%s)\n", strings.TrimSpace(m.RID+" "+m.Nickname), strings.Join(how, "; "))
 	}
 	if more > 0 {
 		fmt.Fprintf(w, "    and %d more\n", more)
@@ -458,6 +458,9 @@ func wrap(w io.Writer, mark, text string) {
 	}
 	fmt.Fprintln(w, line)
 }
+
+// called names a relay, and what it calls itself where that is known.
+func called(rid, nickname string) string { return strings.TrimSpace(short(rid) + " " + nickname) }
 
 func short(rid string) string { return fmt.Sprintf("%.*s", shortRID, rid) }
 

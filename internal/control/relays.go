@@ -33,7 +33,7 @@ type Relays struct {
 // ListedRelay is one relay of the list.
 type ListedRelay struct {
 	RID       string   `json:"rid"`
-	Nickname  string   `json:"nickname,omitempty"` // of one in this process; the list has none
+	Nickname  string   `json:"nickname,omitempty"` // what it calls itself in its descriptor, where a relay of this process holds that; the list has none. Not unique, and nobody vouches for it
 	Addresses []string `json:"addresses"`
 	Running   bool     `json:"running"`
 	Flags     []string `json:"flags"` // guard, exit, founder, probation and so on

@@ -110,11 +110,12 @@ type Committee struct {
 
 // Seat is one member of the committee, as a relay sees it.
 type Seat struct {
-	RID     string `json:"rid"`
-	Self    bool   `json:"self,omitempty"`
-	Stream  bool   `json:"stream"`  // this relay has one with it
-	Signed  bool   `json:"signed"`  // the newest list; a list is closed once enough have signed
-	Running bool   `json:"running"` // as the list says
+	RID      string `json:"rid"`
+	Nickname string `json:"nickname,omitempty"` // what it calls itself in its descriptor, where a relay of this process holds that: not unique, and nobody vouches for it
+	Self     bool   `json:"self,omitempty"`
+	Stream   bool   `json:"stream"`  // this relay has one with it
+	Signed   bool   `json:"signed"`  // the newest list; a list is closed once enough have signed
+	Running  bool   `json:"running"` // as the list says
 	// Penalty is until when it has no say, for proof that it has signed two things; zero: it has one.
 	Penalty time.Time `json:"penalty_ends,omitzero"`
 }
@@ -154,11 +155,12 @@ type ClientTraffic struct {
 
 // Guard is one of the relays through which this client enters.
 type Guard struct {
-	RID   string    `json:"rid"`
-	Until time.Time `json:"until,omitzero"` // day
-	State string    `json:"state"`
-	Share float64   `json:"share"` // of all guards' weight
-	Why   string    `json:"why"`
+	RID      string    `json:"rid"`
+	Nickname string    `json:"nickname,omitempty"` // as a Seat's
+	Until    time.Time `json:"until,omitzero"`     // day
+	State    string    `json:"state"`
+	Share    float64   `json:"share"` // of all guards' weight
+	Why      string    `json:"why"`
 }
 
 // Circuit is one open circuit.
@@ -176,8 +178,9 @@ type Circuit struct {
 // Hop is one relay of a circuit.
 type Hop struct {
 	RID      string  `json:"rid"`
-	Position string  `json:"position"` // guard, middle or last
-	Share    float64 `json:"share"`    // of the position's weight
+	Nickname string  `json:"nickname,omitempty"` // as a Seat's
+	Position string  `json:"position"`           // guard, middle or last
+	Share    float64 `json:"share"`              // of the position's weight
 	Why      string  `json:"why"`
 }
 

@@ -27,10 +27,9 @@ func (s *Sources) List() *control.Relays {
 	if len(s.Relays) > 0 {
 		markPenalties(out, view.Table(), s.Relays[0].now().Penalties())
 	}
-	for _, r := range s.Relays {
-		rid := r.now().RID()
-		if i, listed := view.Table().Index(rid); listed && i < len(out.Relays) {
-			out.Relays[i].Nickname, _ = r.words()
+	if len(s.Relays) > 0 {
+		for i := range out.Relays {
+			out.Relays[i].Nickname = s.nickname(view.Table().At(i).RID)
 		}
 	}
 	return out

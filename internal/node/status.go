@@ -72,6 +72,7 @@ func (s *Sources) Status() *control.Status {
 	for _, r := range s.Relays {
 		out.Relays = append(out.Relays, r.part(doc))
 	}
+	s.named(out)
 	return out
 }
 
