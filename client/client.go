@@ -103,6 +103,7 @@ type Client struct {
 	over    chan struct{}   // closed when Run ends
 	work    chan struct{}   // a token for the maintainer
 	save    chan struct{}   // a token for the saver
+	writing chan struct{}   // a slot: the guards are being written
 	builds  chan struct{}   // tokens: circuits being built
 	life    context.Context // ends with Run; set by it
 	askLast asker
@@ -173,11 +174,11 @@ func New(c Config) (*Client, error) {
 	}
 	cl := &Client{
 		cfg: c, doc: c.Genesis, nid: c.Genesis.NetworkID(), dir: newDirectory(&c),
-		params:  circuitParams(&c.Genesis.Params),
-		ready:   make(chan struct{}),
-		over:    make(chan struct{}),
-		work:    make(chan struct{}, 1),
-		save:    make(chan struct{}, 1),
+		params: circuitParams(&c.Genesis.Params),
+		ready:  make(chan struct{}),
+		over:   make(chan struct{}),
+		work:   make(chan struct{}, 1),
+		save:   make(chan struct{}, 1), writing: make(chan struct{}, 1),
 		builds:  make(chan struct{}, maxBuilding),
 		ongoing: make(map[ongoing]*waiter),
 		needs:   make(map[need]*demand),

@@ -9,7 +9,7 @@ type Event struct {
 	ID   string // of the circuit or stream; empty: none in particular
 	// State is the new one: a tag or cause of Progress; open or closed of a circuit, or
 	// new_identity for all of them; of a stream as in StreamExplained; the kind of an
-	// Alarm.
+	// Alarm, or WarningGuardMoved.
 	State string
 }
 
@@ -20,6 +20,9 @@ const (
 	EventStream    = "stream"
 	EventWarning   = "warning"
 )
+
+// WarningGuardMoved is the State of an EventWarning: a guard broke circuits and is used last.
+const WarningGuardMoved = "guard_moved"
 
 // tell passes an event on. Never under a lock.
 func (c *Client) tell(e Event) {

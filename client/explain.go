@@ -74,6 +74,9 @@ func explainGuards(t *table, all []path.GuardStatus, usable []record.RID, carrie
 		}
 		e.Why = "drawn at random by weight among the relays that may be guards; it has " + percent(e.Share) +
 			" of their weight now. " + guardWords(e.State, first, carries[g.RID])
+		if g.Last && e.State != "last" {
+			e.Why += " It comes last: half of the circuits through it failed while another guard worked."
+		}
 		out = append(out, e)
 	}
 	return out

@@ -52,6 +52,9 @@ func (c *Client) loadGuards() error {
 			}
 		}
 	}
+	if c.cfg.Store != nil {
+		g.KeepFirst()
+	}
 	c.mu.Lock()
 	c.guards = g
 	c.mu.Unlock()
@@ -59,7 +62,7 @@ func (c *Client) loadGuards() error {
 }
 
 // updateGuards replaces guards that are due and fills up, unless the list of relays is
-// too old to judge by.
+// too old to judge by. New ones are saved before they are used: it waits for the Store.
 func (c *Client) updateGuards() error {
 	if c.refusesAt(time.Now()) {
 		return nil
@@ -72,7 +75,11 @@ func (c *Client) updateGuards() error {
 		c.cfg.Log.Info().EmbedObject(redact.RoleClient).EmbedObject(redact.Event("guards")).
 			Msg("a guard was replaced: its time was over, or it had left the list of relays")
 	}
-	c.askSave()
+	if report&path.ReportAdded != 0 && c.cfg.Store != nil {
+		c.writeGuards()
+	} else {
+		c.askSave()
+	}
 	return err
 }
 
@@ -107,14 +114,23 @@ func (c *Client) saveGuards(ctx context.Context) {
 	}
 }
 
+// writeGuards saves the guards, one writer at a time so that the newest state comes last.
+// Those that cannot be saved are used all the same: a client whose disk is full or
+// read-only would otherwise have no way into the network, and drawing others later is the
+// lesser harm (decision 0014).
 func (c *Client) writeGuards() {
+	c.writing <- struct{}{}
+	defer func() { <-c.writing }()
 	c.mu.Lock()
-	state := c.guards.Encode()
+	state, fresh := c.guards.Encode(), c.guards.Unkept()
 	c.mu.Unlock()
 	if err := c.cfg.Store.Save(state); err != nil {
 		c.cfg.Log.Warn().EmbedObject(redact.RoleClient).EmbedObject(redact.Classify(err)).
 			Msg("the guards could not be saved; after a restart others may be drawn")
 	}
+	c.mu.Lock()
+	c.guards.Kept(fresh)
+	c.mu.Unlock()
 }
 
 // usableGuards returns the guards to try, the first one first.
@@ -230,9 +246,14 @@ func (c *Client) linkUp(rid record.RID, l *link.Link) {
 // guardCircuit tells the guards how a circuit through one of them went.
 func (c *Client) guardCircuit(rid record.RID, ok bool) {
 	c.mu.Lock()
-	c.guards.Circuit(time.Now(), rid, ok)
+	report := c.guards.Circuit(time.Now(), rid, ok)
 	c.mu.Unlock()
 	c.askSave()
+	if report&path.ReportMoved != 0 {
+		c.tell(Event{Kind: EventWarning, State: WarningGuardMoved})
+		c.cfg.Log.Warn().EmbedObject(redact.RoleClient).EmbedObject(redact.Event("guard_moved")).
+			Msg("a guard let half of 100 circuits fail while circuits through another one worked: it comes last from now on; see the client's status")
+	}
 }
 
 // choose returns a path for n that avoids, as last hop, the relays in avoid, and

@@ -45,6 +45,7 @@ type Guards struct {
 	lastUp    time.Time // a link was made
 	lastAlive time.Time // a link was made or still there
 	suspect   *guard    // it fails half of its circuits; others are on trial
+	keeping   bool      // new guards wait for Kept
 }
 
 // guard is one of them. The first block is kept on disk.
@@ -54,6 +55,7 @@ type guard struct {
 	absent  time.Time // first seen missing or not running; zero: it is there
 	last    time.Time // it comes last until then
 
+	unkept   bool      // it waits for Kept
 	failures int       // links that failed in a row; 0: not marked
 	marked   time.Time // the last of them
 	proven   bool      // one failed while links to others did not
@@ -65,6 +67,29 @@ type guard struct {
 // NewGuards returns an empty list. now is the start of the first wait for a link.
 func NewGuards(p genesis.Params, now time.Time) *Guards {
 	return &Guards{p: p, lastAlive: now}
+}
+
+// KeepFirst has guards that are drawn from now on wait for Kept before they are usable: a
+// client that is killed in between would draw others. Spec: directory §8.
+func (g *Guards) KeepFirst() { g.keeping = true }
+
+// Unkept returns those that wait for Kept. The slice belongs to the caller.
+func (g *Guards) Unkept() (out []record.RID) {
+	for _, x := range g.list {
+		if x.unkept {
+			out = append(out, x.rid)
+		}
+	}
+	return out
+}
+
+// Kept says that guards which Unkept returned are in what was saved, or never will be.
+func (g *Guards) Kept(rids []record.RID) {
+	for _, rid := range rids {
+		if x := g.find(rid); x != nil {
+			x.unkept = false
+		}
+	}
 }
 
 // Update compares the list with a snapshot: guards that expired or were away for
@@ -129,7 +154,7 @@ func (g *Guards) add(now time.Time, rand io.Reader, s *Selector) (bool, error) {
 		return false, err
 	}
 	life := g.p.GuardLifeMin + time.Duration(spread)
-	g.list = append(g.list, &guard{rid: s.table.At(i).RID, expires: g.round(now.Add(life))})
+	g.list = append(g.list, &guard{rid: s.table.At(i).RID, expires: g.round(now.Add(life)), unkept: g.keeping})
 	if g.p.GuardNew > 0 {
 		g.additions = append(g.additions, g.round(now))
 	}
@@ -164,7 +189,7 @@ func (g *Guards) Usable(now time.Time) []record.RID {
 	var first, last []record.RID
 	for _, x := range g.list {
 		switch {
-		case !x.absent.IsZero(), now.Before(x.retry), !now.Before(x.expires):
+		case x.unkept, !x.absent.IsZero(), now.Before(x.retry), !now.Before(x.expires):
 		case x == g.suspect, now.Before(x.last):
 			last = append(last, x.rid)
 		default:
