@@ -107,7 +107,11 @@ func (m *Machine) mayIntroduce(rid record.RID) bool {
 
 // takeCandidate keeps a candidate whose entry statement was verified or is our own.
 func (m *Machine) takeCandidate(o *record.Opened, data []byte) gossip.Verdict {
-	if _, listed := m.table().Index(o.RID); listed || m.claims.revoked(o.Descriptor.Identity, o.Signed.Cert, m.now) {
+	if _, listed := m.table().Index(o.RID); listed {
+		return gossip.VerdictKnown
+	}
+	if m.claims.revoked(o.RID, o.Descriptor.Identity, o.Signed.Cert, m.now) {
+		m.metRevoked(o.RID)
 		return gossip.VerdictKnown
 	}
 	challenge, ok := m.challenge(o.Descriptor.Identity, o.Work)

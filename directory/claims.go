@@ -5,6 +5,7 @@ package directory
 import (
 	"crypto/ed25519"
 	"errors"
+	"iter"
 	"maps"
 	"slices"
 	"time"
@@ -16,9 +17,15 @@ import (
 )
 
 // Bounds of what is held against relays: of each relay that is or lately was in the
-// table a tombstone of itself and a few of its signing keys, and one piece of
-// evidence of each weight. What comes beyond is not taken.
-const maxTombstones = 4
+// table, or that waits for a place, a tombstone of itself and a few of its signing keys,
+// and one piece of evidence of each weight. What comes beyond is not taken. Of relays that
+// are gone, or have not been let in, so many tombstones are kept; of more than that those
+// go whose time is over first.
+const (
+	maxTombstones = 4
+	maxGone       = 16 << 10
+	maxNeverIn    = 1 << 10
+)
 
 // evidenceLife is how long evidence is kept after its penalty came into force, in
 // days.
@@ -29,6 +36,8 @@ type tombstone struct {
 	*record.Tombstone
 	rid  record.RID
 	data []byte
+	was  bool      // the relay is, or was, in the table
+	met  time.Time // when it was last seen to wait for a place; zero: never
 }
 
 // accusation is a piece of evidence that is held.
@@ -41,26 +50,44 @@ type accusation struct {
 // claims holds tombstones and evidence by item digest.
 type claims struct {
 	tombstones map[[32]byte]*tombstone
+	of         map[record.RID][][32]byte // tombstones of a relay
 	evidence   map[[32]byte]*accusation
 }
 
-// revoked reports whether an identity, or the key it is signed through, is revoked.
-func (c *claims) revoked(identity ed25519.PublicKey, cert *record.Cert, now time.Time) bool {
-	for _, t := range c.tombstones {
-		if t.Revokes(identity, cert, now) {
-			return true
-		}
-	}
-	return false
+// revoked reports whether a relay's identity, or the key it is signed through, is
+// revoked.
+func (c *claims) revoked(rid record.RID, identity ed25519.PublicKey, cert *record.Cert, now time.Time) bool {
+	return slices.ContainsFunc(c.of[rid], func(digest [32]byte) bool { return c.tombstones[digest].Revokes(identity, cert, now) })
 }
 
-func (c *claims) tombstonesOf(rid record.RID) (n int) {
-	for _, t := range c.tombstones {
-		if t.rid == rid {
-			n++
+func (c *claims) bury(digest [32]byte, t *tombstone) {
+	c.tombstones[digest] = t
+	c.of[t.rid] = append(c.of[t.rid], digest)
+}
+
+func (c *claims) unearth(digest [32]byte) {
+	rid := c.tombstones[digest].rid
+	delete(c.tombstones, digest)
+	c.of[rid] = slices.DeleteFunc(c.of[rid], func(d [32]byte) bool { return d == digest })
+	if len(c.of[rid]) == 0 {
+		delete(c.of, rid)
+	}
+}
+
+// room reports whether one more tombstone of a relay may be held. One of the identity
+// always may, in the place of one that ends sooner, which it returns: whoever has stolen
+// a key must not keep its owner's word out.
+func (c *claims) room(t *record.Tombstone, rid record.RID) (instead *[32]byte, ok bool) {
+	keys := 0
+	for _, digest := range c.of[rid] {
+		switch held := c.tombstones[digest]; {
+		case len(held.Key) > 0:
+			keys++
+		case len(t.Key) == 0:
+			return &digest, t.Until.After(held.Until)
 		}
 	}
-	return n
+	return nil, len(t.Key) == 0 || keys < maxTombstones-1
 }
 
 func (c *claims) evidenceOf(rid record.RID, reason uint8) bool {
@@ -80,6 +107,11 @@ func claimKey(class byte, digest [32]byte) []byte { return append([]byte{class},
 
 // acceptTombstone judges one from a peer, or our own.
 func (m *Machine) acceptTombstone(data []byte) ([32]byte, gossip.Verdict) {
+	return m.takeTombstone(data, false, false)
+}
+
+// takeTombstone is acceptTombstone, or takes back one that was kept.
+func (m *Machine) takeTombstone(data []byte, kept, neverIn bool) ([32]byte, gossip.Verdict) {
 	signed, err := record.DecodeSigned(data, record.MaxTombstoneSize)
 	if err != nil {
 		return [32]byte{}, gossip.VerdictInvalid
@@ -99,24 +131,92 @@ func (m *Machine) acceptTombstone(data []byte) ([32]byte, gossip.Verdict) {
 		return digest, gossip.VerdictInvalid
 	}
 	rid := record.NewRID(m.nid, t.Identity)
-	if !m.concerns(rid) || m.claims.tombstonesOf(rid) >= maxTombstones {
+	instead, room := m.claims.room(t, rid)
+	if !kept && !m.concerns(rid) || !room {
 		return digest, gossip.VerdictKnown
 	}
-	m.claims.tombstones[digest] = &tombstone{t, rid, data}
-	m.keep(BucketDesc, claimKey(record.ClassTombstone, digest), data)
+	if instead != nil {
+		m.dropTombstone(*instead)
+	}
+	held := &tombstone{Tombstone: t, rid: rid, data: data, was: m.remembers(rid) || kept && !neverIn}
+	if _, _, waits := m.pending.Get(rid); waits {
+		held.met = m.now
+	}
+	m.claims.bury(digest, held)
+	m.keep(BucketDesc, held.key(digest), data)
 	if d := m.descs.newest(rid); d != nil && t.Revokes(d.Identity, d.signed.Cert, m.now) {
 		m.descs.remove(m.cfg.Catalog, rid)
 		m.keep(BucketDesc, descriptorKey(rid), nil)
 	}
+	if m.candidateRevoked(rid) {
+		m.pending.Remove(rid)
+	}
 	return digest, gossip.VerdictNew
 }
 
-// concerns reports whether claims about a relay are of use: it is in the table, or
-// is remembered.
-func (m *Machine) concerns(rid record.RID) bool {
+// key is where a tombstone is stored: one of a relay that was never in the table has a
+// byte more.
+func (t *tombstone) key(digest [32]byte) []byte {
+	key := claimKey(record.ClassTombstone, digest)
+	if !t.was {
+		key = append(key, 0)
+	}
+	return key
+}
+
+func (m *Machine) dropTombstone(digest [32]byte) {
+	m.keep(BucketDesc, m.claims.tombstones[digest].key(digest), nil)
+	m.claims.unearth(digest)
+}
+
+// candidateRevoked reports whether a candidate that is held is revoked.
+func (m *Machine) candidateRevoked(rid record.RID) bool {
+	c, _, waits := m.pending.Get(rid)
+	if !waits {
+		return false
+	}
+	o, err := record.OpenCandidate(c.Data, m.nid, m.now, m.times())
+	return err == nil && m.claims.revoked(rid, o.Descriptor.Identity, o.Signed.Cert, m.now)
+}
+
+// remembers reports whether a relay is in the table, or dormant.
+func (m *Machine) remembers(rid record.RID) bool {
 	_, listed := m.table().Index(rid)
 	_, dormant := m.at.state.Dormant(rid)
 	return listed || dormant
+}
+
+// concerns reports whether claims about a relay are of use to others: it is in the table,
+// is remembered, or waits for a place.
+func (m *Machine) concerns(rid record.RID) bool {
+	_, _, waits := m.pending.Get(rid)
+	return waits || m.remembers(rid)
+}
+
+// spread goes through the tombstones that others take: of relays that concern them, or
+// that somebody has lately introduced. The rest is kept for the day when the identity
+// comes back.
+func (m *Machine) spread() iter.Seq[[32]byte] {
+	return func(yield func([32]byte) bool) {
+		for digest, t := range m.claims.tombstones {
+			if (m.concerns(t.rid) || m.metLately(t)) && !yield(digest) {
+				return
+			}
+		}
+	}
+}
+
+func (m *Machine) metLately(t *tombstone) bool { return !t.met.IsZero() && m.now.Sub(t.met) < m.day() }
+
+// metRevoked tells others of the tombstones of a relay that wants a place, once a day:
+// whoever came later does not know them.
+func (m *Machine) metRevoked(rid record.RID) {
+	for _, digest := range m.claims.of[rid] {
+		if t := m.claims.tombstones[digest]; !m.metLately(t) {
+			t.met = m.now
+			m.tell(gossip.Announce{Class: record.ClassTombstone, Digest: digest})
+		}
+	}
 }
 
 // acceptEvidence judges evidence from a peer.
@@ -193,15 +293,24 @@ func (m *Machine) accuse(e *record.Evidence) {
 	}
 }
 
-// expireClaims forgets tombstones whose time is over, evidence that has done its work
-// or that cannot any more, and all about relays that are gone.
+// expireClaims forgets tombstones whose time is over, whatever has become of the relay,
+// evidence that has done its work or that cannot any more, and that about relays that are
+// gone.
 func (m *Machine) expireClaims() {
+	var gone, never [][32]byte
 	for _, digest := range sortedDigests(m.claims.tombstones) {
-		if t := m.claims.tombstones[digest]; !m.now.Before(t.Until) || !m.concerns(t.rid) {
-			delete(m.claims.tombstones, digest)
-			m.keep(BucketDesc, claimKey(record.ClassTombstone, digest), nil)
+		switch t := m.claims.tombstones[digest]; {
+		case !m.now.Before(t.Until):
+			m.dropTombstone(digest)
+		case m.remembers(t.rid):
+		case t.was:
+			gone = append(gone, digest)
+		default:
+			never = append(never, digest)
 		}
 	}
+	m.shedTombstones(gone, maxGone)
+	m.shedTombstones(never, maxNeverIn)
 	epoch, keep := m.at.state.Epoch(), uint64(evidenceLife*max(m.p.Day, 1))
 	for _, digest := range sortedDigests(m.claims.evidence) {
 		e := m.claims.evidence[digest]
@@ -233,4 +342,17 @@ func (m *Machine) accusations() []transition.Evidence {
 		}
 	}
 	return out
+}
+
+// shedTombstones drops those that end first, until a bound holds.
+func (m *Machine) shedTombstones(all [][32]byte, most int) {
+	if len(all) <= most {
+		return
+	}
+	slices.SortStableFunc(all, func(a, b [32]byte) int {
+		return m.claims.tombstones[a].Until.Compare(m.claims.tombstones[b].Until)
+	})
+	for _, digest := range all[:len(all)-most] {
+		m.dropTombstone(digest)
+	}
 }

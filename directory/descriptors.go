@@ -132,7 +132,7 @@ func (m *Machine) takeDescriptor(o *opened) bool {
 	if _, listed := m.table().Index(d.rid); !listed && !own {
 		return false
 	}
-	if m.claims.revoked(d.Identity, d.signed.Cert, m.now) {
+	if m.claims.revoked(d.rid, d.Identity, d.signed.Cert, m.now) {
 		return false
 	}
 	day := m.doc.EpochAt(m.now) / uint64(max(m.p.Day, 1))
@@ -173,7 +173,7 @@ func (m *Machine) expireDescriptors() {
 	for d := range m.descs.relays.all() {
 		rid := d.rid
 		_, listed := m.table().Index(rid)
-		if (listed || rid == m.cfg.RID) && m.now.Before(d.Expires) && !m.claims.revoked(d.Identity, d.signed.Cert, m.now) {
+		if (listed || rid == m.cfg.RID) && m.now.Before(d.Expires) && !m.claims.revoked(d.rid, d.Identity, d.signed.Cert, m.now) {
 			if d.replace != nil && m.now.Sub(d.Published) > 2*m.p.EpochLen && m.settled(d) {
 				said := *d
 				said.replace = nil

@@ -62,7 +62,8 @@
 //	descriptors   one per relay of the table, and the one before
 //	candidates    package sybil's store
 //	newcomers     16 on their way through this relay, a minute each; others hear "busy"
-//	tombstones    4 per relay that is or lately was in the table; more are not taken
+//	tombstones    4 per relay of the table, dormant one or candidate; more are not taken. Until
+//	              they end: 16,384 of relays that are gone, 1,024 of such as never came in
 //	evidence      one per relay and weight; more is not taken
 //	V, P, G       of this epoch and the one before; 4,096, 16 MiB: more are not taken
 //	certificates  2,160; the oldest goes

@@ -59,7 +59,7 @@ func (m *Machine) enter(e gossip.JoinAsked) (gossip.JoinCode, bool) {
 	if held, _, ok := m.pending.Get(o.RID); ok && held.Seq >= o.Descriptor.Seq && (held.Vouched || o.Voucher == nil) {
 		return gossip.JoinKnown, true
 	}
-	if m.claims.revoked(o.Descriptor.Identity, o.Signed.Cert, m.now) {
+	if m.claims.revoked(o.RID, o.Descriptor.Identity, o.Signed.Cert, m.now) {
 		return gossip.JoinRefused, true
 	}
 	challenge, ok := m.challenge(o.Descriptor.Identity, o.Work)

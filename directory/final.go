@@ -156,7 +156,7 @@ func (m *Machine) loadRecords() {
 			}
 			m.acceptDescriptor(value)
 		case record.ClassTombstone:
-			m.acceptTombstone(value)
+			m.takeTombstone(value, true, len(key) > 1+32)
 		case record.ClassEvidence:
 			m.acceptEvidence(value)
 		}

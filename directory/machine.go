@@ -122,7 +122,7 @@ func New(c Config) (*Machine, error) {
 	m := &Machine{
 		cfg: c, doc: c.Document, p: c.Document.Params, nid: c.Document.NetworkID(),
 		descs:   descriptors{relays: trie{by: byRID}, digests: trie{by: byDigest}},
-		claims:  claims{tombstones: map[[32]byte]*tombstone{}, evidence: map[[32]byte]*accusation{}},
+		claims:  claims{tombstones: map[[32]byte]*tombstone{}, of: map[record.RID][][32]byte{}, evidence: map[[32]byte]*accusation{}},
 		items:   newItems(),
 		heads:   map[record.RID]head{},
 		missing: map[record.RID]bool{},

@@ -45,7 +45,11 @@ func (r records) Count(class byte) int {
 		all, _ := r.pending.Len()
 		return all
 	case record.ClassTombstone:
-		return len(r.claims.tombstones)
+		n := 0
+		for range r.spread() {
+			n++
+		}
+		return n
 	case record.ClassEvidence:
 		return len(r.claims.evidence)
 	}
@@ -60,7 +64,7 @@ func (r records) Digests(class byte) iter.Seq[gossip.Digest] {
 	case record.ClassCandidate:
 		return r.pending.All()
 	case record.ClassTombstone:
-		return maps.Keys(r.claims.tombstones)
+		return r.spread()
 	case record.ClassEvidence:
 		return maps.Keys(r.claims.evidence)
 	}
@@ -71,7 +75,7 @@ func (r records) Digests(class byte) iter.Seq[gossip.Digest] {
 // them, and change less often than repairs come when neighbours are met: while there is
 // nothing else, the set of the last time is taken again.
 func (m *Machine) repairSet() *reconcile.Set {
-	if pending, _ := m.pending.Len(); pending == 0 && len(m.claims.tombstones) == 0 {
+	if pending, _ := m.pending.Len(); pending == 0 && (records{m}).Count(record.ClassTombstone) == 0 {
 		if m.setFrom != m.descs.digests || m.set == nil {
 			m.setFrom, m.set = m.descs.digests, m.cfg.Catalog.set(m.descs.digests)
 		}

@@ -351,6 +351,22 @@ func TestRevokedRelayLeavesTheTable(t *testing.T) {
 	gone.step(Revocation{Data: data})
 	gone.stop()
 	s.until(65 * time.Second)
+	defer func() { // it is not let in again while the tombstone stands: whoever has the key is no relay
+		late := s.nodes[2]
+		late.stop()
+		late.store[BucketDesc] = map[string][]byte{} // as one that has come since
+		late.start()
+		again := s.nodes[0]
+		again.stop()
+		again.start()
+		gone.joins()
+		s.until(155 * time.Second)
+		for _, n := range s.nodes[:3] {
+			if _, _, waits := n.m.pending.Get(gone.rid); s.listed(gone) || waits {
+				t.Errorf("node %d: in the table again: %v; waits: %v", n.n, s.listed(gone), waits)
+			}
+		}
+	}()
 	for _, n := range s.nodes[:3] {
 		if _, listed := n.m.Head().State.Snapshot().Table().Relay(gone.rid); listed {
 			t.Errorf("node %d lists it at epoch %d", n.n, n.epoch())
@@ -401,6 +417,20 @@ func TestCapsHoldUnderAFloodFromOneNeighbour(t *testing.T) {
 	if n := len(victim.m.claims.tombstones); n > maxTombstones {
 		t.Errorf("%d tombstones of one relay", n)
 	}
+	for i, c := range []struct {
+		until time.Duration
+		want  gossip.Verdict
+	}{{time.Hour, gossip.VerdictNew}, {2 * time.Hour, gossip.VerdictNew}, {time.Hour - time.Second, gossip.VerdictKnown}} {
+		id := public(identity)
+		data, err := record.SealTombstone(&record.Tombstone{Identity: id[:], Until: s.now.Add(c.until).Truncate(time.Second)}, s.doc.NetworkID(), identity)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, got := victim.m.acceptTombstone(data); got != c.want || len(victim.m.claims.tombstones) > maxTombstones {
+			t.Errorf("the identity's own, %d: %v, of %d", i, got, len(victim.m.claims.tombstones))
+		}
+	}
+	victim.m.dropTombstone(victim.m.claims.of[flooder.rid][len(victim.m.claims.of[flooder.rid])-1])
 	stats, _ := victim.m.Gossip()
 	if stats.Dropped == 0 || stats.Penalties < 100 {
 		t.Errorf("dropped %d, penalties %d", stats.Dropped, stats.Penalties)
