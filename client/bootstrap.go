@@ -12,21 +12,6 @@ import (
 	"chive/link"
 )
 
-// Progress is one step of the bootstrap. Percent only rises.
-type Progress struct {
-	Percent int
-	// Tag names the step: starting, connecting, handshake,
-	// loading_checkpoint, loading_directory, choosing_guards,
-	// building_circuit, done.
-	Tag string
-	// Cause says why it stands still, from a closed list: clock_skew,
-	// no_route, refused, filtered, proxy_auth, no_peers, directory_stale; empty while it
-	// goes on. After 100 % it says why no new circuits are made.
-	Cause string
-	// Text is a sentence for a person, without an address.
-	Text string
-}
-
 const (
 	retryFirst = 250 * time.Millisecond
 	retryMax   = 10 * time.Second
@@ -40,6 +25,9 @@ const (
 // ended before.
 func (c *Client) bootstrap(ctx context.Context) bool {
 	c.progress(Progress{Percent: 0, Tag: "starting"})
+	watch, enough := context.WithCancel(ctx)
+	defer enough()
+	c.tasks.Go(func() { c.watchStart(watch) })
 	wait, resync := retryFirst, false
 	c.countPlaces(c.sources())
 	for round := 0; ; round++ {
@@ -210,6 +198,7 @@ func (c *Client) firstGuard(ctx context.Context) error {
 			return err
 		}
 		last = err
+		c.setback(err)
 	}
 	return last
 }
@@ -221,112 +210,4 @@ func (c *Client) enter(s State) {
 	if c.dir.state != StateReady {
 		c.dir.state = s
 	}
-}
-
-// progress reports a step, unless a later one was reported before, and forgets
-// earlier trouble.
-func (c *Client) progress(p Progress) {
-	c.mu.Lock()
-	c.trouble = ""
-	back := p.Percent < c.dir.step.Percent
-	if c.dir.step.Cause = ""; !back {
-		c.dir.step = p
-	}
-	c.mu.Unlock()
-	if c.cfg.Progress != nil && !back {
-		c.cfg.Progress(p)
-	}
-	if !back {
-		c.tell(Event{Kind: EventBootstrap, State: p.Tag})
-	}
-}
-
-// stuck reports why the bootstrap stands still.
-func (c *Client) stuck(err error) {
-	cause, text := c.troubleOf(err)
-	c.mu.Lock()
-	c.trouble, c.mend = text, troubleFix(err, cause)
-	c.dir.step.Cause, c.dir.step.Text = cause, text
-	if errors.Is(err, errStale) || errors.Is(err, errAnchor) {
-		c.dir.state = StateRefused
-	}
-	p := c.dir.step
-	c.mu.Unlock()
-	if c.cfg.Progress != nil {
-		c.cfg.Progress(p)
-	}
-	c.tell(Event{Kind: EventBootstrap, State: p.Cause})
-}
-
-// startTrouble says why the client still starts, and what to do.
-func (c *Client) startTrouble() (text, fix string) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.trouble == "" {
-		return "the bootstrap goes on", CauseFix("")
-	}
-	return c.trouble, c.mend
-}
-
-// troubleOf names the cause of a step that failed and says what to do.
-func (c *Client) troubleOf(err error) (cause, text string) {
-	var f *Failure
-	var clock *clockError
-	who, hint := "the guard", ""
-	if len(c.Guards()) == 0 { // relays are only asked for the list yet
-		who, hint = "the relay that was asked", " "+peerHint
-	}
-	switch {
-	case errors.As(err, &clock):
-		return "clock_skew", clock.Error()
-	case errors.Is(err, errAnchor):
-		return "directory_stale", "what this client has to begin with is too old: keys retired since then must not speak. Get a newer release, or an anchor: whoever runs a client or relay in that network makes one with chive network anchor; then --anchor FILE."
-	case errors.Is(err, errStale):
-		return "directory_stale", c.freshnessWords(c.current(), time.Now(), false) + " No relay asked has one: the network is stalled, these relays hold it back, or this clock is fast."
-	case errors.Is(err, link.ErrProxy):
-		return "no_route", "the proxy that client.upstream names cannot be reached, or is none of its kind. Check that it runs, and what client.upstream says; nothing goes past it."
-	case errors.Is(err, link.ErrProxyAuth):
-		return "proxy_auth", "the proxy that client.upstream names does not take the user and password. Put them right in client.upstream: http://USER:PASSWORD@HOST:PORT."
-	case errors.Is(err, link.ErrProxyDenied):
-		return "filtered", "the proxy that client.upstream names does not connect to the ports of relays. Where it permits some only, say which: client.ports = [443]."
-	case c.portsShut():
-		return "filtered", c.portWords()
-	case errors.Is(err, errPorts):
-		return "filtered", who + " takes no connections on the ports that client.ports allows. Another one is tried."
-	case c.blocked():
-		return "filtered", "your network blocks your guards: other relays can be reached, these cannot. Use another connection."
-	case errors.Is(err, link.ErrCertificateTime):
-		if errors.As(c.clockWrong(time.Now()), &clock) {
-			return "clock_skew", clock.Error()
-		}
-		return "clock_skew", "this clock does not agree with the relay's that was asked. If others say so too, set the clock."
-	case errors.Is(err, link.ErrNetworkDown), errors.Is(err, link.ErrUnreachable):
-		return "no_route", "this machine has no way to the network. Check its connection."
-	case errors.Is(err, link.ErrRefused):
-		return "refused", who + " does not accept connections. Another one is tried." + hint
-	case errors.Is(err, link.ErrTimeout):
-		return "filtered", who + " does not answer. A firewall may drop the connection. Another one is tried." + hint
-	case errors.Is(err, link.ErrHandshake):
-		return "filtered", who + " did not complete the handshake: it belongs to another network, or something in between interferes."
-	case errors.Is(err, dirsync.ErrForged), errors.Is(err, dirsync.ErrOrphan), errors.Is(err, errUnproven):
-		return "no_peers", "the relays asked sent lists of relays that do not verify. Others are asked."
-	case errors.Is(err, dirsync.ErrBusy), errors.Is(err, dirsync.ErrAbsent):
-		return "no_peers", "the relays asked are busy. They are asked again."
-	case errors.Is(err, errNoSource):
-		return "no_peers", "no relay is known that could be asked for the list of relays. " + peerHint
-	case isPathError(err):
-		return "no_peers", err.Error()
-	case errors.As(err, &f):
-		return "no_peers", f.Error()
-	}
-	return "no_peers", "no guard can be used. They are tried again."
-}
-
-// peerHint is the way out when the relays that a client knows are gone.
-const peerHint = "If other connections work, those that this client knows may be gone: name one that runs with --peer RID@IP:PORT (its operator reads both from chive status)."
-
-// linkTrouble says in words why there is no link to a guard.
-func (c *Client) linkTrouble(err error) string {
-	_, text := c.troubleOf(err)
-	return text
 }

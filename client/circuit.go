@@ -88,7 +88,7 @@ func (c *Client) explainBuild(err error) error {
 	case errors.As(err, &ce):
 		return errCircuit("a relay ended it (" + ce.reason.String() + ")")
 	}
-	return errDown(c.linkTrouble(err), err)
+	return c.errDown(c.linkTrouble(err), err)
 }
 
 // explainTry says which step of a build along path failed.

@@ -38,6 +38,9 @@ type Config struct {
 	Genesis *genesis.Document
 	// Transport carries links to guards.
 	Transport link.Transport
+	// Proxied says that Transport passes a proxy that the user has named: where nothing is
+	// answered, that is said to be silent, too.
+	Proxied bool
 	// Hops is the length of circuits, MinHops to MaxHops; zero means DefaultHops.
 	Hops int
 	// Store keeps the guards; nil forgets them when the client ends.

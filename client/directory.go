@@ -24,7 +24,9 @@ type directory struct {
 	table     *table
 	state     State // as far as steps go; Client.stateAt knows what the clock makes of it
 	step      Progress
-	seats     int // of the list that signs now; 0: not known
+	moved     time.Time // the last step forward
+	setback   error     // what went wrong last since then; nil: nothing yet
+	seats     int       // of the list that signs now; 0: not known
 	fetched   time.Time
 	nextFetch time.Time
 	checked   time.Time

@@ -76,11 +76,17 @@ func errStarting(why, fix string) *Failure {
 const fixProxy = "check the proxy that client.upstream names: that it runs, and what client.upstream says of it"
 
 // troubleFix says what to do about an error whose cause is that.
-func troubleFix(err error, cause string) string {
-	if errors.Is(err, link.ErrProxy) {
+func (c *Client) troubleFix(err error, cause string) string {
+	if errors.Is(err, link.ErrProxy) || c.proxySilent(err) {
 		return fixProxy
 	}
 	return CauseFix(cause)
+}
+
+// proxySilent reports whether an error says that nothing came back in time through a proxy:
+// whether that is the proxy's fault or a relay's is not known.
+func (c *Client) proxySilent(err error) bool {
+	return c.cfg.Proxied && errors.Is(err, link.ErrTimeout)
 }
 
 // errEnding says that the client ends.
@@ -112,8 +118,8 @@ func CauseFix(cause string) string {
 	return "try again in a moment; chive status says how far it is"
 }
 
-func errDown(why string, err error) *Failure {
-	if proxyFailed(err) {
+func (c *Client) errDown(why string, err error) *Failure {
+	if proxyFailed(err) || c.proxySilent(err) {
 		return failure("network_down", "the network cannot be reached: "+why, fixProxy)
 	}
 	return failure("network_down", "the network cannot be reached: "+why,

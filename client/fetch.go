@@ -153,7 +153,7 @@ func (c *Client) tableProgress(done, total int) {
 	if total > 0 {
 		c.progress(Progress{
 			Percent: 30 + 40*min(done, total)/total, Tag: "loading_directory",
-			Text: fmt.Sprintf("%d of %d parts of the list of relays", done, total),
+			Text: fmt.Sprintf("%d of %d parts of the list of relays", done, total), done: done,
 		})
 	}
 }
@@ -240,6 +240,9 @@ func (h *hearing) askAll(ctx context.Context, all []source, patience time.Durati
 			return ctx.Err()
 		}
 		c.notePeer(s.rid, err)
+		if err != nil {
+			c.setback(err)
+		}
 		c.strangerAnswered(s.rid, err == nil || spoke(err))
 		if h.note(s.rid, at, result, err) || errors.Is(err, link.ErrNetworkDown) {
 			break

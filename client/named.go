@@ -32,6 +32,7 @@ const (
 	PeerClock       PeerState = "clock"         // its certificate is not of this clock's time
 	PeerPorts       PeerState = "ports"         // Config.Ports leaves its address out
 	PeerDenied      PeerState = "proxy_denied"  // the proxy on the way does not connect there
+	PeerProxySilent PeerState = "proxy_silent"  // nothing came back through the proxy on the way
 	PeerForged      PeerState = "forged"        // its list of relays does not verify
 	PeerUnspecified PeerState = "failed"        // any other
 )
@@ -86,6 +87,9 @@ func (c *Client) notePeer(rid record.RID, err error) {
 	state, ok := peerState(err)
 	if !ok {
 		return
+	}
+	if c.proxySilent(err) {
+		state = PeerProxySilent
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -272,6 +272,9 @@ func (c *Client) reportRefusal(err error) {
 	c.mu.Lock()
 	changed := c.dir.step.Cause != cause
 	c.dir.step.Cause, c.dir.step.Text, c.trouble, c.mend = cause, text, text, CauseFix(cause)
+	if c.dir.step.Fix = ""; cause != "" {
+		c.dir.step.Fix = c.mend
+	}
 	p := c.dir.step
 	c.mu.Unlock()
 	if changed && c.cfg.Progress != nil {

@@ -91,7 +91,7 @@ func (d *doctor) checkNetwork(ctx context.Context, now time.Time) {
 		if cause == "" {
 			cause = "refused"
 		}
-		d.fault(check, cause, sentence(fmt.Sprintf("The client is stuck at %d%% (%s): %s", c.Percent, c.Tag, c.Text)), causeFix(cause))
+		d.fault(check, cause, sentence(fmt.Sprintf("The client is stuck at %d%% (%s): %s", c.Percent, c.Tag, c.Text)), causeFix(cause, c.Fix))
 	default:
 		d.warn(check, "starting", sentence(fmt.Sprintf("The client is not connected yet: %d%% (%s). %s", c.Percent, c.Tag, c.Text)), "Wait, and ask again; after 20 s of standstill it says the cause.")
 	}
@@ -124,13 +124,24 @@ func (d *doctor) checkNetwork(ctx context.Context, now time.Time) {
 	}
 }
 
-// causeFix says what to do about the cause of a standstill. Spec: product CLI-7.
-func causeFix(cause string) string {
+// causeFix says what to do about the cause of a standstill; said is what the daemon knows of
+// it, which may know more than the cause does. Spec: product CLI-7.
+func causeFix(cause, said string) string {
 	if cause == "clock_skew" {
 		return setClock
 	}
-	fix := client.CauseFix(cause)
-	return sentence(strings.ToUpper(fix[:1]) + fix[1:])
+	if said == "" {
+		said = client.CauseFix(cause)
+	}
+	return sentence(upperFirst(said))
+}
+
+// upperFirst begins a text as a sentence does.
+func upperFirst(text string) string {
+	if text == "" {
+		return ""
+	}
+	return strings.ToUpper(text[:1]) + text[1:]
 }
 
 // peerTime bounds one try to reach a relay, and maxTried how many are tried of a kind.

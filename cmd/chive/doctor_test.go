@@ -8,6 +8,9 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
+
+	"chive/internal/control"
 )
 
 // codes are what findings say, without their words.
@@ -137,5 +140,25 @@ func TestDoctorReadsTheKernelsTables(t *testing.T) {
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("got %v, want %v", got, want)
+	}
+}
+
+// TestDoctorNamesWhatHoldsTheClientUp (CLI-11, CLI-7): a cause is a fault, with the fix that
+// the daemon knows; without one there is nothing to mend yet.
+func TestDoctorNamesWhatHoldsTheClientUp(t *testing.T) {
+	for _, row := range []struct {
+		client      control.Client
+		level, code string
+		fix         string
+	}{
+		{control.Client{State: "cold", Tag: "connecting"}, "warning", "starting", "Wait, and ask again; after 20 s of standstill it says the cause."},
+		{control.Client{State: "cold", Tag: "connecting", Cause: "no_route", Text: "the proxy is silent", Fix: "check the proxy"}, "fault", "no_route", "Check the proxy."},
+		{control.Client{State: "cold", Tag: "connecting", Cause: "no_peers", Text: "none answers"}, "fault", "no_peers", causeFix("no_peers", "")},
+	} {
+		d := &doctor{status: &control.Status{Client: &row.client}}
+		d.checkNetwork(t.Context(), time.Now())
+		if f := d.found[0]; f.Level != row.level || f.Code != row.code || f.Fix != row.fix || !strings.Contains(f.Text, row.client.Text) {
+			t.Errorf("%+v", f)
+		}
 	}
 }

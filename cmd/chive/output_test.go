@@ -21,8 +21,9 @@ func TestProgressTranscript(t *testing.T) {
 	clock := time.Date(2026, 11, 24, 0, 0, 0, 0, time.UTC)
 	p := (&app{err: &out}).newProgress()
 	p.now = func() time.Time { return clock }
-	down := client.Progress{Percent: 5, Tag: "connecting", Cause: "refused", Text: "the guard does not accept connections."}
-	silent := client.Progress{Percent: 5, Tag: "connecting", Cause: "filtered", Text: "the guard does not answer."}
+	trouble := client.Progress{Percent: 5, Tag: "connecting", Cause: "refused", Text: "the guard does not accept connections."}
+	down := client.Progress{Stuck: true, Percent: 5, Tag: "connecting", Cause: "refused", Text: "the guard does not accept connections."}
+	silent := client.Progress{Stuck: true, Percent: 5, Tag: "connecting", Cause: "filtered", Text: "the guard does not answer."}
 	for _, s := range []struct {
 		after time.Duration
 		step  client.Progress
@@ -30,7 +31,9 @@ func TestProgressTranscript(t *testing.T) {
 		{0, client.Progress{Percent: 0, Tag: "starting"}},
 		{0, client.Progress{Percent: 5, Tag: "connecting"}},
 		{time.Second, client.Progress{Percent: 10, Tag: "handshake"}},
-		{time.Second, down},
+		{time.Second, trouble},
+		{9 * time.Second, trouble},
+		{10 * time.Second, down},
 		{time.Second, client.Progress{Percent: 5, Tag: "connecting"}},
 		{10 * time.Second, down},
 		{time.Second, silent},
@@ -48,6 +51,7 @@ func TestProgressTranscript(t *testing.T) {
 	want := `Bootstrapped 0% (starting): reading what was saved
 Bootstrapped 5% (connecting): connecting to a relay
 Bootstrapped 10% (handshake): agreeing on keys with the relay
+Trouble at 10% (handshake): the guard does not accept connections.
 Stuck at 10% (handshake): the guard does not accept connections.
 Stuck at 10% (handshake): the guard does not answer.
 Stuck at 10% (handshake): the guard does not accept connections.

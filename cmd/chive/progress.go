@@ -23,7 +23,13 @@ type progress struct {
 	shown   bool
 	percent int
 	tag     string
-	told    map[string]time.Time // when each cause of a standstill was last shown; a closed list
+	told    map[trouble]time.Time // when each cause was last shown; a closed list
+}
+
+// trouble is a cause, and whether it has become a standstill.
+type trouble struct {
+	cause string
+	stuck bool
 }
 
 // progressObject is a step for programs; it goes to standard error.
@@ -37,7 +43,7 @@ type progressObject struct {
 }
 
 func (a *app) newProgress() *progress {
-	return &progress{a: a, now: time.Now, told: make(map[string]time.Time)}
+	return &progress{a: a, now: time.Now, told: make(map[trouble]time.Time)}
 }
 
 // step takes one step; the percentage shown only rises.
@@ -46,12 +52,17 @@ func (p *progress) step(s client.Progress) {
 	defer p.mu.Unlock()
 	now := p.now()
 	if s.Cause != "" {
-		if last, ok := p.told[s.Cause]; !ok || now.Sub(last) >= patience {
-			p.told[s.Cause] = now
-			if p.percent == 100 { // it has worked, and may go on working
-				p.print("trouble", s.Cause, fmt.Sprintf("Trouble (%s): %s", s.Cause, s.Text), s.Text)
-				return
-			}
+		of := trouble{s.Cause, s.Stuck}
+		if last, ok := p.told[of]; ok && now.Sub(last) < patience {
+			return
+		}
+		p.told[of] = now
+		switch {
+		case p.percent == 100: // it has worked, and may go on working
+			p.print("trouble", s.Cause, fmt.Sprintf("Trouble (%s): %s", s.Cause, s.Text), s.Text)
+		case !s.Stuck: // the next try may do
+			p.print("trouble", s.Cause, fmt.Sprintf("Trouble at %d%% (%s): %s", p.percent, p.tag, s.Text), s.Text)
+		default:
 			p.print("stuck", s.Cause, fmt.Sprintf("Stuck at %d%% (%s): %s", p.percent, p.tag, s.Text), s.Text)
 		}
 		return

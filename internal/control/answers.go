@@ -31,6 +31,7 @@ type Bootstrap struct {
 	Tag     string `json:"tag"`             // of the step
 	Cause   string `json:"cause,omitempty"` // of a standstill
 	Text    string `json:"text,omitempty"`  // what stands in the way, for a person
+	Fix     string `json:"fix,omitempty"`   // what to do about the cause
 	Clock   string `json:"clock,omitempty"` // what is wrong with it
 	Ready   bool   `json:"ready"`           // new streams work
 }

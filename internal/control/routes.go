@@ -84,7 +84,7 @@ func workingClient(c *Client) bool { return c.State == "ready" || c.State == "st
 func (a *api) bootstrap(r *request) {
 	c := a.source.Status().Client
 	r.answer(Bootstrap{
-		Schema: BootstrapSchema, State: c.State, Percent: c.Percent, Tag: c.Tag, Cause: c.Cause, Text: c.Text, Clock: c.Clock,
+		Schema: BootstrapSchema, State: c.State, Percent: c.Percent, Tag: c.Tag, Cause: c.Cause, Text: c.Text, Fix: c.Fix, Clock: c.Clock,
 		Ready: workingClient(c),
 	})
 }

@@ -127,6 +127,7 @@ type Client struct {
 	Tag       string    `json:"tag"`
 	Cause     string    `json:"cause,omitempty"` // of a standstill
 	Text      string    `json:"text,omitempty"`  // what stands in the way, for a person
+	Fix       string    `json:"fix,omitempty"`   // what to do about the cause
 	Clock     string    `json:"clock,omitempty"` // what is wrong with it
 	Directory Directory `json:"directory"`
 	Guards    []Guard   `json:"guards"`
@@ -141,7 +142,7 @@ type Client struct {
 type Peer struct {
 	RID       string    `json:"rid"`
 	Addresses []string  `json:"addresses"`
-	State     string    `json:"state"`          // untried, reached, refused, no_route, timeout, other_relay, other_network, clock, ports, proxy_denied, forged, self or failed
+	State     string    `json:"state"`          // untried, reached, refused, no_route, timeout, other_relay, other_network, clock, ports, proxy_denied, proxy_silent, forged, self or failed
 	Text      string    `json:"text,omitempty"` // what is wrong, and what to do; left out: nothing is known to be
 	Tried     time.Time `json:"tried,omitzero"`
 }

@@ -162,7 +162,7 @@ func prepareClient(o ClientOptions) (r *clientRun, err error) {
 		Genesis: r.doc, Transport: carrier, Hops: o.Hops, Peers: clientPeers(peers), Anchor: anchor,
 		Store: guardStore{r.state.path(guardsFile)}, Directory: saved,
 		Rand: rand.Reader, Log: r.log, Progress: r.progress, Events: r.event,
-		CircuitDirtiness: o.Dirtiness, Ports: o.Ports,
+		CircuitDirtiness: o.Dirtiness, Ports: o.Ports, Proxied: r.proxied(),
 	})
 	if err != nil {
 		return nil, fault(Failed, "client_failed", "Report this as a fault of chive.", "The client cannot be set up")

@@ -80,7 +80,7 @@ func (s *Sources) Status() *control.Status {
 func clientPart(doc *genesis.Document, s client.Status) *control.Client {
 	c := &control.Client{
 		State: string(s.State), Percent: s.Bootstrap.Percent, Tag: s.Bootstrap.Tag, Cause: s.Bootstrap.Cause,
-		Text: s.Text, Clock: s.Clock, Guards: []control.Guard{}, Circuits: []control.Circuit{},
+		Text: s.Text, Fix: s.Bootstrap.Fix, Clock: s.Clock, Guards: []control.Guard{}, Circuits: []control.Circuit{},
 		Traffic: &control.ClientTraffic{Up: s.Traffic.Up, Down: s.Traffic.Down, Streams: s.Traffic.Streams},
 	}
 	d := newDirectory(doc, s.Epoch, s.Current)
