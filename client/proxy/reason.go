@@ -5,6 +5,7 @@ package proxy
 import (
 	"context"
 	"errors"
+	"strings"
 )
 
 // The reasons of product §4.6, in its order, then four that only this package
@@ -129,10 +130,40 @@ func outcomeFor(err error) *outcome {
 		return &o
 	}
 	if errors.As(err, &r) {
-		return outcomeOf(r.Reason())
+		return worded(outcomeOf(r.Reason()), err)
 	}
 	if errors.Is(err, context.DeadlineExceeded) {
 		return outcomeOf(reasonTimeout)
 	}
 	return outcomeOf(reasonCircuitFailed)
+}
+
+// worded gives an outcome the words of a Dialer that knows more than the reason says: why
+// the client is not connected, or what its last circuit failed with, and what to do.
+// Spec: product SOCKS-11, HTTP-3.
+func worded(o *outcome, err error) *outcome {
+	switch o.reason {
+	case reasonStarting, reasonNetworkDown, reasonCircuitFailed:
+	default:
+		return o
+	}
+	said, ok := errors.AsType[interface {
+		error
+		Fix() string
+	}](err)
+	if !ok || said.Error() == "" || said.Fix() == "" {
+		return o
+	}
+	own := *o
+	own.sentence = asSentence(said.Error()) + " " + asSentence(said.Fix())
+	return &own
+}
+
+// asSentence begins a text with a capital letter and ends it with a full stop.
+func asSentence(text string) string {
+	text = strings.ToUpper(text[:1]) + text[1:]
+	if !strings.HasSuffix(text, ".") {
+		text += "."
+	}
+	return text
 }

@@ -110,3 +110,36 @@ func TestTheManualHasTheTable(t *testing.T) {
 		t.Errorf("rows of no reason: %v", rows)
 	}
 }
+
+// knows is a Dialer's error that says more than its reason.
+type knows struct{ refusal }
+
+func (knows) Error() string {
+	return "the client is not connected to the network yet: this clock is fast"
+}
+func (knows) Fix() string { return "set the clock" }
+
+// TestTheCauseOfAStandstillReachesTheProgram (SOCKS-11, HTTP-3): the answer says why and what
+// to do, by every way in which a request comes; a target's own faults keep their sentence.
+func TestTheCauseOfAStandstillReachesTheProgram(t *testing.T) {
+	const words = "The client is not connected to the network yet: this clock is fast. Set the clock."
+	for reason, want := range map[string]string{
+		reasonStarting: words, reasonNetworkDown: words, reasonCircuitFailed: words,
+		reasonNameNotFound: outcomeOf(reasonNameNotFound).sentence, reasonTimeout: outcomeOf(reasonTimeout).sentence,
+	} {
+		if got := outcomeFor(fmt.Errorf("wrapped: %w", knows{refusal(reason)})).sentence; got != want {
+			t.Errorf("%s: %q", reason, got)
+		}
+	}
+	f := newFar(t, echo)
+	f.fail = func(Target) error { return knows{reasonStarting} }
+	_, addr := start(t, Config{Dialer: f})
+	for _, request := range []string{"CONNECT a.test:80 HTTP/1.1\r\n\r\n", "GET http://a.test/ HTTP/1.1\r\nHost: x\r\n\r\n"} {
+		p := open(t, addr)
+		p.send([]byte(request))
+		b := string(p.rest())
+		if !strings.HasPrefix(b, "HTTP/1.1 503 ") || !strings.Contains(b, "X-Chive-Error: starting\r\n") || !strings.HasSuffix(b, "\r\n\r\n"+words+"\n") {
+			t.Errorf("%q", b)
+		}
+	}
+}
