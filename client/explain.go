@@ -4,6 +4,7 @@ package client
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"chive/directory/path"
@@ -14,7 +15,7 @@ import (
 type GuardExplained struct {
 	RID   record.RID
 	Until time.Time // it is replaced then, or after being away for too long; nothing else replaces it
-	// State is "in use" (the first that is usable), "ready", "unreachable", "absent"
+	// State is "in use" (the first that is usable and not only to be tried again), "ready", "unreachable", "absent"
 	// (not in the list of relays, or not running), or "last" (it broke circuits).
 	State string
 	Share float64 // of the guard weight of the list used now, 0 to 1
@@ -57,6 +58,11 @@ func percent(share float64) string {
 // that begin at each.
 func explainGuards(t *table, all []path.GuardStatus, usable []record.RID, carries map[record.RID]int) []GuardExplained {
 	var out []GuardExplained
+	// The first that is usable, or else the first of those that are not only to be tried
+	// again: there circuits begin while that fails.
+	used := slices.IndexFunc(usable, func(rid record.RID) bool {
+		return !slices.ContainsFunc(all, func(g path.GuardStatus) bool { return g.RID == rid && g.Unreachable })
+	})
 	for _, g := range all {
 		first := len(usable) > 0 && usable[0] == g.RID
 		e := GuardExplained{RID: g.RID, Until: g.Expires, Share: t.share(g.RID, path.Guard)}
@@ -65,7 +71,7 @@ func explainGuards(t *table, all []path.GuardStatus, usable []record.RID, carrie
 			e.State = "absent"
 		case g.Unreachable:
 			e.State = "unreachable"
-		case first:
+		case used >= 0 && usable[used] == g.RID:
 			e.State = "in use"
 		case g.Last:
 			e.State = "last"

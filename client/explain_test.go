@@ -89,6 +89,17 @@ func TestGuardWordsFollowTheState(t *testing.T) {
 				t.Errorf("guard %d is %s: %s", i+1, g.State, g.Why)
 			}
 		}
+		// The first failed, and is to be tried again: the second is in use meanwhile.
+		w.guards.LinkFailed(time.Now(), guards[0].RID)
+		v.pass(5 * time.Second)
+		if first := w.usableGuards()[0]; first != guards[0] {
+			t.Fatal("the first is not to be tried again")
+		}
+		for i, want := range []string{"unreachable", "in use", "unreachable"} {
+			if g := w.Status().Guards[i]; g.State != want {
+				t.Errorf("guard %d is %s, want %s", i+1, g.State, want)
+			}
+		}
 	})
 	for _, c := range []struct {
 		state   string
