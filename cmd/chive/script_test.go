@@ -19,6 +19,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -257,11 +258,16 @@ func scriptOutputs(ts *testscript.TestScript, neg bool, args []string) {
 	_, _ = io.WriteString(ts.Stderr(), p.err.text())
 }
 
+// nextPort begins anywhere, as other test binaries draw ports too.
+var nextPort atomic.Uint32
+
 func scriptPort(ts *testscript.TestScript, neg bool, args []string) {
 	need(ts, !neg && len(args) == 1, "port VAR")
+	nextPort.CompareAndSwap(0, 1+rand.Uint32N(12_000))
 	for range 100 {
-		// None of those that systems give to who asks for any, so that it stays free.
-		port := strconv.Itoa(20_000 + rand.IntN(12_000))
+		// None of those that systems give to who asks for any, so that it stays free; and
+		// none that another script was given, which may open it later.
+		port := strconv.Itoa(20_000 + int(nextPort.Add(1)%12_000))
 		l, err := net.Listen("tcp", "127.0.0.1:"+port)
 		if err == nil {
 			ts.Check(l.Close())
