@@ -3,7 +3,9 @@
 package relay
 
 import (
+	"context"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -55,6 +57,52 @@ func TestTheDrainEndsWhenCircuitsAreSilent(t *testing.T) {
 					t.Errorf("it took %v", took)
 				}
 			})
+		})
+	}
+}
+
+// TestALongDrainDeclaresNothing (REL-9): one that a list can tell of. A short one leaves
+// the rate, which a relay that starts again would wait for.
+func TestALongDrainDeclaresNothing(t *testing.T) {
+	for _, long := range []bool{true, false} {
+		inTown(t, func(t *testing.T, w *town) {
+			gap, epoch := w.doc.Params.RepublishGap+time.Second, w.doc.Params.EpochLen
+			pass(gap)
+			within, want := 2*epoch, uint32(0)
+			if !long {
+				within, want = epoch-time.Second, 100_000
+			}
+			w.circuit(w.client(), 1)
+			var held *circ
+			w.relay.mu.Lock()
+			for one := range w.relay.circuits {
+				held = one
+			}
+			w.relay.mu.Unlock()
+			ctx, quiet := context.WithCancel(t.Context())
+			defer quiet()
+			go func() { // cells come all the time
+				for ctx.Err() == nil {
+					w.relay.warm.touch(held)
+					select {
+					case <-ctx.Done():
+					case <-time.After(sweepEvery):
+					}
+				}
+			}()
+			replica := w.relay.replica.Load()
+			w.relay.DrainWithin(within)
+			pass(gap)
+			_ = w.relay.SetRate(50_000 + want/2) // as a quota's look does each second
+			pass(gap)
+			synctest.Wait()
+			if d := replica.machine.Own(); long && d.DeclaredRate != 0 || !long && d.DeclaredRate != 100_000 || w.relay.Rate() != want {
+				t.Errorf("a drain of %v in epochs of %v declares %d, says %d", within, epoch, d.DeclaredRate, w.relay.Rate())
+			}
+			quiet()
+			w.stop()
+			err := <-w.ended
+			w.ended <- err
 		})
 	}
 }

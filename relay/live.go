@@ -56,6 +56,9 @@ func (r *Relay) ChangeAbout(change func(*About)) error {
 	was := r.live.about.Load()
 	next := *was
 	change(&next)
+	if r.leaves.Load() {
+		next.Rate = 0
+	}
 	if err := r.CheckAbout(next); err != nil {
 		return err
 	}
@@ -74,7 +77,7 @@ func (r *Relay) ChangeAbout(change func(*About)) error {
 //
 // Spec: product §6 (REL-4).
 func (r *Relay) SetRate(kbit uint32) error {
-	if r.about().Rate == kbit {
+	if r.about().Rate == kbit || r.leaves.Load() {
 		return nil
 	}
 	return r.ChangeAbout(func(a *About) { a.Rate = kbit })

@@ -135,6 +135,7 @@ type Relay struct {
 	uncertified atomic.Bool // nothing is certified any more
 
 	drainOnce sync.Once
+	leaves    atomic.Bool   // it drains for so long that others hear of it: it declares 0
 	drainMost time.Duration // for open circuits, set before drain is closed; 0: DrainTimeout
 	live      live
 

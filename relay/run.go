@@ -127,12 +127,26 @@ func (r *Relay) RID() record.RID { return r.rid }
 func (r *Relay) Drain() { r.DrainWithin(0) }
 
 // DrainWithin is Drain with another time for open circuits than the one that was
-// configured; zero is that one. Once a drain has begun its time does not change.
+// configured; zero is that one. Once a drain has begun its time does not change. A relay
+// that may drain for an epoch or longer declares a rate of 0 meanwhile, so that clients
+// choose others: a shorter drain is over before a list could say it, and the 0 would only
+// be held against a relay that starts again (decision 0015).
+//
+// Spec: product §6 (REL-9).
 func (r *Relay) DrainWithin(most time.Duration) {
 	r.drainOnce.Do(func() {
 		r.drainMost = max(most, 0)
+		if r.drainTime() >= r.genesis.Params.EpochLen {
+			r.leaves.Store(true)
+			_ = r.ChangeAbout(func(*About) {}) // any rate can be said
+		}
 		close(r.drain)
 	})
+}
+
+// drainTime is how long open circuits are given; below 0: none.
+func (r *Relay) drainTime() time.Duration {
+	return cmp.Or(r.drainMost, time.Duration(r.live.drain.Load()))
 }
 
 // Draining reports whether Drain was called: the relay takes no new circuits and will end.
@@ -153,7 +167,7 @@ const drainQuiet = 5 * time.Second
 
 // awaitCircuits waits for open circuits to end or to fall silent, up to the drain time.
 func (r *Relay) awaitCircuits() {
-	most := cmp.Or(r.drainMost, time.Duration(r.live.drain.Load()))
+	most := r.drainTime()
 	if most < 0 {
 		return
 	}

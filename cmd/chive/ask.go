@@ -141,7 +141,8 @@ func (a *app) relayDrain() *cobra.Command {
 		Long: `Has the running relay take no new circuits, and end once those that are open have ended,
 or have been idle for 5 s, or when the time for that is over: what relay.drain in the
 configuration says, 30 s unless it is said, or --after, at most 24h. What is open then is
-cut. An interrupt does the same with the time of the configuration. Of "chive up" the
+cut. A drain that may take an epoch (an hour) or longer declares a rate of 0 meanwhile, so that
+clients choose others; the rate comes back slowly. An interrupt does the same with the time of the configuration. Of "chive up" the
 whole process ends: its client at once, its relay so.`,
 		Example: "  chive relay drain --state relay1\n  chive relay drain --state relay1 --after 10m",
 		RunE: func(c *cobra.Command, _ []string) error {
