@@ -132,6 +132,7 @@ type Client struct {
 	carrying   map[*link.Link]int   // circuits, also such as are being built
 	trouble    string               // why the bootstrap stands still
 	mend       string               // what to do about it
+	unsaved    int                  // what could not be saved when that was last tried
 	closing    bool
 	age        uint64 // how often there was a new identity
 }

@@ -124,10 +124,7 @@ func (c *Client) loadDirectory() {
 // keep saves what f holds, whole, and then uses it. The caller holds f.
 func (c *Client) keep(f *dirsync.Follower) {
 	if c.cfg.Directory != nil {
-		if err := c.cfg.Directory.Save(f.Encode()); err != nil {
-			c.cfg.Log.Warn().EmbedObject(redact.RoleClient).EmbedObject(redact.Event("directory_state")).EmbedObject(redact.Classify(err)).
-				Msg("the list of relays could not be saved; after a restart an older one is gone on from")
-		}
+		c.saved(savesList, c.cfg.Directory.Save(f.Encode()), "the list of relays could not be saved; after a restart an older one is gone on from")
 	}
 	c.install(f)
 }

@@ -124,10 +124,7 @@ func (c *Client) writeGuards() {
 	c.mu.Lock()
 	state, fresh := c.guards.Encode(), c.guards.Unkept()
 	c.mu.Unlock()
-	if err := c.cfg.Store.Save(state); err != nil {
-		c.cfg.Log.Warn().EmbedObject(redact.RoleClient).EmbedObject(redact.Classify(err)).
-			Msg("the guards could not be saved; after a restart others may be drawn")
-	}
+	c.saved(savesGuards, c.cfg.Store.Save(state), "the guards could not be saved; after a restart others may be drawn")
 	c.mu.Lock()
 	c.guards.Kept(fresh)
 	c.mu.Unlock()

@@ -21,7 +21,8 @@ type Progress struct {
 	// Cause says why it stands still, from a closed list: clock_skew,
 	// no_route, refused, filtered, proxy_auth, no_peers, directory_stale, disk; empty while
 	// it goes on. It stays until there is a step forward: that the same is tried again is
-	// none. After 100 % it says why no new circuits are made.
+	// none. After 100 % it says why no new circuits are made;
+	// disk stops nothing: what is learnt is not kept.
 	Cause string
 	// Text is a sentence for a person, without an address.
 	Text string

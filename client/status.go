@@ -128,7 +128,10 @@ func (c *Client) Status() Status {
 	}
 	c.mu.Lock()
 	d := &c.dir
-	s.Bootstrap, s.State, s.Text = d.step, c.stateAt(now), c.trouble
+	s.Bootstrap, s.State, s.Text = c.withUnsaved(d.step), c.stateAt(now), c.trouble
+	if s.Bootstrap.Cause == causeDisk {
+		s.Text = s.Bootstrap.Text
+	}
 	s.Fetched, s.NextFetch, s.Checked = d.fetched, d.nextFetch, d.checked
 	s.Stalled = d.stalled
 	s.Alarms = slices.Clone(d.alarms)

@@ -86,7 +86,7 @@ func (d *doctor) checkNetwork(ctx context.Context, now time.Time) {
 	case c == nil:
 	case c.State == "ready":
 		d.ok(check, "connected", fmt.Sprintf("The client is connected to %s, with %s and %s open.", s.Network.Name, number(len(c.Guards), "guard"), number(len(c.Circuits), "circuit")))
-	case c.Cause != "" || c.State == "refused":
+	case c.Cause != "" && c.Cause != "disk" || c.State == "refused":
 		cause := c.Cause
 		if cause == "" {
 			cause = "refused"
@@ -94,6 +94,9 @@ func (d *doctor) checkNetwork(ctx context.Context, now time.Time) {
 		d.fault(check, cause, sentence(fmt.Sprintf("The client is stuck at %d%% (%s): %s", c.Percent, c.Tag, c.Text)), causeFix(cause, c.Fix))
 	default:
 		d.warn(check, "starting", sentence(fmt.Sprintf("The client is not connected yet: %d%% (%s). %s", c.Percent, c.Tag, c.Text)), "Wait, and ask again; after 20 s of standstill it says the cause.")
+	}
+	if c != nil && c.Cause == "disk" { // nothing stands still for it
+		d.fault("state", c.Cause, sentence(upperFirst(c.Text)), causeFix(c.Cause, c.Fix))
 	}
 	said := map[string]bool{}
 	lists := []control.Directory{}
