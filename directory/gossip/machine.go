@@ -18,7 +18,6 @@ const (
 	MaxPeers       = 64              // links
 	MaxStrangers   = 8               // callers that are not on the list
 	maxQueued      = 4096            // records to be announced, per peer
-	maxOffers      = 2048            // short ids announced and not asked for yet, per peer
 	maxServing     = 64              // records asked for and not sent yet, per peer
 	maxLate        = 512             // short ids that may still be delivered, per peer
 	maxRecent      = 128             // digests of a class that are looked up first
