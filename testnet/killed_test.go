@@ -8,7 +8,6 @@ import (
 	"encoding/json"
 	"fmt"
 	randv2 "math/rand/v2"
-	"net"
 	"net/netip"
 	"os"
 	"os/exec"
@@ -49,13 +48,13 @@ func runAsRelay(spec string) int {
 	return 0
 }
 
-// process is a relay that runs, and can be killed.
-type process struct {
+// mortal is a relay that runs, and can be killed.
+type mortal struct {
 	relayProgram
 	cmd *exec.Cmd
 }
 
-func (p *process) start(t *testing.T) {
+func (p *mortal) start(t *testing.T) {
 	t.Helper()
 	spec, err := json.Marshal(p.relayProgram)
 	if err != nil {
@@ -70,13 +69,13 @@ func (p *process) start(t *testing.T) {
 }
 
 // kill gives the process no time for anything.
-func (p *process) kill() {
+func (p *mortal) kill() {
 	_ = p.cmd.Process.Kill()
 	_ = p.cmd.Wait()
 }
 
 // status asks the process how it stands; nil: it does not answer now.
-func (p *process) status(ctx context.Context) *control.Relay {
+func (p *mortal) status(ctx context.Context) *control.Relay {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
 	s, _, err := control.Fetch(ctx, filepath.Join(p.State, "control.sock"))
@@ -88,7 +87,7 @@ func (p *process) status(ctx context.Context) *control.Relay {
 
 // headers asks the process for the headers of all epochs up to last: the digests it
 // knows of.
-func (p *process) headers(t *testing.T, nid [32]byte, last uint64) map[uint64][32]byte {
+func (p *mortal) headers(t *testing.T, nid [32]byte, last uint64) map[uint64][32]byte {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
@@ -140,43 +139,21 @@ func TestKilledMembersNeverSignTwice(t *testing.T) {
 	const members, mayBeDown = 7, 2
 	kills := killCount(t)
 	folder := t.TempDir()
-	var all []*process
-	var files []string
+	var all []*mortal
+	document := filepath.Join(folder, "genesis.chive")
+	var founders []*relayFolder
 	for i := range members {
-		ln, err := net.Listen("tcp4", "127.0.0.1:0")
+		ln, listen, err := reservePort()
 		if err != nil {
 			t.Fatal(err)
 		}
-		p := &process{relayProgram: relayProgram{
-			State: filepath.Join(folder, fmt.Sprint("r", i)), Genesis: filepath.Join(folder, "genesis.chive"), Listen: ln.Addr().String(),
-		}}
 		_ = ln.Close()
-		state, err := node.OpenState(p.State)
-		if err != nil {
-			t.Fatal(err)
-		}
-		o := node.FounderOptions{Out: filepath.Join(folder, fmt.Sprint("r", i, ".founder"))}
-		o.Addresses, o.Rate = []string{p.Listen}, "10 MiB/s"
-		_, err = state.Found(o, rand.Reader, time.Now())
-		state.Close()
-		if err != nil {
-			t.Fatal(err)
-		}
-		all, files = append(all, p), append(files, o.Out)
+		f := &relayFolder{state: filepath.Join(folder, fmt.Sprint("r", i)), listen: listen}
+		founders = append(founders, f)
+		all = append(all, &mortal{relayProgram: relayProgram{State: f.state, Genesis: document, Listen: listen}})
 	}
-	if _, err := node.NewNetwork("killed", files, true, time.Now(), all[0].Genesis); err != nil {
+	if err := foundFolders("killed", founders, genesis.Testnet(), document); err != nil {
 		t.Fatal(err)
-	}
-	for _, p := range all {
-		state, err := node.OpenState(p.State)
-		if err != nil {
-			t.Fatal(err)
-		}
-		_, err = state.SignNetwork(p.Genesis)
-		state.Close()
-		if err != nil {
-			t.Fatal(err)
-		}
 	}
 	data, err := os.ReadFile(all[0].Genesis)
 	if err != nil {

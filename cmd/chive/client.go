@@ -52,6 +52,7 @@ func (a *app) clientCommand() *cobra.Command {
 			"  chive status",
 		RunE: func(c *cobra.Command, _ []string) error {
 			prepareProcess()
+			endWithInput(c)
 			cfg, err := a.configuration(c)
 			if err != nil {
 				return err
@@ -70,6 +71,7 @@ func (a *app) clientCommand() *cobra.Command {
 		},
 	}
 	clientFlags(c, &wait)
+	endWithInputFlag(c)
 	return c
 }
 

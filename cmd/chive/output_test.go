@@ -12,6 +12,7 @@ import (
 
 	"chive/client"
 	"chive/internal/node"
+	"chive/testnet"
 )
 
 // TestProgressTranscript: steps once each and rising, a cause of a standstill at
@@ -124,7 +125,7 @@ func TestCurlLineOfASocket(t *testing.T) {
 		"127.0.0.1:9250":  "curl --proxy socks5h://127.0.0.1:9250 http://hello.test/",
 		"unix:/run/s.soc": "curl --proxy socks5h://localhost/run/s.soc http://hello.test/",
 	} {
-		if got := curlLine(socks); got != want {
+		if got := curlLine(socks, testnet.TargetName); got != want {
 			t.Errorf("%s, want %s", got, want)
 		}
 	}

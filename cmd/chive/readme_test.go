@@ -16,6 +16,7 @@ import (
 
 	"chive/internal/config"
 	"chive/internal/node"
+	"chive/testnet"
 )
 
 const readmeMark = "<!-- A test runs the blocks from here to the end of this section. -->"
@@ -144,7 +145,7 @@ func TestReadmeShowsWhatTestnetPrints(t *testing.T) {
 	for _, want := range []string{
 		"```sh\ngo run ./cmd/chive testnet up\n```",
 		"```sh\ngo test ./...\n```",
-		"\n" + curlLine(node.DefaultSocks) + "\n",
+		"\n" + curlLine(node.DefaultSocks, testnet.TargetName) + "\n",
 	} {
 		if !strings.Contains(text, want) {
 			t.Errorf("README.md lacks %q", want)

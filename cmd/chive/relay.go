@@ -55,6 +55,7 @@ func (a *app) relayRun() *cobra.Command {
 			"  chive status --state relay1",
 		RunE: func(c *cobra.Command, _ []string) error {
 			prepareProcess()
+			endWithInput(c)
 			cfg, err := a.configuration(c)
 			if err != nil {
 				return err
@@ -95,6 +96,7 @@ func (a *app) relayRun() *cobra.Command {
 	f.String("monthly", "", "carry `SIZE` a month at most, such as 200GiB, and rest for what is left of it")
 	f.String("nickname", "", "call the relay `NAME`; kept for later runs, \"\" takes it back")
 	f.String("contact", "", "its operator can be reached at `TEXT`; kept for later runs, \"\" takes it back, exits need one")
+	endWithInputFlag(c)
 	return c
 }
 

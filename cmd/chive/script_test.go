@@ -39,6 +39,10 @@ func TestMain(m *testing.M) {
 //	                         testscript's own, and ends the script)
 //	hears NAME REGEXP        as await, of its standard error
 //	signal NAME SIGNAL       sends HUP, USR1 or another
+//	killnodes SOCKET NAME... kills nodes of the testnet of processes that is asked there
+//	pasted TEXT              gets TEXT as the curl line of the testnet called net does
+//	silent SOCKET            waits until nobody answers there
+//	gone NAME                waits until it has ended by itself
 //	outputs NAME             makes its output so far stdout and stderr
 //	port VAR                 a port of 127.0.0.1 that is free
 //	expand FILE FROM         writes FROM with its $VARIABLES replaced
@@ -74,7 +78,7 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 			"exits": scriptExits, "start": scriptStart, "end": scriptEnd, "signal": scriptSignal, "passing": scriptPassing,
 			"await": awaits("await", func(p *daemon) *watched { return &p.out }), "hears": awaits("hears", func(p *daemon) *watched { return &p.err }),
-			"outputs": scriptOutputs, "port": scriptPort, "expand": scriptExpand, "serve": scriptServe, "fetch": scriptFetch,
+			"killnodes": scriptKillNodes, "pasted": scriptPasted, "silent": scriptSilent, "gone": scriptGone, "outputs": scriptOutputs, "port": scriptPort, "expand": scriptExpand, "serve": scriptServe, "fetch": scriptFetch,
 		},
 		Condition: func(cond string) (bool, error) {
 			switch cond {

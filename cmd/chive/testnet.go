@@ -10,12 +10,14 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"chive/directory/genesis"
 	"chive/internal/config"
 	"chive/internal/node"
 	"chive/testnet"
@@ -67,10 +69,17 @@ code that a volunteer runs, with every defence on; only the parameters are a tes
 It prints a line that begins with "ready testnet", then commands to paste: a page fetched
 through the network, and what the first client knows of it. It runs until it is interrupted
 and leaves nothing behind. Nothing leaves this machine except what you send through the
-proxy.`
+proxy.
+
+With --driver proc every node is a process of its own, "chive relay run" or "chive client",
+with its folder, log, process id and control socket: what "chive testnet status" shows.
+Kill them as you like. None is started again by itself: "chive testnet start relay7" does
+that, in place, and "chive testnet add 4" starts relays that join. All end with this
+process, however it ends. The page is at an address of 127.0.0.1 there: exits that are
+what volunteers run know no name of ours.`
 
 func (a *app) testnetCommand() *cobra.Command {
-	return parent("testnet", "a whole network on this machine", "Starts networks for trying chive out and for experiments.", a.testnetUp(), a.testnetRun(), a.testnetList())
+	return parent("testnet", "a whole network on this machine", "Starts networks for trying chive out and for experiments.", a.testnetUp(), a.testnetStatus(), a.testnetAdd(), a.testnetStart(), a.testnetRun(), a.testnetList())
 }
 
 func (a *app) testnetUp() *cobra.Command {
@@ -78,7 +87,7 @@ func (a *app) testnetUp() *cobra.Command {
 	c := &cobra.Command{
 		Use: "up", Short: "start a network and use it until it is interrupted", Long: testnetUpHelp, Args: exactly(),
 		Example: "  chive testnet up\n  chive testnet up -n 50 --exits 10 --clients 3\n" +
-			"  chive testnet up --keep shared\n\n" +
+			"  chive testnet up --keep shared\n  chive testnet up --driver proc -n 20 --keep lab\n\n" +
 			"With --keep another client joins from another terminal:\n\n" +
 			"  chive client --genesis shared/genesis.chive --state shared/client --socks 127.0.0.1:9350",
 		RunE: func(c *cobra.Command, _ []string) error {
@@ -90,6 +99,9 @@ func (a *app) testnetUp() *cobra.Command {
 			node.TuneMemory()
 			ctx, stop := untilSignal(c.Context(), func() { a.note("Stopping.") }, a.atOnce)
 			defer stop()
+			if o.driver == "proc" {
+				return a.runProcesses(ctx, o, c.Flags().Changed("socks"))
+			}
 			return a.runTestnet(ctx, o, c.Flags().Changed("socks"))
 		},
 	}
@@ -99,8 +111,8 @@ func (a *app) testnetUp() *cobra.Command {
 	f.IntVar(&o.clients, "clients", 1, "start `N` clients, each with a proxy of its own")
 	f.StringVar(&o.web, "web", "auto", "the first client's page is at `ADDR`, loopback only; off: there is none; auto: "+config.DefaultWeb+" or a free port")
 	f.StringSliceVar(&o.socks, "socks", []string{node.DefaultSocks}, "the clients' proxies are at `ADDR,...`; when not given, or for more clients, free ports are taken")
-	f.StringVar(&o.keep, "keep", "", "write the network's genesis document to `DIR`, so that other clients can use the network")
-	f.StringVar(&o.driver, "driver", "local", "run nodes as `NAME` says: local is all in this process, over loopback")
+	f.StringVar(&o.keep, "keep", "", "write the network's genesis document to `DIR`, so that other clients can use the network; with --driver proc everything that nodes keep, which stays there")
+	f.StringVar(&o.driver, "driver", "local", fmt.Sprintf("run nodes as `NAME` says: local is all in this process, over loopback; proc is a process each, %d at most", testnet.MaxProcesses))
 	return c
 }
 
@@ -110,14 +122,16 @@ func (o *testnetOptions) check(keep bool) error {
 		return &node.Fault{Kind: node.Usage, Code: code, Text: text, Fix: fix}
 	}
 	switch {
-	case o.driver != "local":
-		return bad("driver", "--driver "+o.driver+" is not in this version", "Use --driver local, the default.")
+	case o.driver != "local" && o.driver != "proc":
+		return bad("driver", "--driver "+o.driver+" is not in this version", "Use --driver local, the default, or --driver proc.")
 	case o.relays < testnet.MinRelays || o.relays > testnet.MaxRelays:
 		return bad("relays", fmt.Sprintf("--relays takes %d to %d", testnet.MinRelays, testnet.MaxRelays), "Leave it out for 10.")
 	case o.exits < 1 || o.exits > o.relays:
 		return bad("exits", fmt.Sprintf("--exits takes 1 to the number of relays, here %d", o.relays), "Name fewer exits, or more relays with --relays.")
 	case o.clients < 1 || o.clients > testnet.MaxClients:
 		return bad("clients", fmt.Sprintf("--clients takes 1 to %d", testnet.MaxClients), "Leave it out for 1.")
+	case o.driver == "proc" && o.relays+o.clients > testnet.MaxProcesses:
+		return bad("nodes", fmt.Sprintf("--driver proc takes %d relays and clients together", testnet.MaxProcesses), "Name fewer, or use --driver local.")
 	case len(o.socks) > o.clients:
 		return bad("socks", fmt.Sprintf("--socks names %d addresses for %d clients", len(o.socks), o.clients), "Name at most one for each client.")
 	case keep && o.keep == "":
@@ -166,7 +180,7 @@ func (a *app) runTestnet(ctx context.Context, o testnetOptions, named bool) erro
 	})
 	defer proxies.close() // before the network
 	socks := proxies.names
-	err = fetch(ctx, socks[0])
+	err = fetch(ctx, socks[0], testnet.TargetName)
 	if ctx.Err() != nil {
 		return nil
 	}
@@ -177,7 +191,7 @@ func (a *app) runTestnet(ctx context.Context, o testnetOptions, named bool) erro
 	if err != nil {
 		return err
 	}
-	control, err := a.serveStatus(net, proxies.fronts[0])
+	control, err := a.serveStatus(net, proxies.fronts[0], absolute(o.keep), socks)
 	if err != nil {
 		return err
 	}
@@ -194,9 +208,13 @@ type testnetControl struct {
 	folder string // made for it; empty: none
 	stop   context.CancelFunc
 	done   chan struct{}
+	unsay  func() // nil: nothing was said
 }
 
 func (t *testnetControl) close() {
+	if t.unsay != nil {
+		t.unsay()
+	}
 	if t.stop != nil {
 		t.stop()
 		<-t.done
@@ -208,26 +226,56 @@ func (t *testnetControl) close() {
 
 // serveStatus answers "chive status" for the first client and all relays, at the socket
 // that --control names or in a folder of its own.
-func (a *app) serveStatus(net *testnet.Network, front *node.Front) (*testnetControl, error) {
+func (a *app) serveStatus(net *testnet.Network, front *node.Front, folder string, socks []string) (*testnetControl, error) {
+	t, err := a.testnetPlace()
+	if err == nil {
+		if err = t.serve(net, front, folder, socks); err != nil {
+			t.close()
+		}
+	}
+	if err == nil {
+		err = t.say(folder)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return t, nil
+}
+
+// testnetPlace is where a testnet is asked: where --control says, or in a folder made for
+// it.
+func (a *app) testnetPlace() (*testnetControl, error) {
 	t := &testnetControl{}
+	var err error
 	if a.global.control == "" {
-		var err error
 		if t.folder, err = node.TestnetFolder(a.env.RuntimeDir); err != nil {
 			return nil, err
 		}
 	}
-	var err error
-	if t.socket, err = node.ControlPath(a.global.control, t.folder); err == nil {
-		err = t.serve(net, front)
-	}
-	if err != nil {
+	if t.socket, err = node.ControlPath(a.global.control, t.folder); err != nil {
 		t.close()
 		return nil, err
 	}
 	return t, nil
 }
 
-func (t *testnetControl) serve(net *testnet.Network, front *node.Front) error {
+// say writes into the testnet's own folder, if there is one, where it is asked.
+func (t *testnetControl) say(folder string) error {
+	if folder == "" || t.socket.Path == "" {
+		return nil
+	}
+	at, err := filepath.Abs(t.socket.Path)
+	if err == nil {
+		t.unsay, err = testnet.WritePlace(folder, "unix:"+at)
+	}
+	if err != nil {
+		t.close()
+		return &node.Fault{Kind: node.Failed, Code: "keep", Text: "The folder " + folder + " cannot be written", Fix: "Name a folder that you may write to: --keep DIR."}
+	}
+	return nil
+}
+
+func (t *testnetControl) serve(net *testnet.Network, front *node.Front, folder string, socks []string) error {
 	l, err := node.OpenControl(t.socket)
 	if err != nil {
 		return err
@@ -243,7 +291,10 @@ func (t *testnetControl) serve(net *testnet.Network, front *node.Front) error {
 		})
 	}
 	sources.Listeners = front.Places()
-	source := &node.ClientSources{Sources: sources, Front: front}
+	source := &localTestnet{
+		ClientSources: &node.ClientSources{Sources: sources, Front: front}, net: net, folder: folder, socks: socks,
+		relays: &node.Sources{Document: sources.Document, Version: version, Relays: sources.Relays},
+	}
 	ctx, stop := context.WithCancel(context.Background())
 	t.stop, t.done = stop, make(chan struct{})
 	go func() {
@@ -266,7 +317,7 @@ func (o *testnetOptions) keepGenesis(net *testnet.Network) (string, error) {
 
 // fetch gets the built-in page through the proxy, as a program would: only then is
 // the network ready.
-func fetch(ctx context.Context, socks string) error {
+func fetch(ctx context.Context, socks, host string) error {
 	failed := func(why string) error {
 		return &node.Fault{Kind: node.Failed, Code: "testnet_silent", Text: "The testnet runs, but its page cannot be fetched through it (" + why + ")",
 			Fix: "Start it again with --log-level debug, and report what the log says."}
@@ -284,7 +335,7 @@ func fetch(ctx context.Context, socks string) error {
 	defer conn.Close()
 	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
 	defer stop()
-	request := "GET " + pageURL + " HTTP/1.1\r\nHost: " + testnet.TargetName + "\r\nConnection: close\r\n\r\n"
+	request := "GET " + pageAt(host) + " HTTP/1.1\r\nHost: " + host + "\r\nConnection: close\r\n\r\n"
 	if _, err := io.WriteString(conn, request); err != nil {
 		return failed("the proxy hung up")
 	}
@@ -303,15 +354,15 @@ func fetch(ctx context.Context, socks string) error {
 	return nil
 }
 
-// pageURL is the built-in page.
-const pageURL = "http://" + testnet.TargetName + "/"
+// pageAt is the built-in page of a testnet whose built-in server is that host.
+func pageAt(host string) string { return "http://" + host + "/" }
 
 // curlLine fetches the built-in page through the proxy.
-func curlLine(socks string) string {
+func curlLine(socks, host string) string {
 	if path, ok := strings.CutPrefix(socks, "unix:"); ok {
 		socks = "localhost" + path
 	}
-	return "curl --proxy socks5h://" + socks + " " + pageURL
+	return "curl --proxy socks5h://" + socks + " " + pageAt(host)
 }
 
 // testnetReady prints the ready line and what to paste. Spec: product CLI-8.
@@ -320,13 +371,24 @@ func (a *app) testnetReady(o testnetOptions, net *testnet.Network, socks []strin
 	out := testnetObject{
 		Schema: "chive.testnet.up/1", Event: "ready", Driver: o.driver, Network: fmt.Sprintf("%x", nid),
 		Relays: len(net.Relays), Exits: o.exits, Clients: len(net.Clients), Web: front.PageName(),
-		Genesis: genesis, Seconds: seconds(d), Socks: socks[0], AllSocks: socks, Curl: curlLine(socks[0]),
+		Genesis: genesis, Seconds: seconds(d), Socks: socks[0], AllSocks: socks, Curl: curlLine(socks[0], testnet.TargetName),
 		Control: control.Name(),
 	}
 	out.Try = []tryObject{{"hello", out.Curl, testnet.Page}}
 	if control.Path != "" {
 		out.Try = append(out.Try, tryObject{Name: "status", Command: selfCommand() + " status --watch --control " + out.Control})
 	}
+	a.testnetLine(out, d)
+	a.pageLine(front.PageAddress())
+	a.slower(net.Genesis, len(net.Relays))
+	if genesis != "" {
+		a.note("The genesis document is in %s.", genesis)
+	}
+	a.note("Ctrl-C stops it.")
+}
+
+// testnetLine prints the ready line and the commands behind it.
+func (a *app) testnetLine(out testnetObject, d time.Duration) {
 	a.answer(out, func(w io.Writer) {
 		fmt.Fprintf(w, "ready testnet relays=%d clients=%d services=0 socks=%s web=%s control=%s took=%s\n",
 			out.Relays, out.Clients, strings.Join(out.AllSocks, ","), out.Web, out.Control, took(d))
@@ -334,13 +396,12 @@ func (a *app) testnetReady(o testnetOptions, net *testnet.Network, socks []strin
 			fmt.Fprintln(w, t.Command)
 		}
 	})
-	a.pageLine(front.PageAddress())
-	if p, preset := net.Genesis.Params, testnet.Params(0); p.EpochLen != preset.EpochLen || p.CommitteeMax != preset.CommitteeMax {
+}
+
+// slower says where a testnet's parameters are not the preset's.
+func (a *app) slower(doc *genesis.Document, relays int) {
+	if p, preset := doc.Params, testnet.Params(0); p.EpochLen != preset.EpochLen || p.CommitteeMax != preset.CommitteeMax {
 		a.note("So that one machine keeps up with %d relays, an epoch lasts %v here and not %v, and a committee has %d members at most.",
-			len(net.Relays), p.EpochLen, preset.EpochLen, p.CommitteeMax)
+			relays, p.EpochLen, preset.EpochLen, p.CommitteeMax)
 	}
-	if genesis != "" {
-		a.note("The genesis document is in %s.", genesis)
-	}
-	a.note("Ctrl-C stops it.")
 }

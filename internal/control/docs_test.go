@@ -166,7 +166,7 @@ func schemaOf(t *testing.T, f reflect.Type) string {
 		"Status": StatusSchema, "Bootstrap": BootstrapSchema, "Circuits": CircuitsSchema, "Streams": StreamsSchema,
 		"Explained": ExplainSchema, "RelayStatus": RelaySchema, "Config": ConfigSchema, "Relays": RelaysSchema, "Anchor": AnchorSchema, "Event": EventSchema,
 		"NewIdentityDone": NewIdentitySchema, "Closed": ClosedSchema, "ReloadDone": ReloadSchema, "DrainBegun": DrainSchema,
-		"Web": WebSchema, "Health": HealthSchema, "Failure": FailureSchema,
+		"Web": WebSchema, "Health": HealthSchema, "Failure": FailureSchema, "Testnet": TestnetSchema,
 	}[f.Name()]
 	if !ok {
 		t.Fatalf("no schema of %s", f.Name())

@@ -51,6 +51,9 @@ func routes() []route {
 		{post, "/v1/reload", "Reads the configuration again and applies all that can change while running, or nothing.", "a configuration", nil, ReloadDone{}, true, (*api).reload},
 		{post, "/v1/drain", "Takes no new circuits; ends when the rest is done, or after that time.", "a daemon that drains", DrainAsked{}, DrainBegun{}, true, (*api).drain},
 		{post, "/v1/web", "Makes an address of the local page, good once and for a minute.", "a page", nil, Web{}, true, (*api).web},
+		{get, "/v1/testnet", "The nodes of a testnet: processes, epochs, and what the list says of them.", "a testnet", nil, Testnet{}, true, (*api).testnet},
+		{post, "/v1/testnet/add", "Makes and starts relays that join the network.", "a testnet of processes", TestnetAdd{}, Testnet{}, true, (*api).testnetAdd},
+		{post, "/v1/testnet/start", "Starts a node again, in place, that has ended.", "a testnet of processes", TestnetStart{}, Testnet{}, true, (*api).testnetStart},
 		{get, "/healthz", "Answers while the daemon runs.", "", nil, Health{}, true, (*api).healthy},
 		{get, "/readyz", "Answers 200 when the daemon is ready, and 503 with the reason when it is not.", "", nil, Health{}, true, (*api).ready},
 	}

@@ -108,6 +108,16 @@ const (
 	testnetYoung  = 10 * time.Second
 )
 
+// TestnetSockets lists the control sockets in the folders that TestnetFolder made for
+// testnets of this user. Nobody need answer there.
+func TestnetSockets(runtime string) []string {
+	if runtime == "" {
+		runtime = os.TempDir()
+	}
+	all, _ := filepath.Glob(filepath.Join(runtime, testnetPrefix+"*", controlFile))
+	return all
+}
+
 // removeDeadTestnets removes the folders of testnets that were killed: those that hold a
 // control socket at which nobody answers, and nothing else. Others are none of ours.
 func removeDeadTestnets(parent string) {

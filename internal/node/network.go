@@ -32,19 +32,9 @@ func NewSuccessor(name string, founderFiles []string, testnet bool, now time.Tim
 	if err := fresh(out); err != nil {
 		return nil, err
 	}
-	var founders []*record.Founder
-	files := make(map[*record.Founder]string)
-	for _, path := range founderFiles {
-		data, err := store.ReadFile(path, record.MaxFounderFileSize)
-		if err != nil {
-			return nil, fileFault(path, "founder's file", err)
-		}
-		f, err := record.ParseFounderFile(data)
-		if err != nil {
-			return nil, fault(Usage, "founder_damaged", "Get the file again from its founder, who makes it with chive keys founder.", "%s is not a founder's file, or was changed", path)
-		}
-		founders = append(founders, f)
-		files[f] = path
+	founders, files, err := readFounders(founderFiles)
+	if err != nil {
+		return nil, err
 	}
 	plan := genesis.Plan{Name: name, Testnet: testnet, Time: now, Founders: founders}
 	var notes []string
@@ -69,6 +59,41 @@ func NewSuccessor(name string, founderFiles []string, testnet bool, now time.Tim
 	info := describe(doc)
 	info.Notes = notes
 	return info, nil
+}
+
+// NewTestnet writes an unsigned genesis document of a testnet with these parameters.
+func NewTestnet(name string, founderFiles []string, params genesis.Params, now time.Time, out string) error {
+	if err := fresh(out); err != nil {
+		return err
+	}
+	founders, files, err := readFounders(founderFiles)
+	if err != nil {
+		return err
+	}
+	doc, err := genesis.Plan{Name: name, Testnet: true, Time: now, Params: &params, Founders: founders}.Document()
+	if err != nil {
+		return refusedFault("This network", err, files)
+	}
+	return writeGenesis(out, doc)
+}
+
+// readFounders reads founders' files, and tells which is whose.
+func readFounders(paths []string) ([]*record.Founder, map[*record.Founder]string, error) {
+	var founders []*record.Founder
+	files := make(map[*record.Founder]string)
+	for _, path := range paths {
+		data, err := store.ReadFile(path, record.MaxFounderFileSize)
+		if err != nil {
+			return nil, nil, fileFault(path, "founder's file", err)
+		}
+		f, err := record.ParseFounderFile(data)
+		if err != nil {
+			return nil, nil, fault(Usage, "founder_damaged", "Get the file again from its founder, who makes it with chive keys founder.", "%s is not a founder's file, or was changed", path)
+		}
+		founders = append(founders, f)
+		files[f] = path
+	}
+	return founders, files, nil
 }
 
 // SignNetwork adds the signature of the relay in this state folder to the genesis

@@ -72,6 +72,10 @@ func (l *Lock) Release() error {
 	return nil
 }
 
+// LockHolder returns the id of the process that has locked the state folder last, if that
+// was not given back: it works there, or was killed. 0: there is none.
+func LockHolder(folder string) int { return holder(filepath.Join(folder, LockName)) }
+
 // holder reads the process id from a lock file; 0 if there is none.
 func holder(path string) int {
 	file, err := os.Open(path)
