@@ -88,7 +88,7 @@ func (s *Server) local(client netip.Addr, q *query) (code dnsmessage.RCode, reco
 			return ok, []record{{name: name}}, t, true
 		}
 		return notFound, nil, t, true
-	case !proxy.Public(addr) && !s.cfg.Testnet:
+	case !proxy.Public(addr): // an exit's network has other hosts there, in a testnet too
 		return notFound, nil, t, true
 	}
 	return 0, nil, task{addr: addr, kind: asked}, false

@@ -49,7 +49,7 @@ func (a *app) askFault(socket node.ControlSocket, err error) *node.Fault {
 		return a.statusFault(socket, err)
 	}
 	kind := node.Failed
-	if said.Code == "not_ready" {
+	if said.Code == "not_ready" || said.Code == "not_here" { // what is asked for runs elsewhere, or nowhere
 		kind = node.Unreachable
 	}
 	return &node.Fault{Kind: kind, Code: said.Code, Text: strings.TrimSuffix(said.Text, "."), Fix: said.Fix}
@@ -222,8 +222,16 @@ func printExplained(w io.Writer, e *control.Explained) {
 		}
 		fmt.Fprintln(w)
 	}
+	number := 0
 	for n, t := range s.Tries {
-		where := t.Phase
+		where, label := t.Phase, ""
+		switch { // a circuit that worked and what was done on it are one try
+		case t.Phase == "bootstrap":
+			label = "start"
+		case n == 0 || t.Phase == "circuit" || s.Tries[n-1].Phase != "circuit" || s.Tries[n-1].Reason != "":
+			number++
+			label = fmt.Sprintf("try %d", number)
+		}
 		if t.Hop > 0 && t.Hop < len(positions) {
 			where += ", " + positions[t.Hop]
 		} else if t.Hop > 0 {
@@ -236,7 +244,7 @@ func printExplained(w io.Writer, e *control.Explained) {
 		if t.Reason != "" {
 			result = t.Reason
 		}
-		fmt.Fprintf(w, "  try %-3d %s: %s after %s", n+1, where, result, delay(t.Took))
+		fmt.Fprintf(w, "  %-7s %s: %s after %s", label, where, result, delay(t.Took))
 		if t.Text != "" {
 			fmt.Fprintf(w, ". %s", t.Text)
 		}

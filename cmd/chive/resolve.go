@@ -4,13 +4,17 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/netip"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"chive/internal/control"
+	"chive/internal/node"
 	"chive/internal/socks"
 )
 
@@ -52,12 +56,12 @@ func (a *app) resolveCommand() *cobra.Command {
 			if addr, err := netip.ParseAddr(args[0]); err == nil {
 				answer, err = socks.ResolveAddr(ctx, conn, cred, addr)
 				if err != nil {
-					return a.socksFault(p, err)
+					return a.lookupFault(c.Context(), p, args[0], began, err)
 				}
 			} else {
 				found, err := socks.Resolve(ctx, conn, cred, args[0])
 				if err != nil {
-					return a.socksFault(p, err)
+					return a.lookupFault(c.Context(), p, args[0], began, err)
 				}
 				answer = found.String()
 			}
@@ -69,4 +73,63 @@ func (a *app) resolveCommand() *cobra.Command {
 	}
 	o.add(c)
 	return c
+}
+
+// lookupFault says why a look-up failed. One code of SOCKS5 stands for several reasons: what
+// the daemon tells of this look-up says which, where it can be asked.
+// Spec: product §4.6, CLI-6.
+func (a *app) lookupFault(ctx context.Context, p proxyPlace, query string, began time.Time, err error) *node.Fault {
+	f := a.socksFault(p, err)
+	var refused *socks.Refused
+	if !errors.As(err, &refused) {
+		return f
+	}
+	told, asked := a.lookupTold(ctx, query, began)
+	switch {
+	case told != nil && told.Reason == "exit_policy": // a look-up has no port
+		f.Code, f.Text, f.Fix = told.Reason, "No exit that could be reached looks names up", "Try again later, when an exit may be running."
+	case told != nil:
+		f.Code, f.Text, f.Fix = told.Reason, upperFirst(strings.TrimSuffix(told.Text, ".")), sentence(upperFirst(told.Fix))
+	case refused.Code == codeNotAllowed:
+		f.Code, f.Text, f.Fix = "private_address", "The address is private or local, or stands for no name here: no exit is asked", "Look names of private addresses up without chive. An address from 198.18.0.0/15 stands for a name only where it was given."
+	case refused.Code == codeHost && asked: // the proxy itself says so, and asked nobody
+		f.Code, f.Text, f.Fix = "name_not_found", "No exit is asked for such a name: it has a meaning on one machine, in one network or in another overlay only, or is no name", "Check the spelling, and use the full name of a public host."
+	}
+	return f
+}
+
+// SOCKS5 codes of a refusal that stand for several reasons.
+const (
+	codeNotAllowed = 2
+	codeHost       = 4
+)
+
+// lookupTold is what the daemon tells of the look-up of query since began; nil: nothing.
+// asked says that it answered.
+func (a *app) lookupTold(ctx context.Context, query string, began time.Time) (told *control.Stream, asked bool) {
+	socket, err := a.controlSocket()
+	if err != nil || socket.Check() != nil {
+		return nil, false
+	}
+	ctx, cancel := context.WithTimeout(ctx, statusTime)
+	defer cancel()
+	all, _, err := control.FetchStreams(ctx, socket.Path)
+	if err != nil {
+		return nil, false
+	}
+	return lookupAmong(all.Streams, query, began), true
+}
+
+// lookupAmong finds the newest failed look-up of query since began.
+func lookupAmong(all []control.Stream, query string, began time.Time) *control.Stream {
+	same := func(target string) bool { return strings.EqualFold(target, strings.TrimSuffix(query, ".")) }
+	if addr, err := netip.ParseAddr(query); err == nil {
+		same = func(target string) bool { return target == addr.Unmap().String() }
+	}
+	for i := range all { // the newest first
+		if s := &all[i]; s.Kind == "resolve" && s.Reason != "" && same(s.Target) && !s.Began.Before(began.Truncate(time.Second)) {
+			return s
+		}
+	}
+	return nil
 }
