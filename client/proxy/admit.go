@@ -35,6 +35,9 @@ func (s *Server) admit(client netip.Addr, a address) (Target, error) {
 	if now := time.Now(); !s.lookups.Has(ip, now) {
 		s.count.bare.Add(1)
 		if s.bareLine.due(now) {
+			if s.cfg.Leak != nil {
+				s.cfg.Leak(s.cfg.Name)
+			}
 			s.cfg.Log.Warn().Str("event", "bare_address").Msg(
 				"a program connects to a bare address that was not looked up through chive; its look-ups may leak: use socks5h://, socks4a or http://")
 		}

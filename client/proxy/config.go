@@ -113,6 +113,10 @@ type Config struct {
 	// answers 7.
 	ListenPacket func(addr netip.Addr) (net.PacketConn, error)
 
+	// Leak is told the listener's name when a program connects to a bare address there, once
+	// an hour (SOCKS-13). It must not block. Nil is allowed.
+	Leak func(listener string)
+
 	Gate    *Gate    // shared by the listeners of one client; nil: its own, from Limits
 	Lookups *Lookups // shared with whatever else resolves through chive; nil: its own
 	Automap *Automap // shared likewise; nil: its own

@@ -259,3 +259,17 @@ func TestRareLinesComeOncePerHour(t *testing.T) {
 		t.Error("not once per hour")
 	}
 }
+
+// TestABareAddressIsToldOncePerListener (SOCKS-13, API-2): with the listener's name and
+// nothing of the address; a name, and the second within the hour, are not.
+func TestABareAddressIsToldOncePerListener(t *testing.T) {
+	f := newFar(t, echo)
+	var told []string
+	s, _ := start(t, Config{Options: Options{Name: "browser"}, Dialer: f, Leak: func(l string) { told = append(told, l) }})
+	for _, a := range []string{"a.test", "203.0.113.5", "203.0.113.6"} {
+		_, _ = s.admit(netip.Addr{}, address{name: a, port: 80})
+	}
+	if len(told) != 1 || told[0] != "browser" {
+		t.Errorf("%q", told)
+	}
+}

@@ -239,6 +239,12 @@ func (f *Front) Event(e client.Event) {
 	f.hub.Publish(control.Event{Kind: e.Kind, ID: e.ID, State: e.State})
 }
 
+// leak passes on that a program at a listener connects to bare addresses: its look-ups may
+// leak. Spec: product API-2, SOCKS-13.
+func (f *Front) leak(listener string) {
+	f.hub.Publish(control.Event{Kind: control.EventWarning, ID: listener, State: "bare_address"})
+}
+
 // Serve carries what programs ask for through c until ctx ends, and closes the proxy's
 // listeners and the DNS port. testnet comes from the genesis document.
 func (f *Front) Serve(ctx context.Context, c *client.Client, testnet bool, log zerolog.Logger) error {
@@ -246,7 +252,7 @@ func (f *Front) Serve(ctx context.Context, c *client.Client, testnet bool, log z
 	return f.run(ctx, func(l Listener) proxy.Config {
 		return proxy.Config{
 			Options: l.options(testnet, log), Dialer: dialer{c, l.Name}, ListenPacket: listenPacket,
-			Gate: gate, Lookups: &f.known, Automap: f.automap,
+			Gate: gate, Lookups: &f.known, Automap: f.automap, Leak: f.leak,
 		}
 	}, dns.Config{Name: "dns", Testnet: testnet, Resolver: dialer{c, "dns"}, Automap: f.automap, Lookups: &f.known, Log: log})
 }
