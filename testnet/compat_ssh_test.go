@@ -20,8 +20,11 @@ func (c *compat) testSSH(t *testing.T) {
 	s.sshd, s.ssh, s.scp = need(t, "sshd", "openssh-server"), need(t, "ssh", "openssh-client"), need(t, "scp", "openssh-client")
 	nc := need(t, "nc.openbsd", "netcat-openbsd")
 	s.serve(t)
-	for _, r := range []struct{ name, version string }{{"nc -X 5", "5"}, {"nc -X connect", "connect"}} {
-		c.row(t, r.name, func(t *testing.T) { s.round(t, nc+" -X "+r.version+" -x "+c.socks+" %h %p") })
+	for _, r := range []struct{ name, command string }{
+		{"nc -X 5", nc + " -X 5 -x " + c.socks}, {"nc -X connect", nc + " -X connect -x " + c.socks},
+		{"chive nc", c.chive + " nc --socks " + c.socks},
+	} {
+		c.row(t, r.name, func(t *testing.T) { s.round(t, r.command+" %h %p") })
 	}
 }
 

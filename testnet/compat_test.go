@@ -26,6 +26,7 @@ type compat struct {
 	town    *town
 	socks   string // host:port
 	dir     string
+	chive   string   // the binary, for the rows that need it
 	lookout *lookout // nil: what leaves this host cannot be counted
 }
 
@@ -51,6 +52,7 @@ func TestCompat(t *testing.T) {
 		}
 	})
 	c := newCompat(t)
+	c.chive = chiveBinary(t)
 	t.Run("leaks", c.testLookout)
 	t.Run("curl", c.testCurl)
 	t.Run("go", c.testGo)
@@ -59,6 +61,7 @@ func TestCompat(t *testing.T) {
 	t.Run("udp", c.testUDP)
 	t.Run("wrappers", c.testWrappers)
 	t.Run("fetchers", c.testFetchers)
+	t.Run("chive env", c.testEnv)
 	t.Run("git", c.testGit)
 	t.Run("ssh", c.testSSH)
 	t.Run("chromium", c.testChromium)
@@ -155,6 +158,26 @@ func skipLoudly(t *testing.T, why string) {
 		t.Fatal(why)
 	}
 	t.Skip("NOT TESTED: " + why)
+}
+
+// chiveBinary builds the command.
+func chiveBinary(t *testing.T) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "chive")
+	cmd := exec.Command(need(t, "go", "golang"), "build", "-buildvcs=false", "-o", path, "chive/cmd/chive")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	return path
+}
+
+// underEnv is program p as somebody runs it who has typed eval "$(chive env)".
+func (c *compat) underEnv(p program) program {
+	const script = `settings=$("$0" env --socks "$1") || exit 99; eval "$settings"; shift; exec "$@"`
+	p.args = append([]string{"-c", script, c.chive, c.socks, p.path}, p.args...)
+	p.path = "/bin/sh"
+	return p
 }
 
 // program is one run of a program.

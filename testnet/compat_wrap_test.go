@@ -33,6 +33,32 @@ func (c *compat) testWrappers(t *testing.T) {
 			t.Errorf("two processes on %d circuits", circuits)
 		}
 	})
+	for _, r := range []struct {
+		name           string
+		user, password string
+		circuits       int
+	}{{"same credentials", "ann", "1", 1}, {"other user", "bob", "1", 2}, {"other password", "ann", "2", 2}} {
+		c.row(t, "torsocks -u -p: "+r.name, func(t *testing.T) {
+			torsocks, curl := need(t, "torsocks", "torsocks"), need(t, "curl", "curl")
+			as := func(user, password string) program {
+				return program{path: torsocks, args: []string{"-u", user, "-p", password, "-a", c.socksHost(), "-P", c.socksPort(),
+					curl, "-sS", "--max-time", curlPatience, holdURL}}
+			}
+			if circuits := c.hold(t, [2]program{as("ann", "1"), as(r.user, r.password)}); circuits != r.circuits {
+				t.Errorf("two processes on %d circuits, want %d", circuits, r.circuits)
+			}
+		})
+	}
+	c.row(t, "torsocks nc", func(t *testing.T) {
+		torsocks, nc := need(t, "torsocks", "torsocks"), need(t, "nc.openbsd", "netcat-openbsd")
+		for _, host := range []string{TargetName, siteName} {
+			r := c.run(t, program{path: torsocks, args: []string{"-a", c.socksHost(), "-P", c.socksPort(), nc, "-N", host, "80"},
+				stdin: strings.NewReader("GET / HTTP/1.0\r\n\r\n")})
+			if r.code != 0 || !strings.HasPrefix(r.out, "HTTP/1.") || host == TargetName && !strings.HasSuffix(r.out, "\r\n\r\n"+Page) {
+				t.Errorf("%s: %s", host, r)
+			}
+		}
+	})
 	c.row(t, "proxychains4", func(t *testing.T) {
 		chains, curl := need(t, "proxychains4", "proxychains4"), need(t, "curl", "curl")
 		for _, kind := range []string{"socks4", "socks5", "http"} {
@@ -89,42 +115,6 @@ func (c *compat) testFetchers(t *testing.T) {
 		}
 		if got := sumFile(t, filepath.Join(c.dir, "aria2-torsocks")); got != want {
 			t.Error("another hash")
-		}
-	})
-	env := []string{"http_proxy=http://" + c.socks, "https_proxy=http://" + c.socks}
-	c.row(t, "wget", func(t *testing.T) {
-		wget := need(t, "wget", "wget")
-		for url, added := range map[string]string{plain: "", secure: "Proxy-Connection"} { // by wget itself, inside TLS
-			c.must(t, program{path: wget, env: env, args: []string{"--no-config", "-q", "-t", "1", "-T", curlPatience,
-				"--ca-certificate=" + c.town.site.cert, "-O", "-", "--post-data=form", url + "/echo"}}, "POST "+url+"/echo form"+added)
-		}
-		if r := c.run(t, program{path: wget, env: env, args: []string{"--no-config", "-q", "-t", "1", "-O", "-", "http://" + missingName + "/"}}); r.code != 8 {
-			t.Errorf("unknown name: want exit 8, as for an answer that says error\n%s", r)
-		}
-	})
-	c.row(t, "apt", func(t *testing.T) {
-		helper := need(t, "apt-helper", "apt")
-		file := filepath.Join(c.dir, "apt-got")
-		for _, proxy := range []string{"http://", "socks5h://"} {
-			r := c.run(t, program{path: helper, args: []string{"-o", "APT::Sandbox::User=", "-o", "Acquire::Retries=0",
-				"-o", "Acquire::http::Proxy=" + proxy + c.socks, "download-file", plain + "/blob", file}})
-			if r.code != 0 {
-				t.Errorf("%s: %s", proxy, r)
-				continue
-			}
-			want, _, _ := sum(bytes.NewReader(c.town.site.blob))
-			if got := sumFile(t, file); got != want {
-				t.Errorf("%s: another hash", proxy)
-			}
-			_ = os.Remove(file)
-		}
-	})
-	c.row(t, "python", func(t *testing.T) {
-		python := need(t, "python3", "python3")
-		const script = "import sys, urllib.request as u; sys.stdout.write(u.urlopen(sys.argv[1], timeout=20).read().decode())"
-		for _, url := range []string{plain, secure} {
-			c.must(t, program{path: python, env: append(env, "SSL_CERT_FILE="+c.town.site.cert), args: []string{"-c", script, url + "/echo"}},
-				"GET "+url+"/echo ")
 		}
 	})
 }

@@ -554,15 +554,3 @@ func parsePacket(kind uint16, b []byte) (string, netip.AddrPort) {
 	}
 	return name, netip.AddrPortFrom(to, port)
 }
-
-// chiveBinary builds the command.
-func chiveBinary(t *testing.T) string {
-	t.Helper()
-	path := filepath.Join(t.TempDir(), "chive")
-	cmd := exec.Command(need(t, "go", "golang"), "build", "-buildvcs=false", "-o", path, "chive/cmd/chive")
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, out)
-	}
-	return path
-}
