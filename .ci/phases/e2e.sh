@@ -7,7 +7,8 @@
 # shellcheck source=.ci/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/../lib.sh"
 
-readonly READY_SECONDS=30 # to the ready line; the promise of 2 s has its own test
+readonly READY_SECONDS=30 # to the ready line, however busy this machine is
+readonly SOON_SECONDS=2   # the promise (CLI-8), with every defence on; the best of three starts keeps it
 readonly STOP_SECONDS=15  # from the interrupt to the end
 
 has_go_files cmd/chive || skip "cmd/chive does not exist: there is nothing to run end to end"
@@ -103,6 +104,25 @@ stop "$socks"
 jq -es 'all(type == "object" and (.schema | strings))' "$place/out" >/dev/null ||
     fail "standard output holds something else than objects with a schema"
 
+# --- soon: ten relays are ready within two seconds
+
+best=$(jq -s 'map(select(.event == "ready"))[0].took_seconds' "$place/out")
+for again in 1 2; do
+    jq -en "$best <= $SOON_SECONDS" >/dev/null && break
+    start "soon$again" --json
+    await ready_object
+    stop "$(jq -r .socks <<<"$answer")"
+    best=$(jq -n "[$best, $(jq .took_seconds <<<"$answer")] | min")
+done
+jq -e '.relays == 10' <<<"$answer" >/dev/null || fail "testnet up started another number of relays than ten"
+if jq -en "$best <= $SOON_SECONDS" >/dev/null; then
+    say "ten relays were ready after $best s"
+elif busy=$(cut -d ' ' -f 1 /proc/loadavg 2>/dev/null) && jq -en "$busy > $(getconf _NPROCESSORS_ONLN)" >/dev/null; then
+    warn "NOT TESTED: ten relays took $best s at best of three, on a machine with other work (load $busy)"
+else
+    fail "ten relays took $best s at best of three, more than $SOON_SECONDS s"
+fi
+
 # --- as a person reads it
 
 ready_line() { grep -m 1 -E '^ready testnet .*took=' "$place/out"; }
@@ -123,14 +143,17 @@ say "a testnet was started, used and stopped twice; nothing is left"
 
 # --- as the programs do that people have
 
-# Here a missing program fails its row; CHIVE_REQUIRE_TOOLS=0 skips it.
-CHIVE_REQUIRE_TOOLS=${CHIVE_REQUIRE_TOOLS:-1} go test -count=1 -timeout=2m -run '^(TestCompat|TestNothingLeaves)$' ./testnet
+# Here a missing program fails its row, and a module that cannot be had the phase;
+# CHIVE_REQUIRE_TOOLS=0 skips both.
+export CHIVE_REQUIRE_TOOLS=${CHIVE_REQUIRE_TOOLS:-1}
+go test -count=1 -timeout=4m -run '^(TestCompat|TestNothingLeaves)$' ./testnet
 
 # --- as Bitcoin and BitTorrent do, whose modules are none of the network's
 
 # build NAME PACKAGE builds a program from its own module in testnet/compat/NAME.
 build() {
     CGO_ENABLED=0 go build -C "testnet/compat/$1" -o "$SCRATCH/$1" "$2" && return
+    [ "${CHIVE_REQUIRE_TOOLS:-}" != 1 ] || die "$1 cannot be built; its modules may be out of reach"
     warn "NOT TESTED: $1 cannot be built; its modules may be out of reach"
     return 1
 }
