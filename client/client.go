@@ -112,6 +112,7 @@ type Client struct {
 	askLast asker
 	tasks   sync.WaitGroup
 	stories stories
+	counts  counts
 
 	mu         sync.Mutex
 	dir        directory // what is not marked otherwise

@@ -97,6 +97,7 @@ func (s *Conn) Close() error {
 func (c *Client) Dial(ctx context.Context, key Isolation, host string, port uint16, early []byte) (*Conn, error) {
 	story := c.stories.begin(ctx, KindConnect, net.JoinHostPort(host, strconv.Itoa(int(port))))
 	if f := c.refused(host); f != nil {
+		c.counts.stream(f)
 		story.answered(f)
 		return nil, f
 	}
@@ -119,6 +120,7 @@ func (c *Client) Dial(ctx context.Context, key Isolation, host string, port uint
 		conn = &Conn{Stream: s.Stream, q: q, story: story, release: c.releaser(q, story)}
 		return true, nil
 	})
+	c.counts.stream(err)
 	if err != nil {
 		story.answered(err)
 		return nil, err

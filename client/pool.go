@@ -104,6 +104,7 @@ func (c *Client) construct(ctx context.Context, n need, avoid []record.RID, note
 		q, err := c.build(bctx, path, t, n)
 		cancel()
 		took := time.Since(began)
+		c.counts.built(ctx, err, took)
 		if err == nil {
 			c.timeout.add(took)
 			q.took = took

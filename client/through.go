@@ -67,8 +67,10 @@ func (c *Client) throughCircuit(ctx context.Context, last *snapshot.Relay, guard
 		return err
 	}
 	build, cancel := context.WithTimeout(ctx, c.timeout.limit())
+	began := time.Now()
 	q, err := c.build(build, p, t, needDir)
 	cancel()
+	c.counts.built(ctx, err, time.Since(began))
 	if err != nil {
 		if ctx.Err() == nil {
 			c.buildFailed(p, err)

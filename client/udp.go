@@ -49,6 +49,7 @@ func (c *Client) OpenUDP(ctx context.Context, key Isolation, port uint16) (*Pack
 		conn = &PacketConn{names: c.newAnswerer(ctx, key), story: story}
 		conn.done, err = func(*Failure) { once.Do(func() { story.closed(nil) }) }, nil
 	}
+	c.counts.stream(err)
 	if err != nil {
 		story.answered(err)
 		return nil, err

@@ -61,6 +61,7 @@ type Listener struct {
 	links      map[*Link]origin
 	clients    map[netip.Addr]int // client links of an address
 	refused    int64
+	scarce     time.Time // when descriptors were last too few; zero: never
 }
 
 // origin is where a link came from.
@@ -163,7 +164,7 @@ func (l *Listener) run() {
 		conn, err := l.ln.Accept()
 		if err == nil && scarce(conn) {
 			conn.Close()
-			l.count()
+			l.short()
 			err = ErrDescriptors
 		}
 		if err == nil {
@@ -173,6 +174,9 @@ func (l *Listener) run() {
 		}
 		if l.ctx.Err() != nil || errors.Is(err, net.ErrClosed) {
 			return
+		}
+		if isDescriptors(err) {
+			l.short()
 		}
 		pause = max(minPause, min(2*pause, maxPause))
 		t := time.NewTimer(pause)
@@ -185,10 +189,19 @@ func (l *Listener) run() {
 	}
 }
 
-func (l *Listener) count() {
+// short counts a connection that there was no descriptor for.
+func (l *Listener) short() {
 	l.mu.Lock()
 	l.refused++
+	l.scarce = time.Now()
 	l.mu.Unlock()
+}
+
+// Scarce returns when a connection was last refused because descriptors were too few; zero: never.
+func (l *Listener) Scarce() time.Time {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.scarce
 }
 
 // admit starts a handshake within the caps.

@@ -357,6 +357,9 @@ func TestAcceptPausesWithoutDescriptors(t *testing.T) {
 			}
 			want = min(2*want, time.Second)
 		}
+		if at := l.Scarce(); !at.Equal(e.tries[11]) || l.Refused() != 12 {
+			t.Errorf("descriptors were short at %v, %d refused", at, l.Refused())
+		}
 	})
 }
 

@@ -137,6 +137,18 @@ func (p *Pool) Len() int {
 	return len(p.links)
 }
 
+// Dialed returns the links that we dialled, and the dials under way.
+func (p *Pool) Dialed() (links, dials int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for key := range p.links {
+		if key.dialed {
+			links++
+		}
+	}
+	return links, len(p.dials)
+}
+
 func (p *Pool) findLocked(rid [16]byte) *Link {
 	for _, dialed := range [...]bool{true, false} {
 		if l := p.links[poolKey{rid, dialed}]; l != nil && l.Err() == nil {

@@ -55,12 +55,21 @@ func (n *neighbour) create(st *link.Stream) (*circuit.Hop, bool) {
 		return nil, false
 	}
 	r.observeCell(n.rid, true, false, cells)
+	entered := false
 	switch {
 	case r.draining():
 		r.destroy(st, circuit.ReasonDraining)
 		return nil, false
-	case !r.memory.admits(), !n.mayCreate(), !r.enterWork(n.ctx):
+	case !r.memory.admits():
 		r.count.refused()
+	case !n.mayCreate():
+		r.count.tooOften()
+	case !r.enterWork(n.ctx):
+		r.count.tooMany(time.Now())
+	default:
+		entered = true
+	}
+	if !entered {
 		r.destroy(st, circuit.ReasonBusy)
 		return nil, false
 	}

@@ -101,8 +101,8 @@ func (s *gossipStream) next() []byte {
 			out := make([]byte, 0, bytes+4*len(queue))
 			for _, body := range queue {
 				out = gossip.AppendFrame(out, body)
+				s.r.count.gossipOut.add(body)
 			}
-			s.r.count.gossipOut.add(len(queue), len(out))
 			return out
 		}
 		if ending {
@@ -145,7 +145,7 @@ func (d *replica) gossip(st *link.Stream, rid record.RID, inbound bool) {
 		if err != nil {
 			break
 		}
-		d.r.count.gossipIn.add(1, len(body)+4)
+		d.r.count.gossipIn.add(body)
 		if !d.send(input{event: directory.Frame{Link: s.number, Body: body}}) {
 			break
 		}

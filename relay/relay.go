@@ -108,27 +108,28 @@ const (
 
 // Relay is the running role.
 type Relay struct {
-	cfg     Config
-	rid     record.RID
-	nid     [32]byte
-	genesis *genesis.Document
-	params  circuit.Params
-	buffers circuit.Buffers
-	cells   sync.Pool // *[]byte: read buffers of readBuffer bytes
-	single  sync.Pool // *oneCell
-	warm    warm
-	store   Store
-	wall    func() time.Time
-	claims  *rate.Limiter // of evidence from clients
-	work    chan struct{} // a token: there may be room for one more handshake
-	dials   chan struct{} // tokens: onward dials
-	renew   chan struct{} // a token: the link key is to be made anew
-	pool    *link.Pool
-	ready   chan struct{}
-	drain   chan struct{}
-	count   counters
-	memory  *account
-	tasks   sync.WaitGroup
+	cfg      Config
+	rid      record.RID
+	nid      [32]byte
+	genesis  *genesis.Document
+	params   circuit.Params
+	buffers  circuit.Buffers
+	cells    sync.Pool // *[]byte: read buffers of readBuffer bytes
+	single   sync.Pool // *oneCell
+	warm     warm
+	store    Store
+	wall     func() time.Time
+	claims   *rate.Limiter // of evidence from clients
+	work     chan struct{} // a token: there may be room for one more handshake
+	dials    chan struct{} // tokens: onward dials
+	renew    chan struct{} // a token: the link key is to be made anew
+	pool     *link.Pool
+	listener atomic.Pointer[link.Listener] // nil: it does not listen yet
+	ready    chan struct{}
+	drain    chan struct{}
+	count    counters
+	memory   *account
+	tasks    sync.WaitGroup
 
 	// Of a relay whose identity is offline.
 	ends        atomic.Pointer[CertifiedStatus]

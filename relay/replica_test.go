@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"chive/directory/genesis"
+	"chive/directory/gossip"
 	"chive/directory/snapshot"
 	"chive/directory/transition"
 	"chive/directory/vote"
@@ -43,6 +44,16 @@ func TestRelaysAgreeOnEverySnapshot(t *testing.T) {
 				}
 				if g := d.Gossip; g.BytesIn == 0 || g.BytesOut == 0 || g.MessagesIn == 0 || g.MessagesOut == 0 || g.ClosedFull != 0 || g.Streams != n-1 {
 					t.Errorf("relay %d: gossip %+v", c.n, g)
+				}
+				var in, out uint64
+				for k := range d.Gossip.KindsIn {
+					in, out = in+d.Gossip.KindsIn[k], out+d.Gossip.KindsOut[k]
+				}
+				if g := d.Gossip; in != g.MessagesIn || out != g.MessagesOut || g.KindsIn[gossip.KindHello] == 0 || g.KindsOut[gossip.KindItem] == 0 || g.KindsIn[gossip.KindOther] != 0 {
+					t.Errorf("relay %d: kinds of gossip %v %v", c.n, g.KindsIn, g.KindsOut)
+				}
+				if s := c.Status(); s.Links.In+s.Links.Out < n-1 || s.Overload != (Overload{}) || s.Links.Refused != 0 {
+					t.Errorf("relay %d: links %+v, overload %+v", c.n, s.Links, s.Overload)
 				}
 				if !d.Young || !d.Unmeasured || d.Eligible != n || d.Stalled || d.Forked {
 					t.Errorf("relay %d: %+v", c.n, d)

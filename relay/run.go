@@ -56,6 +56,7 @@ func (r *Relay) Run(ctx context.Context) error {
 		Link:            r.linkConfig,
 		NoAddressLimits: r.genesis.Testnet, // there all nodes share one address
 	})
+	r.listener.Store(listener)
 	r.mu.Lock()
 	r.listen = listener.AddrPort()
 	r.mu.Unlock()

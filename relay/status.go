@@ -4,6 +4,7 @@ package relay
 
 import (
 	"fmt"
+	"iter"
 	"slices"
 	"time"
 
@@ -96,8 +97,21 @@ type Report struct {
 type GossipStatus struct {
 	Streams                 int // now
 	MessagesIn, MessagesOut uint64
+	KindsIn, KindsOut       [gossip.KindCount]uint64 // of them
 	BytesIn, BytesOut       uint64
 	ClosedFull              uint64 // streams whose peer did not read
+}
+
+// Kinds goes through the kinds of messages by their names, each with how many came in and
+// went out.
+func (g *GossipStatus) Kinds() iter.Seq2[string, [2]uint64] {
+	return func(yield func(string, [2]uint64) bool) {
+		for k := range g.KindsIn {
+			if !yield(gossip.Kind(k).String(), [2]uint64{g.KindsIn[k], g.KindsOut[k]}) {
+				return
+			}
+		}
+	}
 }
 
 // facts is what follows from a state.

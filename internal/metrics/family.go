@@ -27,7 +27,7 @@ var families = []family{
 	{"chive_directory_age_seconds", gauge, "Since the epoch of that list began.", nil},
 	{"chive_gossip_messages_total", counter, "Messages between relays about the list.", []string{"direction", "kind"}},
 	{"chive_gossip_bytes_total", counter, "Their bytes, in steps of 1 MiB.", []string{"direction"}},
-	{"chive_relay_connections", gauge, "Open links.", []string{"direction", "state"}},
+	{"chive_relay_connections", gauge, "Links, of clients and relays.", []string{"direction", "state"}},
 	{"chive_relay_traffic_bytes_total", counter, "Bytes of links at the socket, in steps of 1 MiB.", []string{"direction"}},
 	{"chive_relay_circuits", gauge, "Circuits.", []string{"state"}},
 	{"chive_relay_handshakes_total", counter, "Circuit handshakes.", []string{"type", "action"}},

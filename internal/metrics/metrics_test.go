@@ -30,7 +30,7 @@ func full() Snapshot {
 		Version: "0.1.0", Directory: &Directory{Entries: 7, Age: time.Hour},
 		Relay: &Relay{
 			Traffic: Both{3<<20 - 1, 5 << 20}, GossipBytes: Both{1, 1 << 20}, Quota: &Quota{Used: 1<<30 + 5, Max: 1 << 40},
-			Links: &Links{}, RateLimited: new(uint64), KilledForMemory: new(uint64), Memory: &Memory{}, Overload: Overload{No, No, Yes, No},
+			Links: &Links{}, RateLimited: new(uint64), LinksRefused: new(uint64), Gossip: []GossipKind{{Kind: "hello"}}, KilledForMemory: new(uint64), Memory: &Memory{}, Overload: Overload{No, No, Yes, No},
 			Reachable4: Yes, Reachable6: No, SigningExpiry: time.Unix(2e9, 0), LinkExpiry: time.Unix(2e9, 0),
 		},
 		Exit: &Exit{RefusedPrivate: new(uint64)}, Client: &Client{Build: h},
@@ -64,12 +64,13 @@ chive_exit_dns_queries_total{result="failed"} chive_exit_dns_queries_total{resul
 chive_exit_refused_total{reason="busy"} chive_exit_refused_total{reason="policy"} chive_exit_refused_total{reason="private"}
 chive_exit_streams_total{result="connected"} chive_exit_streams_total{result="failed"}
 chive_gossip_bytes_total{direction="in"} chive_gossip_bytes_total{direction="out"}
-chive_gossip_messages_total{direction="in",kind="all"} chive_gossip_messages_total{direction="out",kind="all"}
+chive_gossip_messages_total{direction="in",kind="hello"} chive_gossip_messages_total{direction="out",kind="hello"}
 chive_relay_accounting_bytes{kind="max"} chive_relay_accounting_bytes{kind="used"}
 chive_relay_cert_expiry_timestamp_seconds{kind="link"} chive_relay_cert_expiry_timestamp_seconds{kind="signing"}
 chive_relay_circuits{state="open"}
-chive_relay_connections{direction="in",state="open"} chive_relay_connections{direction="out",state="open"}
-chive_relay_dos_total{type="rate"}
+chive_relay_connections{direction="in",state="open"} chive_relay_connections{direction="in",state="opening"}
+chive_relay_connections{direction="out",state="open"} chive_relay_connections{direction="out",state="opening"}
+chive_relay_dos_total{type="links"} chive_relay_dos_total{type="rate"}
 chive_relay_flag{name="committee"} chive_relay_flag{name="listed"} chive_relay_flag{name="running"}
 chive_relay_handshakes_total{action="created",type="hy1"} chive_relay_handshakes_total{action="refused",type="hy1"} chive_relay_handshakes_total{action="replayed",type="hy1"}
 chive_relay_killed_circuits_total{reason="memory"} chive_relay_killed_circuits_total{reason="overflow"}

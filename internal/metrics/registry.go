@@ -162,10 +162,13 @@ func (e emitter) size(name string, n int64, labels ...string) {
 }
 
 func (e emitter) relay(s *Relay) {
-	e.both("chive_gossip_messages_total", s.GossipMessages, "all")
+	for _, g := range s.Gossip {
+		e.both("chive_gossip_messages_total", g.Both, g.Kind)
+	}
 	e.both("chive_gossip_bytes_total", bytes(s.GossipBytes))
 	if l := s.Links; l != nil {
 		e.both("chive_relay_connections", Both{uint64(max(0, l.In)), uint64(max(0, l.Out))}, "open")
+		e.both("chive_relay_connections", Both{uint64(max(0, l.OpeningIn)), uint64(max(0, l.OpeningOut))}, "opening")
 	}
 	e.both("chive_relay_traffic_bytes_total", bytes(s.Traffic))
 	e.value("chive_relay_circuits", float64(s.Circuits), "open")
@@ -174,6 +177,9 @@ func (e emitter) relay(s *Relay) {
 	e.count("chive_relay_handshakes_total", s.Replayed, "hy1", "replayed")
 	if s.RateLimited != nil {
 		e.count("chive_relay_dos_total", *s.RateLimited, "rate")
+	}
+	if s.LinksRefused != nil {
+		e.count("chive_relay_dos_total", *s.LinksRefused, "links")
 	}
 	e.known("chive_relay_overload", s.Overload.Handshakes, "handshakes")
 	e.known("chive_relay_overload", s.Overload.Memory, "memory")

@@ -25,26 +25,34 @@ type Both struct{ In, Out uint64 }
 
 // Relay is the relay part.
 type Relay struct {
-	GossipMessages, GossipBytes Both
-	Traffic                     Both   // bytes of links, at the socket
-	Links                       *Links // nil: not counted
-	Circuits                    int    // open
-	Created, Refused, Replayed  uint64
-	RateLimited                 *uint64 // circuits or links refused to an address that asks too often; nil: not counted
-	Violations                  uint64  // circuits closed because a peer broke the protocol
-	Overflows                   uint64  // circuits closed at a bound of ours
-	KilledForMemory             *uint64 // circuits closed to free memory; nil: none is
-	Overload                    Overload
-	Memory                      *Memory // nil: not counted
-	Quota                       *Quota  // nil: none
-	Reachable4, Reachable6      Known
-	Listed, Running, Seat       bool
-	Weight                      float64   // share of all running relays' weight
-	SigningExpiry, LinkExpiry   time.Time // zero: not known
+	Gossip                     []GossipKind // by what a message is for
+	GossipBytes                Both
+	Traffic                    Both   // bytes of links, at the socket
+	Links                      *Links // nil: not counted
+	Circuits                   int    // open
+	Created, Refused, Replayed uint64
+	RateLimited                *uint64 // circuits refused to a link that asks for too many at once; nil: not counted
+	LinksRefused               *uint64 // connections and handshakes that ended at a bound of links; nil: not counted
+	Violations                 uint64  // circuits closed because a peer broke the protocol
+	Overflows                  uint64  // circuits closed at a bound of ours
+	KilledForMemory            *uint64 // circuits closed to free memory; nil: none is
+	Overload                   Overload
+	Memory                     *Memory // nil: not counted
+	Quota                      *Quota  // nil: none
+	Reachable4, Reachable6     Known
+	Listed, Running, Seat      bool
+	Weight                     float64   // share of all running relays' weight
+	SigningExpiry, LinkExpiry  time.Time // zero: not known
 }
 
-// Links are those that are open.
-type Links struct{ In, Out int }
+// GossipKind counts the messages of one kind.
+type GossipKind struct {
+	Kind string // the specification's name, in small letters
+	Both
+}
+
+// Links are those that are open, and those that are coming up.
+type Links struct{ In, Out, OpeningIn, OpeningOut int }
 
 // Overload says what there is too much of now; Unknown is not shown.
 type Overload struct{ Handshakes, Memory, Descriptors, Quota Known }

@@ -11,11 +11,13 @@ import (
 	"sync"
 	"time"
 
+	"chive/client"
 	"chive/directory/genesis"
 	"chive/internal/control"
 	"chive/internal/limit"
 	"chive/internal/metrics"
 	"chive/internal/redact"
+	"chive/relay"
 	"chive/relay/exit"
 )
 
@@ -186,7 +188,9 @@ func (r *relayRun) snapshot(source *RelaySource, now time.Time) metrics.Snapshot
 	g := s.Directory.Gossip
 	in, out := r.allowed.meter.Counted()
 	m := &metrics.Relay{
-		GossipMessages: metrics.Both{In: g.MessagesIn, Out: g.MessagesOut}, GossipBytes: metrics.Both{In: g.BytesIn, Out: g.BytesOut},
+		Gossip: gossipNumbers(&g), GossipBytes: metrics.Both{In: g.BytesIn, Out: g.BytesOut},
+		Links:       &metrics.Links{In: s.Links.In, Out: s.Links.Out, OpeningIn: s.Links.OpeningIn, OpeningOut: s.Links.Dials},
+		RateLimited: &s.TooOften, LinksRefused: &s.Links.Refused,
 		Traffic: metrics.Both{In: in, Out: out}, Circuits: s.OpenCircuits,
 		Created: s.CircuitsCreated, Refused: s.Refused, Replayed: s.Replayed, Violations: s.Violations, Overflows: s.Overflows,
 		Listed: shown.Listed, Running: shown.Running, Seat: shown.Seat,
@@ -195,6 +199,7 @@ func (r *relayRun) snapshot(source *RelaySource, now time.Time) metrics.Snapshot
 	m.Memory = &metrics.Memory{Circuits: a.Circuits, Queues: a.Queues, Buffers: a.Buffers, Directory: a.Directory}
 	m.KilledForMemory = &a.Killed
 	m.Overload.Memory = known(a.Level != limit.Roomy)
+	m.Overload.Handshakes, m.Overload.Descriptors = known(s.Overload.Handshakes), known(s.Overload.Descriptors)
 	m.LinkExpiry = s.LinkEnds
 	if c := s.Certified; c != nil {
 		m.SigningExpiry, m.LinkExpiry = c.Signing, c.Links
@@ -208,7 +213,30 @@ func (r *relayRun) snapshot(source *RelaySource, now time.Time) metrics.Snapshot
 		m.Overload.Quota = known(usedUp)
 	}
 	m.Reachable4, m.Reachable6 = reachNumbers(&shown)
-	return metrics.Snapshot{Version: r.o.Version, Directory: directoryNumbers(r.doc, &shown.Directory, now), Relay: m, Exit: exitNumbers(r.exit.Load())}
+	return metrics.Snapshot{
+		Version: r.o.Version, Directory: directoryNumbers(r.doc, &shown.Directory, now), Relay: m, Exit: exitNumbers(r.exit.Load()),
+		Client: clientNumbers(r.beside),
+	}
+}
+
+// gossipNumbers counts messages by what they are for.
+func gossipNumbers(g *relay.GossipStatus) (out []metrics.GossipKind) {
+	for kind, n := range g.Kinds() {
+		out = append(out, metrics.GossipKind{Kind: kind, Both: metrics.Both{In: n[0], Out: n[1]}})
+	}
+	return out
+}
+
+// clientNumbers are those of the client in the same process; nil: there is none.
+func clientNumbers(c *client.Client) *metrics.Client {
+	if c == nil {
+		return nil
+	}
+	n := c.Counts()
+	return &metrics.Client{
+		CircuitsBuilt: n.CircuitsBuilt, CircuitsFailed: n.CircuitsFailed, CircuitsTimedOut: n.CircuitsTimedOut,
+		StreamsOpened: n.StreamsOpened, StreamsFailed: n.StreamsFailed, Build: n.Build,
+	}
 }
 
 func directoryNumbers(doc *genesis.Document, d *control.Directory, now time.Time) *metrics.Directory {
@@ -222,7 +250,7 @@ func exitNumbers(e *exit.Exit) *metrics.Exit {
 	}
 	c := e.Counters()
 	out := &metrics.Exit{
-		Connected: c.Streams[exit.ReasonDone], RefusedPolicy: c.Denied, RefusedBusy: c.Capped,
+		Connected: c.Streams[exit.ReasonDone], RefusedPolicy: c.Denied - min(c.Private, c.Denied), RefusedPrivate: &c.Private, RefusedBusy: c.Capped,
 		Resolved: c.Lookups[exit.ReasonDone], NotFound: c.Lookups[exit.ReasonUnresolvable],
 		Datagrams: metrics.Both{In: c.DatagramsIn, Out: c.DatagramsOut},
 	}

@@ -85,6 +85,9 @@ func TestARunningRelayShowsItsNumbers(t *testing.T) {
 				`chive_build_info{version="0.1.0"} 1`, "chive_directory_entries 3", `chive_relay_circuits{state="open"} 0`,
 				`chive_relay_flag{name="listed"} 1`, `chive_relay_overload{kind="memory"} 0`, `chive_relay_killed_circuits_total{reason="memory"} 0`,
 				`chive_relay_memory_bytes{pool="queues"} 0`, `chive_relay_traffic_bytes_total{direction="in"} 0`,
+				`chive_relay_overload{kind="handshakes"} 0`, `chive_relay_overload{kind="descriptors"} 0`, `chive_relay_connections{direction="in",state="open"} 0`,
+				`chive_relay_dos_total{type="rate"} 0`, `chive_relay_dos_total{type="links"} 0`,
+				`chive_gossip_messages_total{direction="in",kind="item"} 0`,
 			} {
 				if !strings.Contains(page, want+"\n") {
 					t.Errorf("%q is missing:\n%s", want, page)
@@ -99,7 +102,7 @@ func TestARunningRelayShowsItsNumbers(t *testing.T) {
 				}
 			}
 			// What the relay does not count is not shown as nothing.
-			if m := regexp.MustCompile(`chive_(relay_connections|relay_dos_total|exit_[a-z_]+|client_[a-z_]+)\{`).FindString(page); m != "" {
+			if m := regexp.MustCompile(`chive_(exit_[a-z_]+|client_[a-z_]+)\{`).FindString(page); m != "" {
 				t.Errorf("%s is shown", m)
 			}
 		case err := <-ended:
@@ -119,6 +122,46 @@ func TestARunningRelayShowsItsNumbers(t *testing.T) {
 			t.Error("somebody listens there still")
 		}
 	}
+}
+
+// TestARelayBesideAClientShowsTheClientsNumbers, too: totals, and nobody's name.
+func TestARelayBesideAClientShowsTheClientsNumbers(t *testing.T) {
+	w := found(t, 3, func(int) FounderOptions {
+		return FounderOptions{Declaring: Declaring{Addresses: []string{freePort(t)}}}
+	})
+	w.sign(t)
+	info, err := ShowNetwork(w.doc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, place := w.states[0], freePort(t)
+	s.Close() // RunUp opens it
+	ready := make(chan RelayReady, 1)
+	o := UpOptions{
+		Client: ClientOptions{State: s.Dir(), Genesis: w.doc, Socks: SocksOptions{Addrs: []string{"127.0.0.1:0"}}, Wait: time.Minute},
+		Relay: &RelayOptions{State: s.Dir(), Genesis: w.doc, Listen: listenOf(t, s, info), Metrics: place, Drain: -1,
+			Ready: func(r RelayReady) { ready <- r }},
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- RunUp(ctx, o) }()
+	select {
+	case <-ready:
+		page := scrapeOnce(t, place)
+		for _, want := range []string{
+			`chive_client_circuits_total{result="built"} `, `chive_client_circuits_total{result="timeout"} `, `chive_client_circuits_total{result="failed"} `,
+			`chive_client_streams_total{result="opened"} 0`, `chive_client_streams_total{result="failed"} 0`, "chive_client_circuit_build_seconds_count ",
+		} {
+			if !strings.Contains(page, "\n"+want) {
+				t.Errorf("%q is missing:\n%s", want, page)
+			}
+		}
+		stop()
+		<-ended
+	case err := <-ended:
+		t.Fatal(err)
+	}
+	stop()
 }
 
 // TestMetricsMistakes: what is wrong with the place, before anything runs.

@@ -18,6 +18,7 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"chive/client"
 	"chive/directory/genesis"
 	"chive/directory/record"
 	"chive/directory/snapshot"
@@ -103,6 +104,7 @@ type relayRun struct {
 	live     atomic.Pointer[relay.Relay] // the role, for whoever shows it
 	noted    []string                    // what the operator should look at
 	exit     atomic.Pointer[exit.Exit]   // nil: it never was one
+	beside   *client.Client              // in the same process, set before it runs; nil: none
 	metrics  metricsPort
 	mu       sync.Mutex // while the role is made, or what it is made from changes
 	place    place

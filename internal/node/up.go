@@ -60,6 +60,7 @@ func RunUp(ctx context.Context, o UpOptions) error {
 		return err
 	}
 	defer r.close()
+	r.beside = c.role
 	if err := c.listen(); err != nil {
 		return err
 	}

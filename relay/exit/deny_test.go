@@ -204,6 +204,9 @@ func neverContacted(t *testing.T, test hostile) {
 			}
 		}
 	}
+	if c := e.Counters(); c.Private != c.Denied || c.Private == 0 && c.Lookups[ReasonUnresolvable]+c.Streams[ReasonUnresolvable] == 0 {
+		t.Errorf("%s: %d of %d refusals are counted as the judge's", test.name, c.Private, c.Denied)
+	}
 	if len(test.answers) == 0 && len(n.questions()) != 0 {
 		t.Errorf("%s: the resolver was asked: %v", test.name, n.questions())
 	}

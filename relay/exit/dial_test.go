@@ -260,6 +260,9 @@ func TestPolicyComesBeforeTheResolver(t *testing.T) {
 	wantReason(t, err, ReasonPolicy)
 	_, _, err = c.ResolveAddr(t.Context(), netip.MustParseAddr("8.0.0.2"))
 	wantReason(t, err, ReasonPolicy)
+	if e.Counters().Private != 0 {
+		t.Errorf("%d refusals of a policy are counted as the judge's", e.Counters().Private)
+	}
 	if len(n.dialled) != 1 || e.Counters().Denied != 6 || e.Policy().permitsSome(6, 0) {
 		t.Errorf("dialled %v, %d denied", n.dialled, e.Counters().Denied)
 	}

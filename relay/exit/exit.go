@@ -77,19 +77,24 @@ func (e *Exit) Policy() *Policy { return e.policy.Load() }
 func (e *Exit) permitted(protocol byte, addrs []netip.Addr, port uint16) ([]netip.AddrPort, error) {
 	policy := e.policy.Load()
 	var out []netip.AddrPort
+	some := false // are public
 	for _, a := range addrs {
 		target := netip.AddrPortFrom(a, port)
 		switch e.judge(target) {
 		case inside:
-			return nil, e.count.denied()
+			return nil, e.count.notPublic()
 		case public:
+			some = true
 			if policy.Permits(protocol, a, port) {
 				out = append(out, target)
 			}
 		}
 	}
-	if len(out) == 0 {
+	switch {
+	case len(out) > 0:
+		return out, nil
+	case some:
 		return nil, e.count.denied()
 	}
-	return out, nil
+	return nil, e.count.notPublic()
 }

@@ -33,7 +33,7 @@ func (e *Exit) parseHost(host string) (destination, error) {
 	}
 	if a, err := netip.ParseAddr(literal); err == nil && (a.Is6() || !bracketed) {
 		if a.Zone() != "" {
-			return destination{}, e.count.denied()
+			return destination{}, e.count.notPublic()
 		}
 		return destination{addr: a.Unmap()}, nil
 	}

@@ -44,7 +44,7 @@ func (c *Circuit) Resolve(ctx context.Context, host string) ([]netip.Addr, time.
 	}
 	addrs = slices.DeleteFunc(addrs, func(a netip.Addr) bool { return e.judge(netip.AddrPortFrom(a, 0)) != public })
 	if len(addrs) == 0 {
-		return nil, 0, e.count.denied()
+		return nil, 0, e.count.notPublic()
 	}
 	return addrs, AddrTTL, nil
 }
@@ -60,7 +60,7 @@ func (c *Circuit) ResolveAddr(ctx context.Context, addr netip.Addr) ([]string, t
 		return nil, 0, err
 	}
 	if e.judge(netip.AddrPortFrom(addr, 0)) != public {
-		return nil, 0, e.count.denied()
+		return nil, 0, e.count.notPublic()
 	}
 	a, err := c.ask(ctx, question{addr: unwrap(addr)})
 	if err != nil {
