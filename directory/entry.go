@@ -69,6 +69,11 @@ func (m *Machine) enter(e gossip.JoinAsked) (gossip.JoinCode, bool) {
 	if !ok || challenge.CheckStamp(o.Work) != nil {
 		return gossip.JoinRefused, true
 	}
+	// Before its stamp was checked a request is counted nowhere: what cost nothing must not
+	// take the hour's places. What follows costs memory, time and fresh links.
+	if !m.joins.Allow(m.p, m.now, e.Source) {
+		return gossip.JoinBusy, true
+	}
 	if code, bad := m.badVoucher(o); bad {
 		return code, true
 	}

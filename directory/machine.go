@@ -89,6 +89,7 @@ type Machine struct {
 
 	pending  *sybil.Pending
 	checkAt  time.Time // next check of work; zero: none waits
+	joins    sybil.Joins
 	entering []*entering
 	joining  joining
 	seen     *snapshot.Snapshot // newer than ours, from the role as a client

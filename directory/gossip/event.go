@@ -164,9 +164,10 @@ type PrivateChanged struct{ RIDs []record.RID }
 
 // JoinAsked is a candidate that asks to be introduced. A JoinAnswer is to follow.
 type JoinAsked struct {
-	Link uint64
-	RID  record.RID // whom the link has proven
-	Data []byte     // the receiver's
+	Link   uint64
+	RID    record.RID // whom the link has proven
+	Source netip.Addr // of its link
+	Data   []byte     // the receiver's
 }
 
 // JoinAnswered answers an AskJoin. Sent is false when the relay was not reached.

@@ -10,25 +10,35 @@ import (
 )
 
 // joinAsked takes a JOIN, from whoever the link has proven to be there. One at a time
-// is open with a peer; the owner answers it. Spec: protocol §7 (GOS-10).
+// is open with a peer; the owner answers it, and keeps the bounds of ADM-8. Spec: protocol §7 (GOS-10).
 func (m *Machine) joinAsked(p *peer, f *Join) {
 	switch {
 	case p.joining:
 		m.penalise(p, penaltyUnasked)
 	case !m.view.Entry:
 		m.send(p, &Joined{JoinNotEntry})
-	case !m.joins.Allow(m.cfg.Params, m.now, p.source):
-		m.send(p, &Joined{JoinBusy})
 	default:
 		p.joining = true
-		m.emit(JoinAsked{p.link, p.rid, f.Data})
+		m.emit(JoinAsked{p.link, p.rid, p.source, f.Data})
 	}
 }
 
+// answerJoin sends the owner's answer. What did not hold is charged, so that garbage ends
+// with the identity that sends it; so is a little what was for nothing, since even to find
+// that out takes signatures. Spec: protocol §7 (GOS-11).
 func (m *Machine) answerJoin(ev JoinAnswer) {
-	if p := m.byLink[ev.Link]; p != nil && p.joining {
-		p.joining = false
-		m.send(p, &Joined{ev.Code})
+	p := m.byLink[ev.Link]
+	if p == nil || !p.joining {
+		return
+	}
+	p.joining = false
+	m.send(p, &Joined{ev.Code})
+	switch ev.Code {
+	case JoinTaken, JoinUnreachable:
+	case JoinRefused:
+		m.penalise(p, penaltyRefused)
+	default:
+		m.penalise(p, penaltyInVain)
 	}
 }
 

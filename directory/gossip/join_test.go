@@ -39,9 +39,8 @@ func TestEntryRelaysTakeJoins(t *testing.T) {
 	}
 	f.says(&Join{[]byte("again")})
 	l.step(JoinAnswer{f.link, JoinKnown})
-	f.says(&Join{[]byte("again")}) // sybil.JoinsPerHourNet is two; no address is a source too
-	if got := joined(f); len(got) != 2 || got[1] != JoinBusy {
-		t.Errorf("answered %v", got)
+	if got := joined(f); len(got) != 1 || got[0] != JoinKnown || l.score(f.rid) != penaltyUnasked+penaltyInVain {
+		t.Errorf("answered %v; score %d", got, l.score(f.rid))
 	}
 	f.inv('D', digestOf("x"))
 	if _, closed := l.closed[f.link]; closed || len(f.heard()) != 0 {
@@ -62,6 +61,41 @@ func TestEntryRelaysTakeJoins(t *testing.T) {
 	g.says(&Joined{JoinTaken})
 	if l.score(g.rid) != penaltyBroken {
 		t.Error("an answer from a stranger")
+	}
+}
+
+// Who sends JOINs that do not hold is answered ten times, and then waits an epoch; what a
+// relay has no place for costs its sender a hundredth of the limit, so that asking again
+// each hour costs nothing in the end.
+// Spec: GOS-11.
+func TestGarbageJoinsEndWithTheirSender(t *testing.T) {
+	l := newLab(t, 60, genesis.Public())
+	for _, kind := range []struct {
+		code JoinCode
+		asks int
+	}{{JoinRefused, penaltyLimit / penaltyRefused}, {JoinBusy, penaltyLimit}, {JoinKnown, penaltyLimit}} {
+		f := l.up(ridOf(1000+int(kind.code)), true)
+		for n := range kind.asks {
+			if _, closed := l.closed[f.link]; closed {
+				t.Fatalf("code %d: closed after %d", kind.code, n)
+			}
+			f.says(&Join{[]byte("garbage")})
+			l.step(JoinAnswer{f.link, kind.code})
+		}
+		if got := joined(f); len(got) != kind.asks {
+			t.Errorf("code %d: %d answers", kind.code, len(got))
+		}
+		if why, closed := l.closed[f.link]; !closed || why != ReasonPenalty {
+			t.Errorf("code %d: closed %v, %v", kind.code, closed, why)
+		}
+	}
+	f := l.up(ridOf(2000), true)
+	for range penaltyLimit {
+		f.says(&Join{[]byte("candidate")})
+		l.step(JoinAnswer{f.link, JoinTaken})
+	}
+	if l.score(f.rid) != 0 {
+		t.Error("who is taken is charged")
 	}
 }
 

@@ -10,7 +10,6 @@ import (
 	"chive/directory/genesis"
 	"chive/directory/reconcile"
 	"chive/directory/record"
-	"chive/directory/sybil"
 )
 
 // Bounds of a machine. Spec: protocol §7 (GOS-2, GOS-12).
@@ -94,7 +93,6 @@ type Machine struct {
 	repairs  uint64
 	lastTurn record.RID // neighbour of the last repair
 
-	joins sybil.Joins
 	asks  []AskJoin
 	wants []*want
 	woken time.Time

@@ -16,6 +16,8 @@ const (
 	penaltyUnasked     = 10
 	penaltyRepair      = 10
 	penaltyState       = 10 // a state that we cannot verify
+	penaltyRefused     = 10 // a JOIN that does not hold
+	penaltyInVain      = 1  // one that the owner could do nothing with
 	penaltyExcess      = 1  // beyond the bucket
 	penaltyNone        = 1  // announced, then denied
 	penaltyLimit       = 100
