@@ -118,8 +118,11 @@ func (a *app) noteMade(m node.Made, dir, family string) {
 	if m.NewFamily {
 		a.note("Made a new family key in %s. Copy it to the family's other relays.", family)
 	}
-	for _, h := range m.Hidden {
-		a.note("Note: clients will not see this rule of the exit policy: %s.", h)
+	if len(m.Hidden) > 0 {
+		a.note("Note: clients will not see all of the exit policy: %s.", strings.Join(m.Hidden, "; "))
+	}
+	if m.Unseen != "" {
+		a.note("Warning: %s.", m.Unseen)
 	}
 }
 

@@ -146,8 +146,8 @@ func (l *loader) named(n Named) {
 		if err != nil {
 			wrong("relay.exit.policy", err)
 		}
-		for _, h := range hidden {
-			c.notes = append(c.notes, Note{c.Origin("relay.exit.policy"), "Clients will not see a rule of the exit policy: " + h + "."})
+		if len(hidden) > 0 {
+			c.notes = append(c.notes, Note{c.Origin("relay.exit.policy"), "Clients will not see all of the exit policy: " + strings.Join(hidden, "; ") + "."})
 		}
 	}
 	if path := c.Relay.Family; path != "" && n.Family != nil {

@@ -256,7 +256,7 @@ func TestNamedFilesAreLookedInto(t *testing.T) {
 			if path != "/c/rules" {
 				return nil, errors.New("no text for users")
 			}
-			return []string{`line 3, "accept 1.2.3.4:80": too narrow`}, nil
+			return []string{`line 3, "accept 1.2.3.4:80": too narrow`, "b: too wide"}, nil
 		},
 		Family: func(path string) error {
 			return &Unfit{"key_exposed", path + " can be read by others", "chmod 600 " + path}
@@ -277,7 +277,7 @@ func TestNamedFilesAreLookedInto(t *testing.T) {
 		}
 	}
 	c, err := load("network.genesis = \"net.chive\"\nrelay.exit.policy = \"rules\"\nrelay.contact = \"me\"")
-	if err != nil || len(c.Notes()) != 1 || c.Notes()[0].String() != `/c/c.toml:2:21: Clients will not see a rule of the exit policy: line 3, "accept 1.2.3.4:80": too narrow.` {
+	if err != nil || len(c.Notes()) != 1 || c.Notes()[0].String() != `/c/c.toml:2:21: Clients will not see all of the exit policy: line 3, "accept 1.2.3.4:80": too narrow; b: too wide.` {
 		t.Errorf("%v, %v", err, c)
 	}
 }

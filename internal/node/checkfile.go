@@ -2,8 +2,6 @@
 
 package node
 
-import "fmt"
-
 // Checks of the files that a configuration names, as a daemon makes them at its start.
 // They change nothing. Spec: product CFG-3.
 
@@ -17,15 +15,16 @@ func CheckGenesis(path string) (testnet bool, err error) {
 	return doc.Testnet, nil
 }
 
-// CheckPolicy reads a file of exit rules, never the name of a preset, and says which of
-// them clients will not see.
+// CheckPolicy reads a file of exit rules, never the name of a preset, and says what of
+// them clients will not see: a text for each reason, and one if nothing is left.
 func CheckPolicy(file string) (hidden []string, err error) {
 	p, _, err := readPolicy(file)
 	if err != nil {
 		return nil, err
 	}
-	for _, h := range p.Hidden() {
-		hidden = append(hidden, fmt.Sprintf("line %d, %q: %s", h.Line, h.Rule, h.Why))
+	hidden = hiddenWords(p.Hidden())
+	if len(p.Summary()) == 0 {
+		hidden = append(hidden, unseenNote)
 	}
 	return hidden, nil
 }

@@ -34,6 +34,7 @@ type Made struct {
 	Family    string // public key of the family, hexadecimal; empty: none
 	NewFamily bool   // the family's key was made
 	Hidden    []string
+	Unseen    string // that clients see nothing of an exit policy that permits something; empty: they do, or it permits nothing
 }
 
 // Founding is what Found did.
@@ -48,8 +49,9 @@ func (d *declared) made() Made {
 	if d.isExit() {
 		m.Exit = describePolicy(d.policy.Summary())
 	}
-	for _, h := range d.policy.Hidden() {
-		m.Hidden = append(m.Hidden, h.Rule+": "+h.Why)
+	m.Hidden = hiddenWords(d.policy.Hidden())
+	if d.unseen() {
+		m.Unseen = unseenNote
 	}
 	return m
 }

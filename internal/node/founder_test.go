@@ -195,7 +195,7 @@ func TestFounderMistakes(t *testing.T) {
 			}
 		})
 	}
-	for path, want := range map[string]string{nothing: "permits nothing", narrow: "permits nothing that clients could see: line 1"} {
+	for path, want := range map[string]string{nothing: "permits nothing", narrow: "permits nothing that could be reached: line 1"} {
 		if f := wantFault(t, policyFault(path), "exit_policy"); !strings.Contains(f.Text, want) {
 			t.Errorf("%q, want %q", f.Text, want)
 		}

@@ -6,6 +6,8 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 
 	"chive/directory/record"
 	"chive/internal/store"
@@ -57,19 +59,58 @@ func readPolicy(name string) (*exit.Policy, []byte, error) {
 	if err != nil {
 		return nil, nil, fault(Usage, "exit_policy", "Write rules such as: accept tcp *:443", "The exit policy %s cannot be read", name)
 	}
-	if len(p.Summary()) == 0 {
-		return nil, nil, emptyPolicy(name, p)
+	if hidden := p.Hidden(); len(p.Summary()) == 0 && !slices.ContainsFunc(hidden, permits) {
+		return nil, nil, emptyPolicy(name, hidden)
 	}
 	return p, data, nil
 }
 
+// permits reports whether a rule that clients do not see permits anything all the same.
+func permits(h exit.HiddenRule) bool { return h.Why != exit.HiddenNever }
+
 // emptyPolicy refuses a file of rules that makes no exit: who wants none says off.
-func emptyPolicy(name string, p *exit.Policy) *Fault {
+func emptyPolicy(name string, hidden []exit.HiddenRule) *Fault {
 	f := fault(Usage, "exit_policy", "Write rules such as: accept tcp *:443. For no exit at all: --exit off.", "The exit policy %s permits nothing", name)
-	if hidden := p.Hidden(); len(hidden) > 0 {
-		f.Text += fmt.Sprintf(" that clients could see: line %d, %q, %s", hidden[0].Line, hidden[0].Rule, hidden[0].Why)
+	if len(hidden) > 0 {
+		f.Text += fmt.Sprintf(" that could be reached: line %d, %q, %s", hidden[0].Line, hidden[0].Rule, hidden[0].Why)
 	}
 	return f
+}
+
+// unseenNote says that a policy permits something, but nothing that a descriptor can say.
+// A relay without a summary is no exit. Spec: protocol §6 (EXIT-1), product REL-2.
+const unseenNote = "Clients see nothing of this exit policy, so none chooses this relay as its exit, and it is published as a relay without one. " +
+	"A descriptor lists only ports that are open towards all public addresses, of IPv4 and of IPv6: permit some with *, as in accept tcp *:443 " +
+	"(a destination that this host has no IPv6 for is then reached by IPv4), or say off"
+
+// unseen reports whether a policy permits something that clients see nothing of.
+func (d *declared) unseen() bool { return d.Exit == customPolicy && !d.isExit() }
+
+// maxShownHidden bounds the rules that are named of those hidden for one reason.
+const maxShownHidden = 3
+
+// hiddenWords names what clients will not see of a policy: one text for each reason.
+func hiddenWords(hidden []exit.HiddenRule) (out []string) {
+	for _, why := range []string{exit.HiddenNarrow, exit.HiddenBeyond, exit.HiddenNever} {
+		var shown []string
+		more := 0
+		for _, h := range hidden {
+			switch {
+			case h.Why != why:
+			case len(shown) < maxShownHidden:
+				shown = append(shown, fmt.Sprintf("line %d, %q", h.Line, h.Rule))
+			default:
+				more++
+			}
+		}
+		if more > 0 {
+			shown = append(shown, fmt.Sprintf("and %d more", more))
+		}
+		if len(shown) > 0 {
+			out = append(out, strings.Join(shown, ", ")+": "+why)
+		}
+	}
+	return out
 }
 
 // maxShownRanges bounds the ports that describePolicy spells out.

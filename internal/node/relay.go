@@ -320,6 +320,9 @@ func (r *relayRun) declare(ctx context.Context) error {
 		return fault(Usage, missingCode, "Say where others reach it: chive relay init --state "+quote(r.state.dir)+" --address IP:PORT. It keeps the relay's keys.",
 			"The relay in %s does not say at what address others reach it", r.state.dir)
 	}
+	if d.unseen() {
+		r.noted = append(r.noted, unseenNote+".")
+	}
 	if err := checkPublic(r.doc, r.addresses(d)); err != nil {
 		return err
 	}

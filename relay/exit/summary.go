@@ -20,7 +20,7 @@ type HiddenRule struct {
 // Why a rule is hidden.
 const (
 	HiddenNever  = "its addresses are never dialled"
-	HiddenNarrow = "only ports that are open towards all public addresses are listed"
+	HiddenNarrow = "only ports that are open towards all public addresses, of IPv4 and of IPv6, are listed"
 	HiddenBeyond = "only the 40 widest ranges of ports are listed"
 )
 
