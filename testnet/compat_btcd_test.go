@@ -29,6 +29,9 @@ func built(t *testing.T, variable, module string) string {
 	return path
 }
 
+// btcdIsolation is what docs/recipes.md says beside --proxy.
+var btcdIsolation = []string{"--proxyuser=btcd", "--proxypass=btcd", "--torisolation"}
+
 // TestBitcoin has one btcd node learn the blocks of another that it reaches through the
 // local port alone, by a name that only exits know.
 //
@@ -50,8 +53,7 @@ func TestBitcoin(t *testing.T) {
 		if len(hashes) != blocks {
 			t.Fatalf("%d blocks were made, want %d", len(hashes), blocks)
 		}
-		fresh := c.startBtcd(t, btcd, "--nolisten", "--connect="+peerName+":18555",
-			"--proxy="+c.socks, "--proxyuser=btcd", "--proxypass=btcd", "--torisolation")
+		fresh := c.startBtcd(t, btcd, append([]string{"--nolisten", "--connect=" + peerName + ":18555", "--proxy=" + c.socks}, btcdIsolation...)...)
 		best := hashes[blocks-1]
 		for deadline := time.Now().Add(programPatience); ; {
 			var got string

@@ -16,7 +16,7 @@ import (
 
 // testSSH logs in to an sshd of the test's own user.
 func (c *compat) testSSH(t *testing.T) {
-	s := &shell{compat: c, dir: t.TempDir()}
+	s := &shell{compat: c, dir: t.TempDir(), name: shellName}
 	s.sshd, s.ssh, s.scp = need(t, "sshd", "openssh-server"), need(t, "ssh", "openssh-client"), need(t, "scp", "openssh-client")
 	nc := need(t, "nc.openbsd", "netcat-openbsd")
 	s.serve(t)
@@ -31,14 +31,14 @@ func (c *compat) testSSH(t *testing.T) {
 // shell is a server that programs log in to, and the programs.
 type shell struct {
 	*compat
-	dir            string
+	dir, name      string
 	sshd, ssh, scp string
 
 	mu  sync.Mutex
 	log bytes.Buffer // what the servers complained of
 }
 
-// serve starts an sshd for each connection to shell.test, with keys of its own.
+// serve starts an sshd for each connection to its name, with keys of its own.
 func (s *shell) serve(t *testing.T) {
 	t.Helper()
 	keygen := need(t, "ssh-keygen", "openssh-client")
@@ -47,14 +47,14 @@ func (s *shell) serve(t *testing.T) {
 			t.Fatal(r)
 		}
 	}
-	s.write(t, "known", shellName+" "+s.read(t, "host.pub"))
+	s.write(t, "known", s.name+" "+s.read(t, "host.pub"))
 	s.write(t, "config", "HostKey "+s.file("host")+"\nAuthorizedKeysFile "+s.file("user.pub")+"\n"+
 		"UsePAM no\nStrictModes no\nPasswordAuthentication no\nKbdInteractiveAuthentication no\n"+
 		"PermitRootLogin prohibit-password\nUseDNS no\nLogLevel ERROR\nPidFile none\nSubsystem sftp internal-sftp\n")
 	if os.Getuid() == 0 {
 		s.privsep(t)
 	}
-	ln := s.town.listen(t, shellName, 22)
+	ln := s.town.listen(t, s.name, 22)
 	var served sync.WaitGroup
 	served.Go(func() {
 		for {
@@ -135,7 +135,7 @@ func (s *shell) round(t *testing.T, proxy string) {
 	opts := []string{"-F", "/dev/null", "-i", s.file("user"), "-o", "IdentitiesOnly=yes", "-o", "BatchMode=yes",
 		"-o", "UserKnownHostsFile=" + s.file("known"), "-o", "GlobalKnownHostsFile=/dev/null", "-o", "StrictHostKeyChecking=yes",
 		"-o", "ProxyCommand=" + proxy}
-	at := me.Username + "@" + shellName
+	at := me.Username + "@" + s.name
 	s.must(t, program{path: s.ssh, args: append(opts, at, "echo over $((6*7))")}, "over 42\n")
 	s.must(t, program{path: s.ssh, args: append(opts, at, "cat"), stdin: strings.NewReader("typed")}, "typed")
 	if r := s.run(t, program{path: s.ssh, args: append(opts, at, "exit 3")}); r.code != 3 {

@@ -64,6 +64,7 @@ func TestCompat(t *testing.T) {
 	t.Run("chive env", c.testEnv)
 	t.Run("git", c.testGit)
 	t.Run("ssh", c.testSSH)
+	t.Run("recipes", c.testRecipes)
 	t.Run("chromium", c.testChromium)
 	t.Run("bulk", c.testBulk)
 	t.Run("load", c.testLoad)
