@@ -34,7 +34,9 @@ func (m *Machine) answerJoin(ev JoinAnswer) {
 	p.joining = false
 	m.send(p, &Joined{ev.Code})
 	switch ev.Code {
-	case JoinTaken, JoinUnreachable:
+	case JoinTaken:
+		p.welcome = true
+	case JoinUnreachable:
 	case JoinRefused:
 		m.penalise(p, penaltyRefused)
 	default:

@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"math/rand/v2"
+	"net/netip"
 	"slices"
 	"testing"
 	"time"
@@ -85,10 +86,15 @@ func (l *lab) pass(d time.Duration) {
 
 // link brings a stream up without a HELLO.
 func (l *lab) link(rid record.RID, inbound bool) *far {
+	return l.linkFrom(rid, inbound, netip.AddrFrom4([4]byte{20, byte(l.links >> 8), byte(l.links), 1}))
+}
+
+// linkFrom is link from an address.
+func (l *lab) linkFrom(rid record.RID, inbound bool, source netip.Addr) *far {
 	l.links++
 	f := &far{peer: peer{link: l.links, rid: rid}, l: l}
 	f.setSession(sha256.Sum256(binary.BigEndian.AppendUint64(nil, l.links)))
-	l.step(LinkUp{Link: f.link, RID: rid, Inbound: inbound, Session: f.session})
+	l.step(LinkUp{Link: f.link, RID: rid, Inbound: inbound, Session: f.session, Source: source})
 	return f
 }
 

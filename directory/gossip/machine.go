@@ -14,18 +14,20 @@ import (
 
 // Bounds of a machine. Spec: protocol §7 (GOS-2, GOS-12).
 const (
-	MaxPeers       = 64              // links
-	MaxStrangers   = 8               // callers that are not on the list
-	maxQueued      = 4096            // records to be announced, per peer
-	maxServing     = 64              // records asked for and not sent yet, per peer
-	maxLate        = 512             // short ids that may still be delivered, per peer
-	maxRecent      = 128             // digests of a class that are looked up first
-	maxStateAsked  = 4               // parts asked of a peer
-	maxStateLate   = 64              // parts that may still come, per peer
-	maxJoins       = 8               // own requests to join under way
-	helloTimeouts  = 10              // GET timeouts until a HELLO must have come
-	stateTimeouts  = 20              // GET timeouts until a part must have come
-	strangerPeriod = 5 * time.Minute // the longest stay of a stranger or a visit
+	MaxPeers       = 64               // links
+	MaxStrangers   = 8                // callers that are not on the list
+	strangersOfNet = 2                // of them from one source, IPv4 /24 or IPv6 /48
+	maxQueued      = 4096             // records to be announced, per peer
+	maxServing     = 64               // records asked for and not sent yet, per peer
+	maxLate        = 512              // short ids that may still be delivered, per peer
+	maxRecent      = 128              // digests of a class that are looked up first
+	maxStateAsked  = 4                // parts asked of a peer
+	maxStateLate   = 64               // parts that may still come, per peer
+	maxJoins       = 8                // own requests to join under way
+	helloTimeouts  = 10               // GET timeouts until a HELLO must have come
+	stateTimeouts  = 20               // GET timeouts until a part must have come
+	strangerPeriod = 5 * time.Minute  // the longest stay of a stranger or a visit
+	strangerWait   = 30 * time.Second // that of a stranger without a JOIN that was taken
 	dialTimeout    = time.Minute
 )
 

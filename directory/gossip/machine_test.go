@@ -4,6 +4,7 @@ package gossip
 
 import (
 	"errors"
+	"net/netip"
 	"slices"
 	"testing"
 	"time"
@@ -128,6 +129,69 @@ func TestGuestsAndStrangersAreBounded(t *testing.T) {
 	l.pass(strangerPeriod)
 	if got := len(l.m.Peers()); got != MaxGuests+len(may) {
 		t.Errorf("%d peers after the strangers' time", got)
+	}
+}
+
+// Identities are free: of one source two strangers have a place, but for networks without
+// caps of addresses, and who says nothing, or nothing that holds, leaves it soon.
+// Spec: GOS-2.
+func TestStrangersOfOneSourceLeavePlacesToOthers(t *testing.T) {
+	l := newLab(t, 60, genesis.Public())
+	for _, nets := range [][2]string{{"20.0.0.1", "::ffff:20.0.0.99"}, {"2001:db8:1::1", "2001:db8:1:ff::1"}} {
+		for i := range strangersOfNet + 2 {
+			f := l.linkFrom(ridOf(1000+int(l.links)), true, netip.MustParseAddr(nets[i%2]))
+			if why, closed := l.closed[f.link]; closed != (i >= strangersOfNet) || closed && why != ReasonFull {
+				t.Errorf("%v: stranger %d: closed %v, %v", nets, i, closed, why)
+			}
+		}
+	}
+	not := func() record.RID { _, not := l.callers(); return not[0] }()
+	if f := l.linkFrom(not, true, netip.MustParseAddr("20.0.0.7")); l.m.byLink[f.link] == nil {
+		t.Error("a relay of the list is counted as a stranger")
+	}
+	free := newLab(t, 60, genesis.Testnet())
+	for i := range MaxStrangers {
+		if f := free.linkFrom(ridOf(1000+i), true, netip.MustParseAddr("127.0.0.1")); free.m.byLink[f.link] == nil {
+			t.Errorf("loopback: stranger %d finds no place", i)
+		}
+	}
+}
+
+// Spec: GOS-2.
+func TestStrangersStayForAsLongAsTheyJoin(t *testing.T) {
+	l := newLab(t, 60, genesis.Public())
+	codes := map[JoinCode]*far{}
+	for n, code := range []JoinCode{JoinTaken, JoinRefused, JoinBusy, JoinUnreachable} {
+		f := l.up(ridOf(1000+n), true)
+		f.says(&Join{[]byte("candidate")})
+		l.step(JoinAnswer{f.link, code})
+		codes[code] = f
+	}
+	silent, asking := l.up(ridOf(1010), true), l.up(ridOf(1011), true)
+	asking.says(&Join{[]byte("candidate")})
+	there := func(f *far) bool { return l.m.byLink[f.link] != nil }
+	l.pass(strangerWait - time.Second)
+	for _, f := range codes {
+		if !there(f) || !there(silent) {
+			t.Error("gone before its time")
+		}
+	}
+	l.pass(time.Second)
+	for code, f := range codes {
+		if there(f) != (code == JoinTaken) {
+			t.Errorf("answered %d: there %v", code, there(f))
+		}
+	}
+	if there(silent) || !there(asking) {
+		t.Errorf("silent %v, asking %v", there(silent), there(asking))
+	}
+	l.step(JoinAnswer{asking.link, JoinBusy})
+	if got := joined(asking); len(got) != 1 || there(asking) {
+		t.Errorf("answered %v, there %v", got, there(asking))
+	}
+	l.pass(strangerPeriod - strangerWait)
+	if there(codes[JoinTaken]) {
+		t.Error("stays for ever")
 	}
 }
 

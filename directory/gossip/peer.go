@@ -12,6 +12,7 @@ import (
 
 	"chive/directory/reconcile"
 	"chive/directory/record"
+	"chive/directory/sybil"
 )
 
 // kind says why there is a stream with a peer.
@@ -36,6 +37,7 @@ type peer struct {
 	session [32]byte
 	source  netip.Addr
 	joining bool      // its JOIN waits for our owner
+	welcome bool      // a JOIN of its was taken
 	joiner  bool      // we want no more of it than an answer to our JOIN
 	joinDue time.Time // when that must have come
 	greeted bool
@@ -196,7 +198,9 @@ func (m *Machine) classify(p *peer) (kind, uint64) {
 	return guest, 0
 }
 
-// fits reports whether there is a place for a peer of its kind.
+// fits reports whether there is a place for a peer of its kind, and for a stranger
+// whether its source leaves one to others: identities cost nothing.
+// Spec: protocol §7 (GOS-2).
 func (m *Machine) fits(p *peer) bool {
 	most := MaxPeers
 	switch p.kind {
@@ -205,11 +209,17 @@ func (m *Machine) fits(p *peer) bool {
 	case stranger:
 		most = MaxStrangers
 	}
-	same := 0
+	same, near := 0, 0
 	for _, other := range m.peers {
-		if other != p && other.kind == p.kind {
-			same++
+		if other == p || other.kind != p.kind {
+			continue
 		}
+		if same++; sybil.Net(other.source) == sybil.Net(p.source) {
+			near++
+		}
+	}
+	if p.kind == stranger && sybil.PerSource(m.cfg.Params) && near >= strangersOfNet {
+		return false
 	}
 	return len(m.peers) < MaxPeers && same < most
 }

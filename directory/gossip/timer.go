@@ -35,7 +35,7 @@ func (m *Machine) duePeer(p *peer) {
 		m.close(p, ReasonSilent)
 		return
 	}
-	if p.brief() && !m.now.Before(p.upAt.Add(strangerPeriod)) {
+	if p.brief() && !m.now.Before(p.end()) {
 		m.close(p, ReasonDone)
 		return
 	}
@@ -82,7 +82,7 @@ func (m *Machine) nextDeadline() time.Time {
 			by(p.upAt.Add(m.helloTimeout()))
 		}
 		if p.brief() {
-			by(p.upAt.Add(strangerPeriod))
+			by(p.end())
 		}
 		by(p.joinDue)
 		by(p.flushAt[0])
@@ -102,3 +102,12 @@ func (m *Machine) nextDeadline() time.Time {
 
 // brief reports whether a peer is one that may not stay.
 func (p *peer) brief() bool { return p.kind == stranger || p.kind == visited }
+
+// end is how long a brief one may stay. A stranger that does not say what it has come for,
+// or whose JOIN led to nothing, leaves its place to the next one soon.
+func (p *peer) end() time.Time {
+	if p.kind == stranger && !p.joining && !p.welcome {
+		return p.upAt.Add(strangerWait)
+	}
+	return p.upAt.Add(strangerPeriod)
+}

@@ -15,6 +15,24 @@ const (
 	JoinsPerHourNet = 2 // per source, IPv4 /24 or IPv6 /48
 )
 
+// Net returns the source that an address belongs to: its IPv4 /24 or IPv6 /48. Invalid
+// addresses are one source of their own.
+func Net(a netip.Addr) netip.Prefix {
+	bits := 48
+	if a = a.Unmap(); a.Is4() {
+		bits = 24
+	}
+	net, err := a.Prefix(bits)
+	if err != nil {
+		return netip.Prefix{}
+	}
+	return net
+}
+
+// PerSource reports whether a network bounds what comes from one source: not where it
+// has no caps of addresses, as where all relays are on one machine.
+func PerSource(p genesis.Params) bool { return p.AddrPerIPv4Net > 0 || p.AddrPerIPv6Net > 0 }
+
 // Joins bounds the requests to join at one entry relay. The zero value is ready. It
 // holds at most JoinsPerHour entries.
 type Joins struct{ seen []join }
@@ -39,22 +57,13 @@ func (j *Joins) Allow(p genesis.Params, now time.Time, source netip.Addr) bool {
 		}
 	}
 	j.seen = kept
-	bits := 48
-	if source = source.Unmap(); source.Is4() {
-		bits = 24
-	}
-	net, err := source.Prefix(bits)
-	if err != nil {
-		net = netip.Prefix{}
-	}
-	same := 0
+	net, same := Net(source), 0
 	for _, s := range j.seen {
 		if s.net == net {
 			same++
 		}
 	}
-	capped := p.AddrPerIPv4Net > 0 || p.AddrPerIPv6Net > 0
-	if len(j.seen) >= JoinsPerHour || (capped && same >= JoinsPerHourNet) {
+	if len(j.seen) >= JoinsPerHour || PerSource(p) && same >= JoinsPerHourNet {
 		return false
 	}
 	j.seen = append(j.seen, join{now, net})
