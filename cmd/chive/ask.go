@@ -104,31 +104,45 @@ func (a *app) healthCommand() *cobra.Command {
 }
 
 func (a *app) relayStatus() *cobra.Command {
-	return &cobra.Command{
+	var watch bool
+	c := &cobra.Command{
 		Use: "status", Short: "ask a running relay how it stands", Args: exactly(),
 		Long: `Asks the relay that runs with this state folder: whether it is reachable and on the list,
 its age and weight and why, what it carries, what limits it, and what is wrong. It has
 totals only: a relay does not tell of circuits or peers.`,
-		Example: "  chive relay status --state relay1",
+		Example: "  chive relay status --state relay1\n  chive relay status --state relay1 --watch",
 		RunE: func(c *cobra.Command, _ []string) error {
 			if err := a.locate(c); err != nil {
 				return err
 			}
-			if a.global.json {
-				return asked(a, c.Context(), control.FetchRelay, nil)
+			if !watch {
+				return a.showRelay(c.Context(), "")
 			}
-			return asked(a, c.Context(), control.Fetch, func(w io.Writer, s *control.Status) {
-				if len(s.Relays) == 0 {
-					fmt.Fprintln(w, "This process is no relay.")
-					return
-				}
-				s.Client = nil
-				var text strings.Builder
-				printStatus(&text, s)
-				_, _ = io.WriteString(w, text.String())
-			})
+			ctx, stop := untilSignal(c.Context(), func() {}, func() {})
+			defer stop()
+			return a.watch(ctx, func(before string) error { return a.showRelay(ctx, before) })
 		},
 	}
+	c.Flags().BoolVar(&watch, "watch", false, "go on until interrupted, every 2 s")
+	return c
+}
+
+// showRelay asks a relay once and prints the answer behind before.
+func (a *app) showRelay(ctx context.Context, before string) error {
+	if a.global.json {
+		return asked(a, ctx, control.FetchRelay, nil)
+	}
+	return asked(a, ctx, control.Fetch, func(w io.Writer, s *control.Status) {
+		var text strings.Builder
+		text.WriteString(before)
+		if len(s.Relays) == 0 {
+			fmt.Fprintln(&text, "This process is no relay.")
+		} else {
+			s.Client = nil
+			printStatus(&text, s)
+		}
+		_, _ = io.WriteString(w, text.String())
+	})
 }
 
 // maxDrainTime bounds what --after takes, as the local API does.

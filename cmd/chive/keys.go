@@ -82,6 +82,9 @@ func (a *app) warnOfAddresses(addrs []netip.AddrPort) {
 	if text := node.ExampleAddresses(addrs); text != "" {
 		a.note("Warning: %s", text)
 	}
+	if text := node.NearAddresses(addrs); text != "" {
+		a.note("Note: %s", text)
+	}
 }
 
 // declareFlags are the flags by which a relay declares itself.

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"cmp"
 	"crypto/rand"
 	"fmt"
 	"io"
@@ -64,7 +65,7 @@ address beforehand, and name a --contact that you read.`
 
 func (a *app) relayInit() *cobra.Command {
 	var o node.InitOptions
-	var monthly string
+	var ceilings ceilings
 	var yes bool
 	c := &cobra.Command{
 		Use: "init", Short: "make a relay's keys and say what it offers", Long: relayInitHelp, Args: exactly(),
@@ -78,7 +79,7 @@ func (a *app) relayInit() *cobra.Command {
 				return err
 			}
 			defer state.Close()
-			kept, err := a.sayRelay(state, &o, monthly, yes)
+			kept, err := a.sayRelay(state, &o, ceilings, yes)
 			if err != nil {
 				return err
 			}
@@ -94,6 +95,11 @@ func (a *app) relayInit() *cobra.Command {
 				a.note("Note: %s", n)
 			}
 			a.warnOfAddresses(r.Addresses)
+			if r.Exit != "off" {
+				for _, line := range exitNotes(r.About.Contact) {
+					a.note("%s", line)
+				}
+			}
 			over := a.overruled(c, r)
 			for _, o := range over {
 				a.note("Warning: %s", o.text())
@@ -117,12 +123,55 @@ func (a *app) relayInit() *cobra.Command {
 	}
 	declareFlags(c, &o.Declaring)
 	f := c.Flags()
-	f.StringVar(&monthly, "monthly", "", "carry `SIZE` a month at most, such as 200GiB, or off; kept in your configuration file, so with your usual state folder only")
+	f.StringVar(&ceilings.burst, "burst", "", "at most `SIZE` at once beyond the rate, such as 4MiB; kept in your configuration file, so with your usual state folder only")
+	f.StringVar(&ceilings.listen, "listen", "", "accept links at `IP:PORT` (unless it was said: "+node.DefaultListen+"); kept in your configuration file, so with your usual state folder only")
+	f.StringVar(&ceilings.monthly, "monthly", "", "carry `SIZE` a month at most, such as 200GiB, or off; kept in your configuration file, so with your usual state folder only")
 	f.BoolVarP(&yes, "yes", "y", false, "ask nothing: take what the questions propose")
 	f.StringVar(&o.Offline, "offline-identity", "", "the identity key stays elsewhere: its identity.pub is in the folder `DIR`, or is DIR (chive keys init-offline --help)")
 	f.StringVar(&o.Voucher, "voucher", "", "the relay joins with the voucher in `FILE`, which another relay's operator made with chive relay vouch")
 	f.StringVar(&o.Genesis, "genesis", "", "the relay is for the network whose genesis document is in `FILE`: check what it declares, and bind the state folder to it")
 	return c
+}
+
+// ceilings are what a relay's operator says for its runs, not for its descriptor: the
+// configuration keeps it. What is empty is not said.
+type ceilings struct{ burst, listen, monthly string }
+
+// check refuses what the configuration would.
+func (k ceilings) check() error {
+	for _, s := range []struct{ flag, value, what, fix string }{
+		{"burst", k.burst, "no size that a burst may have", "Write a number with its unit, such as 4MiB; at least 64KiB."},
+		{"listen", k.listen, "no place to listen at", "Write an address of this machine with a port, such as " + node.DefaultListen + "."},
+	} {
+		if s.value != "" && takes("relay."+s.flag, s.value) != nil {
+			return &node.Fault{Kind: node.Usage, Code: s.flag, Text: "--" + s.flag + " " + s.value + " is " + s.what, Fix: s.fix}
+		}
+	}
+	return checkMonthly(k.monthly)
+}
+
+// first returns one that is said; "": none is.
+func (k ceilings) first() (flag, value string) {
+	switch {
+	case k.monthly != "":
+		return "monthly", k.monthly
+	case k.burst != "":
+		return "burst", k.burst
+	case k.listen != "":
+		return "listen", k.listen
+	}
+	return "", ""
+}
+
+// exitNotes say what the operator of an exit is to expect, and whom to tell. Spec: product
+// REL-2.
+func exitNotes(contact string) []string {
+	return []string{
+		"This relay is an exit: what its users do looks as if this host did it.",
+		"  Expect mail about abuse, pages and mail servers that turn this address away, and now and then a question of an authority. You hold no record that could answer it.",
+		"  Before it runs, tell your provider (its rules must allow an exit) and whoever shares this address; an address and a reverse name of its own, such as exit.example.net, help.",
+		"  Answer what comes to " + contact + ". To stop: chive relay init --exit off.",
+	}
 }
 
 // orLater says that a relay's address is found when it runs.
@@ -143,17 +192,17 @@ func (a *app) keptIn(said [][2]string) string {
 
 // sayRelay completes what the flags say of a new relay, by questions where there is
 // somebody to ask, and returns what the configuration file is to say.
-func (a *app) sayRelay(state *node.State, o *node.InitOptions, monthly string, yes bool) ([][2]string, error) {
+func (a *app) sayRelay(state *node.State, o *node.InitOptions, kept ceilings, yes bool) ([][2]string, error) {
 	d := &o.Declaring
-	if err := checkMonthly(monthly); err != nil {
+	if err := kept.check(); err != nil {
 		return nil, err
 	}
-	said := relayAnswers{withdrawn: d.Withdrawn, exit: d.Exit, family: d.Family, nickname: d.About.Nickname, contact: d.About.Contact, rate: d.Rate, monthly: monthly}
+	said := relayAnswers{withdrawn: d.Withdrawn, exit: d.Exit, family: d.Family, nickname: d.About.Nickname, contact: d.About.Contact, rate: d.Rate, monthly: kept.monthly, burst: kept.burst, listen: kept.listen}
 	usual := a.global.state == a.env.StateDir && a.env.UserFile != ""
-	if monthly != "" && !usual {
+	if flag, value := kept.first(); flag != "" && !usual {
 		return nil, &node.Fault{
-			Kind: node.Usage, Code: "monthly_place", Text: "--monthly is kept in the configuration file of who has the usual state folder, and this is another",
-			Fix: "Say it when the relay runs: chive relay run --monthly " + monthly,
+			Kind: node.Usage, Code: flag + "_place", Text: "--" + flag + " is kept in the configuration file of who has the usual state folder, and this is another",
+			Fix: "Say it when the relay runs: chive relay run --" + flag + " " + value,
 		}
 	}
 	fresh, err := state.NewRelay()
@@ -162,7 +211,7 @@ func (a *app) sayRelay(state *node.State, o *node.InitOptions, monthly string, y
 	}
 	asking := fresh && !yes && a.canAsk()
 	if fresh && (yes || asking) && len(d.Addresses) == 0 {
-		if own, ok := node.OwnAddress(node.DefaultListen); ok {
+		if own, ok := node.OwnAddress(cmp.Or(kept.listen, node.DefaultListen)); ok {
 			d.Addresses = []string{own}
 		}
 		o.Find = true // what is not said by then, the router is asked about
@@ -214,7 +263,7 @@ func checkMonthly(text string) error {
 	return nil
 }
 
-// alsoSaid are the settings that flags change: the quota, which is kept nowhere else, and
+// alsoSaid are the settings that flags change: those that are kept nowhere else, and
 // whatever the user's file says already and would win over what is declared.
 func (a *app) alsoSaid(usual bool, said relayAnswers) ([][2]string, error) {
 	all := append(said.settings(), said.unasked()...)
@@ -227,8 +276,8 @@ func (a *app) alsoSaid(usual bool, said relayAnswers) ([][2]string, error) {
 	}
 	var out [][2]string
 	for _, s := range all {
-		quota := strings.HasPrefix(s[0], "relay.accounting.")
-		if quota || cfg.Given(s[0]) {
+		alone := strings.HasPrefix(s[0], "relay.accounting.") || s[0] == "relay.burst" || s[0] == "relay.listen" // kept nowhere else
+		if alone || cfg.Given(s[0]) {
 			out = append(out, s)
 		}
 	}

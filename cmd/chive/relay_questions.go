@@ -19,6 +19,7 @@ type relayAnswers struct {
 	nickname, contact, address string
 	rate, monthly              string // with their units; monthly may be off
 	exit, family               string // as the flags say; not asked
+	burst, listen              string // the same
 	withdrawn                  node.Withdrawn
 }
 
@@ -120,7 +121,7 @@ func (r relayAnswers) settings() [][2]string {
 		withdrawn  bool
 	}{
 		{"relay.nickname", r.nickname, r.withdrawn.Nickname}, {"relay.contact", r.contact, r.withdrawn.Contact},
-		{"relay.rate", r.rate, false}, {"relay.accounting.max", r.monthly, false},
+		{"relay.rate", r.rate, false}, {"relay.burst", r.burst, false}, {"relay.listen", r.listen, false}, {"relay.accounting.max", r.monthly, false},
 	} {
 		if s.value != "" || s.withdrawn {
 			out = append(out, [2]string{s.key, s.value})

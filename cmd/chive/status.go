@@ -71,7 +71,7 @@ func (a *app) statusCommand() *cobra.Command {
 			}
 			ctx, stop := untilSignal(c.Context(), func() {}, func() {})
 			defer stop()
-			return a.watchStatus(ctx, socket)
+			return a.watch(ctx, func(before string) error { return a.showStatus(ctx, socket, before) })
 		},
 	}
 	c.Flags().StringVar(&explain, "explain", "", "tell the story of the stream `ID`, or last: of the one that failed or was slow last")
@@ -82,8 +82,9 @@ func (a *app) statusCommand() *cobra.Command {
 	return c
 }
 
-// watchStatus shows the status again and again, on a terminal at the same place.
-func (a *app) watchStatus(ctx context.Context, socket node.ControlSocket) error {
+// watch shows something again and again, on a terminal at the same place: show writes
+// before, and then what it shows.
+func (a *app) watch(ctx context.Context, show func(before string) error) error {
 	before := ""
 	if f, isFile := a.out.(*os.File); isFile && term.IsTerminal(int(f.Fd())) {
 		before = "\x1b[H\x1b[2J"
@@ -91,7 +92,7 @@ func (a *app) watchStatus(ctx context.Context, socket node.ControlSocket) error 
 	again := time.NewTicker(watchEvery)
 	defer again.Stop()
 	for {
-		if err := a.showStatus(ctx, socket, before); err != nil {
+		if err := show(before); err != nil {
 			if ctx.Err() != nil {
 				return nil
 			}

@@ -220,8 +220,15 @@ func parseRate(text string) (uint32, error) {
 	if err != nil || bits/1000 > math.MaxUint32 || bits < 1000 {
 		return 0, fault(Usage, "rate", cmp.Or(config.RateHint(text), "Write a number with its unit, such as 2 MiB/s or 20 Mbit/s."), "--rate %s is no rate", text)
 	}
+	if bits/8 < minRate {
+		return 0, fault(Usage, "rate_small", "Offer at least 16 KiB/s, as relay.rate must say too; less carries nobody's circuit.", "--rate %s is less than a relay may offer", text)
+	}
 	return uint32(bits / 1000), nil
 }
+
+// minRate is the least that a relay offers, in bytes a second: what the configuration
+// takes.
+const minRate = 16 << 10
 
 // examples are the blocks that stand in documents and nowhere else (RFC 5737, 3849, 9637).
 var examples = []netip.Prefix{
@@ -237,6 +244,21 @@ func ExampleAddresses(addrs []netip.AddrPort) string {
 			if p.Contains(a.Addr()) {
 				return a.Addr().String() + " is an example address, such as stands in documents: nobody is reached there. Say this relay's own: --address IP:PORT."
 			}
+		}
+	}
+	return ""
+}
+
+// NearAddresses says which of a relay's addresses only this machine or a private network
+// reaches; empty: none.
+func NearAddresses(addrs []netip.AddrPort) string {
+	for _, a := range addrs {
+		ip := a.Addr().Unmap()
+		switch {
+		case ip.IsLoopback():
+			return ip.String() + " is this machine itself: a relay there is reached from it alone, which is for a testnet. Anywhere else say the address that others reach it at: --address IP:PORT."
+		case ExampleAddresses([]netip.AddrPort{a}) == "" && !record.Public(ip):
+			return ip.String() + " is no public address: a relay there is reached within that private or test network alone. Anywhere else say the address that others reach it at, and forward its port: --address IP:PORT."
 		}
 	}
 	return ""
