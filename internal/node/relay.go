@@ -417,6 +417,7 @@ func (r *relayRun) run(ctx context.Context, socket net.Listener) error {
 		}
 	})
 	tasks.Go(func() { r.serveMetrics(serving, tell) })
+	tasks.Go(func() { heartbeat(serving, r.log, r.pulse) })
 	tasks.Go(func() {
 		Notifier{}.Watch(serving, func() bool { return source.Status() != nil })
 	})
