@@ -81,6 +81,7 @@ func (a *app) root() *cobra.Command {
 	c.AddCommand(a.testnetCommand(), a.upCommand(), a.clientCommand(), a.relayCommand(), a.statusCommand(), a.networkCommand(), a.keysCommand(), a.newnymCommand(), a.healthCommand(), a.versionCommand(), a.configCommand())
 	c.AddCommand(a.envCommand(), a.ncCommand(), a.resolveCommand(), a.runCommand(), a.doctorCommand(), a.runInsideCommand())
 	c.AddCommand(a.generators()...)
+	a.completeShells(c)
 	return c
 }
 
