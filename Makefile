@@ -31,7 +31,7 @@ fuzz: ## every fuzz target; FUZZTIME=20 seconds each, FUZZ_ONLY=regexp for some
 regress: ## benchmarks of this tree against COMMIT (default: HEAD) in turns, with benchstat
 	bash bench/regress.sh $(or $(COMMIT),HEAD)
 
-release: ## binaries, packages, SBOM and SHA256SUMS of every system, in dist/
+release: ## binaries, packages, SBOM and SHA256SUMS of every system, in dist/; SIGN_KEY=FILE signs
 	bash deploy/release.sh
 
 image-context: ## what docker build wants, in dist/image

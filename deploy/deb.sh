@@ -16,7 +16,7 @@ pack=dist/pack
 
 rm -rf "$pack/man" "$pack/completions"
 mkdir -p "$pack"
-build() { CGO_ENABLED=0 GOTOOLCHAIN=local go build -trimpath -buildvcs=false -ldflags "-s -w -buildid=" "$@" ./cmd/chive; }
+build() { CGO_ENABLED=0 GOTOOLCHAIN=${GOTOOLCHAIN:-local} go build -trimpath -buildvcs=false -ldflags "-s -w -buildid=" "$@" ./cmd/chive; }
 GOOS=linux GOARCH=$ARCH build -o "$pack/chive"
 
 # What the program says of itself, as the system's daemon would: its own folders and
