@@ -29,6 +29,7 @@ type joining struct {
 	active  []record.RID
 	tried   map[record.RID]time.Time
 	next    time.Time
+	round   time.Time // when the asking that taken counts of began
 	// unreached are relays that could not reach us when they answered last.
 	unreached map[record.RID]struct{}
 	// doubted are relays that took no request because of its voucher; once there are
@@ -85,6 +86,7 @@ func (m *Machine) join() {
 			return
 		}
 	}
+	m.askAnew()
 	if m.now.Before(j.next) || j.taken+len(j.active) >= entriesWanted {
 		return
 	}
@@ -97,6 +99,20 @@ func (m *Machine) join() {
 		j.active, j.tried[rid] = append(j.active, rid), m.now
 		m.tell(gossip.AskJoin{RID: rid, Data: j.data})
 	}
+}
+
+// askAnew forgets after a day who has taken the request. Those who say so may lie, and all
+// three may: then nobody has heard of us, and the next descriptor, which is asked with in
+// any case, may be days away. Who was tried is remembered, so that others come first.
+// Spec: directory §7 (1).
+func (m *Machine) askAnew() {
+	j := &m.joining
+	if at := m.anewAt(); at.IsZero() || m.now.Before(at) {
+		return
+	}
+	j.taken, j.next, j.round = 0, m.now, m.now
+	clear(j.doubted)
+	clear(j.denied)
 }
 
 // makeCandidate makes what is sent of the newest descriptor, or asks for work first.
@@ -115,6 +131,7 @@ func (m *Machine) makeCandidate(own *descriptor) bool {
 		return false
 	}
 	j.data, j.said, j.taken, j.tried, j.next = data, own.digest, 0, map[record.RID]time.Time{}, m.now
+	j.round = m.now
 	j.unreached, j.doubted, j.denied = map[record.RID]struct{}{}, map[record.RID]struct{}{}, map[record.RID]struct{}{}
 	return true
 }
@@ -280,11 +297,22 @@ func (m *Machine) joinAt() time.Time {
 	if !j.wanted || own == nil || j.said != own.digest || m.listed() {
 		return time.Time{}
 	}
+	at := j.next
 	if j.taken+len(j.active) >= entriesWanted {
-		return j.again
+		at = time.Time{}
 	}
-	if j.aside() && j.again.Before(j.next) {
-		return j.again
+	for _, t := range []time.Time{j.again, m.anewAt()} {
+		if !t.IsZero() && (at.IsZero() || t.Before(at)) {
+			at = t
+		}
 	}
-	return j.next
+	return at
+}
+
+// anewAt is when askAnew has something to do, or zero.
+func (m *Machine) anewAt() time.Time {
+	if m.joining.taken == 0 {
+		return time.Time{}
+	}
+	return m.joining.round.Add(m.day())
 }

@@ -3,6 +3,7 @@
 package directory
 
 import (
+	"maps"
 	"testing"
 	"time"
 
@@ -200,5 +201,48 @@ func TestWorkThatIsRefusedIsMadeAnew(t *testing.T) {
 	s.until(85 * time.Second)
 	if !s.listed(n) || len(n.reports) == 0 || n.m.joining.work == &work {
 		t.Errorf("listed %v; reports %v; %+v", s.listed(n), n.reports, n.m.joining.work)
+	}
+}
+
+// Three relays that say that they have introduced a newcomer, and have not, cost it a day:
+// then it asks others.
+func TestANewcomerAsksOthersAfterADayOnNoList(t *testing.T) {
+	p := genesis.Testnet()
+	p.Day, p.Republish, p.DescriptorLife = 6, time.Hour, 10*time.Hour
+	s := newSimOf(t, 12, 28, p)
+	s.startAll()
+	s.until(25 * time.Second)
+	n := s.add()
+	lies := 0
+	for _, liar := range s.nodes[:12] {
+		liar.lies = func(e Send) Send {
+			f, err := gossip.DecodeFrame(e.Body)
+			if joined, is := f.(*gossip.Joined); err == nil && is && lies < 3 {
+				lies++
+				joined.Code = gossip.JoinTaken
+				e.Body, _ = joined.Encode()
+			}
+			return e
+		}
+		liar.m.entering = make([]*entering, maxEntering) // too busy for anybody
+		for i := range liar.m.entering {
+			liar.m.entering[i] = &entering{opened: &record.Opened{}, stage: stageSign, due: s.now.Add(40 * time.Second)}
+		}
+	}
+	n.joins()
+	day := time.Duration(p.Day) * p.EpochLen
+	s.until(25*time.Second + day - time.Second)
+	first := maps.Clone(n.m.joining.tried)
+	if s.listed(n) || lies != 3 || len(first) != 3 || n.m.Joining().Accepted != 3 {
+		t.Fatalf("listed %v, %d lies, %d asked, %+v", s.listed(n), lies, len(first), n.m.Joining())
+	}
+	s.until(25*time.Second + day + 30*time.Second)
+	if !s.listed(n) {
+		t.Errorf("not on the list; %d asked, %+v", len(n.m.joining.tried), n.m.Joining())
+	}
+	for rid, at := range first {
+		if !n.m.joining.tried[rid].Equal(at) {
+			t.Error("one was asked again while there were others")
+		}
 	}
 }

@@ -90,6 +90,7 @@ type node struct {
 	crash   func(e Effect, before bool) (die bool) // asked around every Store
 	garbles bool                                   // spoils states
 	fails   bool                                   // stores fail
+	lies    func(e Send) Send                      // what it sends instead
 	probes  map[uint64][]record.RID                // by the epoch that they are for, if made
 }
 
@@ -279,6 +280,9 @@ func (n *node) carry(e Effect) bool {
 	s := n.s
 	switch e := e.(type) {
 	case Send:
+		if n.lies != nil {
+			e = n.lies(e)
+		}
 		n.send(e)
 	case Open:
 		n.dial(e)
