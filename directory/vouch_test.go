@@ -249,11 +249,12 @@ func TestWhoIsAwayTakesNobodysTurn(t *testing.T) {
 func TestAFloodOfAwayCandidatesIsGoneThroughInParts(t *testing.T) {
 	p := limited()
 	p.AdmitFloor, p.VoucherShare, p.AdmitHold = 1, 0, 0
+	const tried = 32 // of a lane in an epoch
 	s := newSimOf(t, 4, 42, p)
 	s.startAll()
 	s.until(11 * time.Second)
 	m := s.nodes[0].m
-	for i := range 3 * maxTries {
+	for i := range 3 * tried {
 		n := s.add()
 		data := n.descriptor(Publish{Seq: 1, Published: s.now, Expires: s.now.Add(p.DescriptorLife)})
 		c := &record.Candidate{Descriptor: data}
@@ -276,12 +277,12 @@ func TestAFloodOfAwayCandidatesIsGoneThroughInParts(t *testing.T) {
 				tries++
 			}
 		}
-		if tries > maxTries {
+		if tries > tried {
 			t.Errorf("%d for epoch %d", tries, epoch)
 		}
 	}
-	if len(probed) != 3*maxTries {
-		t.Errorf("%d of %d were tried", len(probed), 3*maxTries)
+	if len(probed) != 3*tried {
+		t.Errorf("%d of %d were tried", len(probed), 3*tried)
 	}
 	for _, n := range probed {
 		if n > 3 {

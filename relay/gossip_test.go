@@ -159,6 +159,61 @@ func TestAStreamWhosePeerDoesNotReadIsClosed(t *testing.T) {
 	}
 }
 
+// TestStreamsBeyondTheBoundAreClosed before the machine hears of them: there are twice as
+// many as the machine keeps. Spec: GOS-2.
+func TestStreamsBeyondTheBoundAreClosed(t *testing.T) {
+	inTown(t, func(t *testing.T, w *town) {
+		d, err := w.relay.newReplica()
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		d.ctx = ctx // what it opens comes to nothing
+		defer d.tasks.Wait()
+		for n := range uint64(2 * gossip.MaxPeers) {
+			d.streams[1000+n] = &gossipStream{r: w.relay}
+		}
+		st := w.gossip(w.stranger())
+		more := &gossipStream{r: w.relay, st: st, number: 5, wake: make(chan struct{}, 1)}
+		if d.take(input{event: directory.LinkUp{Link: 5}, stream: more}); d.streams[5] != nil || len(d.streams) != 2*gossip.MaxPeers {
+			t.Errorf("%d streams", len(d.streams))
+		}
+		if _, err := st.Write([]byte{0}); err == nil {
+			t.Error("the stream is open")
+		}
+		delete(d.streams, 1000)
+		st = w.gossip(w.stranger())
+		more = &gossipStream{r: w.relay, st: st, number: 6, wake: make(chan struct{}, 1)}
+		if d.take(input{event: directory.LinkUp{Link: 6}, stream: more}); d.streams[6] != more {
+			t.Error("one that there is room for is not taken")
+		}
+	})
+}
+
+// TestInputsBeyondTheBoundWait for the loop: what it can do without is turned away.
+func TestInputsBeyondTheBoundWait(t *testing.T) {
+	inTown(t, func(t *testing.T, w *town) {
+		d, err := w.relay.newReplica()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for n := range 128 {
+			if !d.offer(input{}) {
+				t.Fatalf("%d wait", n)
+			}
+		}
+		if d.offer(input{}) {
+			t.Error("129 wait")
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		if d.ctx = ctx; d.send(input{}) {
+			t.Error("who waits is told that the loop was told, when it has ended")
+		}
+	})
+}
+
 // TestAStreamEndsBehindWhatIsQueued, or after a few seconds if nobody reads that.
 func TestAStreamEndsBehindWhatIsQueued(t *testing.T) {
 	inTown(t, func(t *testing.T, w *town) {

@@ -5,6 +5,7 @@ package transition
 import (
 	"bytes"
 	"errors"
+	"slices"
 	"testing"
 
 	"chive/directory/genesis"
@@ -227,4 +228,22 @@ func FuzzList(f *testing.F) {
 			t.Fatalf("%x became %x", data, l.Encode())
 		}
 	})
+}
+
+// The largest tile that there can be is taken, and is as large as the bound. Spec: TRN-5.
+func TestTheLargestAuxTile(t *testing.T) {
+	key := public("key", 1)
+	var keys []record.CommitteeKey
+	for term := range uint64(record.MaxCommitteeKeyCount) {
+		keys = append(keys, record.CommitteeKey{Term: term, Key: key[:]})
+	}
+	large := State{aux: slices.Repeat([]Aux{{Committee: keys}}, snapshot.TileLeafCount)}
+	large.auxTiles = large.hashAux()
+	tile := large.AuxTile(0)
+	if len(tile) != MaxAuxTileSize || CheckAuxTile(tile, large.auxTiles[0]) != nil {
+		t.Errorf("%d bytes, want %d and to be taken", len(tile), MaxAuxTileSize)
+	}
+	if _, err := parseAuxTile(append(tile, tile[:maxAuxSize]...)); !errors.Is(err, ErrTile) {
+		t.Errorf("a record more: %v", err)
+	}
 }
