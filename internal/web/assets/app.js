@@ -522,6 +522,7 @@ function ring(s, newest) {
 // ---- Settings ----
 
 function settingsView() {
+  if (!now.settings) return [head('Settings', 'This process read no configuration: what it does was said on its command line. chive testnet up --help has what can be said there.')];
   const find = now.find.trim().toLowerCase();
   const shown = now.settings.filter((x) => (!now.changed || x.origin !== 'default') && (!find || `${x.key} ${x.value}`.toLowerCase().includes(find)));
   return [
@@ -544,7 +545,7 @@ function views() {
     ['streams', 'Streams', streamsView, s?.client, now.streams?.length],
     ['relay', 'Relay', relayView, s?.relays.length === 1],
     ['network', 'Network', networkView, s?.relays.length > 1, s?.relays.length],
-    ['settings', 'Settings', settingsView, now.settings],
+    ['settings', 'Settings', settingsView, now.settings !== undefined],
   ].filter((v) => v[3]);
 }
 
