@@ -6,6 +6,8 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"io"
+	"maps"
 	"strings"
 	"testing"
 	"time"
@@ -143,5 +145,26 @@ func TestLogLevels(t *testing.T) {
 		if got := a.log("info"); got.Level != c.want || got.Color {
 			t.Errorf("%+v: %+v", c.global, got)
 		}
+	}
+}
+
+// TestReadyLineIsParsed: words of KEY=VALUE with one space between them, whatever the
+// listeners are called, as docs/proxy.md says. Spec: product CLI-8.
+func TestReadyLineIsParsed(t *testing.T) {
+	var out bytes.Buffer
+	a := &app{out: &out, err: io.Discard}
+	a.clientReady(node.ClientReady{Socks: []string{"127.0.0.1:9250", "browser=127.0.0.1:9361"}, DNS: "off", Web: "off", Control: "unix:/run/c", Took: time.Second}, "off")
+	got := map[string]string{}
+	words := strings.Split(strings.TrimSuffix(out.String(), "\n"), " ")
+	for _, word := range words[min(2, len(words)):] {
+		key, value, found := strings.Cut(word, "=")
+		if !found || value == "" || got[key] != "" {
+			t.Errorf("%q is no KEY=VALUE", word)
+		}
+		got[key] = value
+	}
+	want := map[string]string{"socks": "127.0.0.1:9250,browser=127.0.0.1:9361", "dns": "off", "web": "off", "control": "unix:/run/c", "relay": "off", "took": "1.0s"}
+	if !strings.HasPrefix(out.String(), "ready client ") || !maps.Equal(got, want) {
+		t.Errorf("%q: %v", out.String(), got)
 	}
 }
