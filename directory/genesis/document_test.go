@@ -253,10 +253,50 @@ func TestLint(t *testing.T) {
 			}
 		}}, true, "shares its address"},
 		"two at one address": {plan{13, false, func(p *Plan) {
+			for i, f := range p.Founders[:2] { // and one is in their /20
+				f.Addresses = address(fmt.Sprintf("20.7.1.4:%d", 9240+i))
+			}
+		}}, false, "no more than 11"},
+		"two of fifteen at one address": {plan{15, false, func(p *Plan) {
 			for i, f := range p.Founders[:2] {
 				f.Addresses = address(fmt.Sprintf("20.7.1.4:%d", 9240+i))
 			}
 		}}, false, ""},
+		"two of seven in one family": {plan{7, false, func(p *Plan) {
+			family := public("family", 1)
+			p.Founders[0].Family, p.Founders[1].Family = family[:], family[:]
+		}}, true, "no more than 6"},
+		"all of a testnet in one family": {plan{10, true, func(p *Plan) {
+			family := public("family", 1)
+			for _, f := range p.Founders {
+				f.Family = family[:]
+			}
+		}}, false, ""},
+		"eight in four /16": {plan{8, false, func(p *Plan) {
+			for i, f := range p.Founders {
+				f.Addresses = address(fmt.Sprintf("20.%d.%d.4:9240", 1+i/2, 32*i))
+			}
+		}}, false, "at least 13"},
+		"nine in three /16": {plan{9, false, func(p *Plan) {
+			for i, f := range p.Founders {
+				f.Addresses = address(fmt.Sprintf("20.%d.%d.4:9240", 1+i/3, 16*i))
+			}
+		}}, true, "no more than 6"},
+		"two of seven in one /20": {plan{7, false, func(p *Plan) {
+			for i, f := range p.Founders[:2] {
+				f.Addresses = address(fmt.Sprintf("20.7.%d.4:9240", 15*i))
+			}
+		}}, true, "no more than 6"},
+		"two of seven in neighbouring /20": {plan{7, false, func(p *Plan) {
+			for i, f := range p.Founders[:2] {
+				f.Addresses = address(fmt.Sprintf("20.7.%d.4:9240", 16*i))
+			}
+		}}, false, "at least 13"},
+		"three of eight in one /32": {plan{8, false, func(p *Plan) {
+			for i, f := range p.Founders[:3] {
+				f.Addresses = address(fmt.Sprintf("[2606:4700:%d::1]:9240", i+1))
+			}
+		}}, false, "has 8"},
 		"five in one /24": {plan{13, false, func(p *Plan) {
 			for i, f := range p.Founders[:5] {
 				f.Addresses = address(fmt.Sprintf("20.7.1.%d:9240", i))

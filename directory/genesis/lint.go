@@ -201,6 +201,7 @@ func (d *Document) lintFounders(l *linter) {
 		l.of(f, false, f.DeclaredRate == 0, "declares no bandwidth and would never be chosen: give a rate.")
 	}
 	d.lintAddressCaps(l)
+	d.lintSeatCaps(l)
 	l.warn(n > 0 && n < 3, "A circuit needs three relays and there are %d founders: nothing can be reached until others join.", n)
 	l.warn(n > 0 && guards == 0, "No founder offers to be a guard: clients cannot enter.")
 	l.warn(n > 0 && exits == 0, "No founder is an exit: clients can reach services only.")
@@ -239,4 +240,60 @@ func (d *Document) lintAddressCaps(l *linter) {
 		}
 		l.of(f, true, over, "shares its address or network with more founders than the network allows: leave some out.")
 	}
+}
+
+// lintSeatCaps compares how many founders can have a seat at once with how many a public
+// network needs: those that the caps keep out of the committee do not count toward it.
+func (d *Document) lintSeatCaps(l *linter) {
+	n := len(d.Founders)
+	if d.Testnet || n < MinFounders { // which is said
+		return
+	}
+	seats := d.mostSeats()
+	const share = "Of %d founders no more than %d can be in the committee at once, since others share a network (/16, /32), an IPv4 /20 or a family with them"
+	l.refuse(seats < MinFounders, share+"; a public network needs %d: find founders elsewhere.", n, seats, MinFounders)
+	l.warn(seats >= MinFounders && seats < min(n, AdviceFounders), share+"; there should be at least %d: find founders elsewhere.", n, seats, AdviceFounders)
+}
+
+// mostSeats returns how many founders can have a seat at once at the most: in whatever
+// order they are drawn, none of the caps leaves room for more.
+func (d *Document) mostSeats() int {
+	groups, families, nets := map[netip.Prefix]int{}, map[string]int{}, map[netip.Prefix]int{}
+	var alone [2]int // in no family; without an IPv4 address
+	for _, f := range d.Founders {
+		var four, six netip.Addr
+		for _, a := range f.Addresses {
+			if ip := a.Addr(); ip.Is4() && !four.IsValid() {
+				four = ip
+			} else if !ip.Is4() && !six.IsValid() {
+				six = ip
+			}
+		}
+		switch net, err := four.Prefix(20); {
+		case err == nil && four.IsValid():
+			groups[record.Network(four)]++
+			nets[net]++
+		default:
+			groups[record.Network(six)]++
+			alone[1]++
+		}
+		if f.Family == nil {
+			alone[0]++
+		} else {
+			families[string(f.Family)]++
+		}
+	}
+	p := d.Params
+	return min(p.CommitteeMax, capped(groups, p.SeatsPerGroup), alone[0]+capped(families, p.SeatsPerFamily), alone[1]+capped(nets, p.SeatsPerNet))
+}
+
+// capped adds up what each holder may have; a cap of 0 is off.
+func capped[K comparable](held map[K]int, most int) (sum int) {
+	for _, n := range held {
+		if most > 0 {
+			n = min(n, most)
+		}
+		sum += n
+	}
+	return sum
 }
