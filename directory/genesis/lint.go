@@ -145,6 +145,10 @@ func (p Params) lint(l *linter, testnet bool) {
 	order(p.Propose < p.Sign && p.Sign < p.SignEnd && p.SignEnd+p.CutOff <= p.EpochLen,
 		"propose, sign, sign_end and the next cut_off must follow one another within an epoch")
 	order(p.Propose+p.HoldOffMax <= p.Sign && p.HoldOffStep <= p.HoldOffMax, "the last proposal must come before sign")
+	order(p.InvMeanOut > 0 && p.InvMeanIn > 0 && p.InvUrgent > 0, "inv_mean_out, inv_mean_in and inv_urgent must be positive, or what is told is not gathered")
+	order(p.GetTimeout > 0 && p.GetTimeoutUrgent > 0, "get_timeout and get_timeout_urgent must be positive, or nobody has time to answer")
+	order(p.RepairPeriod > 0, "repair_period must be positive, or relays do nothing but compare what they hold")
+	order(p.RepublishGap > 0, "republish_gap must be positive, or one relay keeps all others busy with its descriptors")
 	order(p.DescriptorLife > p.Republish+p.RepublishJitter && p.RepublishJitter < p.Republish,
 		"descriptor_life must exceed republish and its jitter")
 	order(p.OnionLife > 0 && p.OnionOverlap <= p.OnionLife, "onion_overlap must not exceed onion_life")
