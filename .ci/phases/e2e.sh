@@ -146,7 +146,7 @@ say "a testnet was started, used and stopped twice; nothing is left"
 # Here a missing program fails its row, and a module that cannot be had the phase;
 # CHIVE_REQUIRE_TOOLS=0 skips both.
 export CHIVE_REQUIRE_TOOLS=${CHIVE_REQUIRE_TOOLS:-1}
-go test -count=1 -timeout=4m -run '^(TestCompat|TestNothingLeaves)$' ./testnet
+go test -count=1 -timeout=5m -run '^(TestCompat|TestNothingLeaves)$' ./testnet
 
 # --- as Bitcoin and BitTorrent do, whose modules are none of the network's
 
