@@ -100,10 +100,28 @@ func NewPending(p genesis.Params, n int) *Pending {
 // Resize fits the bound to a table of n relays, and evicts what is too much.
 func (s *Pending) Resize(n int) {
 	s.bound = max(MinPending, PendingPerRelay*n)
-	for len(s.waiting) > s.maxWaiting() {
-		s.drop(s.waiting[max(s.newest(), 0)])
-	}
+	s.shorten(len(s.waiting) - s.maxWaiting())
 	s.evict()
+}
+
+// shorten drops so many unchecked candidates, the newest of those without a voucher
+// first.
+func (s *Pending) shorten(excess int) {
+	if excess <= 0 {
+		return
+	}
+	going := make(map[*held]bool, excess)
+	for _, vouched := range []bool{false, true} {
+		for _, h := range slices.Backward(s.waiting) {
+			if h.Vouched == vouched && len(going) < excess {
+				going[h] = true
+			}
+		}
+	}
+	s.waiting = slices.DeleteFunc(s.waiting, func(h *held) bool { return going[h] })
+	for h := range going {
+		s.forget(h)
+	}
 }
 
 func (s *Pending) maxWaiting() int { return s.bound / waitingPart }
@@ -231,9 +249,12 @@ func (s *Pending) Checked(digest [32]byte, bits int) bool {
 }
 
 // evict drops those without a voucher first, of them the least work, among equals the
-// newest, until the bound holds.
+// newest, until the bound holds. One goes in a time linear in the store, many in that of
+// sorting it.
 func (s *Pending) evict() {
-	for len(s.all)-len(s.waiting) > s.maxChecked() {
+	switch excess := len(s.all) - len(s.waiting) - s.maxChecked(); {
+	case excess <= 0:
+	case excess == 1:
 		var least *held
 		for _, h := range s.all {
 			if h.checked && (least == nil || h.before(least)) {
@@ -241,15 +262,32 @@ func (s *Pending) evict() {
 			}
 		}
 		s.drop(least)
+	default:
+		checked := make([]*held, 0, len(s.all)-len(s.waiting))
+		for _, h := range s.all {
+			if h.checked {
+				checked = append(checked, h)
+			}
+		}
+		slices.SortFunc(checked, (*held).compare)
+		for _, h := range checked[:excess] {
+			s.drop(h)
+		}
 	}
 }
 
 // before reports whether h is to go rather than another.
-func (h *held) before(o *held) bool {
-	if h.Vouched != o.Vouched {
-		return !h.Vouched
+func (h *held) before(o *held) bool { return h.compare(o) < 0 }
+
+// compare puts who is to go sooner first. No two candidates came at one place.
+func (h *held) compare(o *held) int {
+	switch {
+	case h.Vouched && !o.Vouched:
+		return 1
+	case !h.Vouched && o.Vouched:
+		return -1
 	}
-	return cmp.Or(cmp.Compare(h.bits, o.bits), cmp.Compare(o.place, h.place)) < 0
+	return cmp.Or(cmp.Compare(h.bits, o.bits), cmp.Compare(o.place, h.place))
 }
 
 func (s *Pending) unqueue(h *held) {
@@ -262,6 +300,11 @@ func (s *Pending) drop(h *held) {
 	if !h.checked {
 		s.unqueue(h)
 	}
+	s.forget(h)
+}
+
+// forget drops one that does not wait, or not any more.
+func (s *Pending) forget(h *held) {
 	delete(s.all, h.RID)
 	delete(s.digests, h.Digest)
 	if s.named[h.Sponsor] == h.RID {

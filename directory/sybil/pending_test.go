@@ -334,3 +334,65 @@ func TestPendingKeepsTheVouched(t *testing.T) {
 		t.Error("vouchers are counted where sponsors have as many as they like")
 	}
 }
+
+// filled returns a store that is full for a table of n relays: of unchecked candidates
+// and of checked ones, one in five with a voucher.
+func filled(t testing.TB, n int) *Pending {
+	s := NewPending(genesis.Public(), n)
+	now := start()
+	put := func(i int) bool {
+		c := waiting(i)
+		if c.Vouched = i%5 == 0; c.Vouched {
+			c.Sponsor = ridOf(2_000_000 + i)
+		}
+		return s.Put(c, 100, now) == Taken
+	}
+	i := 0
+	for ; len(s.all)-len(s.waiting) < s.maxChecked(); i++ {
+		if !put(i) || !s.Checked(waiting(i).Digest, 12+i*7919%9) {
+			t.Fatalf("%d is not taken", i)
+		}
+	}
+	for ; len(s.waiting) < s.maxWaiting(); i++ {
+		if !put(i) {
+			t.Fatalf("%d is not taken", i)
+		}
+	}
+	return s
+}
+
+// A table that shrinks at once leaves the candidates that one that shrinks bit by bit
+// does, in their order.
+func TestPendingResizedAtOnceOrInSteps(t *testing.T) {
+	once, steps := filled(t, 6000), filled(t, 6000)
+	once.Resize(100)
+	for n := 6000; n > 100; n -= 50 {
+		steps.Resize(n)
+	}
+	steps.Resize(100)
+	if all, unchecked := once.Len(); all != MinPending || unchecked != MinPending/waitingPart || len(once.digests) != all || len(once.named) == 0 {
+		t.Fatalf("%d held, %d unchecked, %d digests", all, unchecked, len(once.digests))
+	}
+	if !slices.Equal(once.Digests(), steps.Digests()) || !slices.EqualFunc(once.waiting, steps.waiting, func(a, b *held) bool { return a.RID == b.RID }) {
+		t.Error("they differ")
+	}
+	for _, h := range once.waiting {
+		if once.all[h.RID] != h {
+			t.Fatal("one waits that is not held")
+		}
+	}
+	for sponsor, rid := range once.named {
+		if once.all[rid] == nil || once.all[rid].Sponsor != sponsor {
+			t.Fatal("a sponsor of one who is gone is named")
+		}
+	}
+}
+
+func BenchmarkPendingResize(b *testing.B) {
+	for b.Loop() {
+		b.StopTimer()
+		s := filled(b, 10_000)
+		b.StartTimer()
+		s.Resize(100)
+	}
+}

@@ -162,7 +162,10 @@ func (w *work) admit(o Op) (bool, error) {
 		earned, absent := int(was.Since)-int(was.Birth), w.day-int(was.Since)
 		l.BirthDay = day16(w.day - max(0, earned-absent))
 		a.VoucherDay, a.PenaltyEnd, a.ProbationEnd = was.VoucherDay, was.PenaltyEnd, was.ProbationEnd
-		w.returned = append(w.returned, o.RID)
+		if w.returned == nil {
+			w.returned = map[record.RID]bool{}
+		}
+		w.returned[o.RID] = true
 	}
 	if o.Lane == LaneVouched {
 		w.aux[o.Sponsor].VoucherDay = day16(w.day + 1)

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"chive/directory/genesis"
+	"chive/directory/record"
 )
 
 // large returns a network of so many relays, a day old, and an hour's votes: 1 % of
@@ -45,6 +46,30 @@ func BenchmarkNext(b *testing.B) {
 				}
 			}
 		})
+	}
+}
+
+// BenchmarkReturns is a day on which as many relays return as may, out of as many dormant
+// ones as are remembered.
+func BenchmarkReturns(b *testing.B) {
+	const returns = 200 // of 10,000
+	n := newNet(b, document(b, 5, rules(nil)))
+	w := work{doc: n.doc, p: n.doc.Params, nid: n.doc.NetworkID(), parent: n.now, in: &Input{Epoch: n.next}, returned: map[record.RID]bool{}}
+	all := make([]Dormant, maxDormantCount)
+	for i := range all {
+		all[i].RID = record.RID{byte(i >> 16), byte(i >> 8), byte(i)}
+	}
+	for i := range returns {
+		w.returned[all[i*5000].RID] = true
+	}
+	for b.Loop() {
+		b.StopTimer()
+		w.dormant = append(w.dormant[:0:0], all...)
+		b.StartTimer()
+		w.settleReturned()
+	}
+	if len(w.dormant) != maxDormantCount-returns {
+		b.Fatal(len(w.dormant))
 	}
 }
 

@@ -61,7 +61,7 @@ type work struct {
 	gone     []bool
 	added    []entry
 	dormant  []Dormant
-	returned []record.RID
+	returned map[record.RID]bool // nil: nobody
 	counters counters
 
 	numbers   *numbering       // nil until needed
@@ -138,9 +138,7 @@ func (w *work) finish() *State {
 		dict = w.numbers.dictionaries()
 	}
 	table := must(w.parent.snap.Table().Next(leaves, dict)) // sorted, in bounds, numbered
-	for _, rid := range w.returned {
-		w.dormant = slices.DeleteFunc(w.dormant, func(d Dormant) bool { return d.RID == rid })
-	}
+	w.settleReturned()
 	if w.stops != nil {
 		w.counters.stopped = add32(w.counters.stopped, w.stops.millionths())
 	}
@@ -155,6 +153,14 @@ func (w *work) finish() *State {
 		aux: aux, dormant: settleDormants(w.dormant), counters: w.counters,
 		history: w.parent.history.Append(w.parent.digest), lists: w.parent.advance(w.doc, w.in.Epoch),
 	})
+}
+
+// settleReturned takes those who returned off the dormant relays, in one pass over these
+// however many return.
+func (w *work) settleReturned() {
+	if len(w.returned) > 0 {
+		w.dormant = slices.DeleteFunc(w.dormant, func(d Dormant) bool { return w.returned[d.RID] })
+	}
 }
 
 // tick is what a snapshot does to every relay: probation that is over or has begun,
