@@ -5,6 +5,8 @@ package proxy
 import (
 	"net/netip"
 	"time"
+
+	"chive/internal/redact"
 )
 
 // admit judges where a program at client wants to go, before anything leaves. It
@@ -34,11 +36,14 @@ func (s *Server) admit(client netip.Addr, a address) (Target, error) {
 	}
 	if now := time.Now(); !s.lookups.Has(ip, now) {
 		s.count.bare.Add(1)
+		if s.cfg.Bare != nil {
+			s.cfg.Bare()
+		}
 		if s.bareLine.due(now) {
 			if s.cfg.Leak != nil {
 				s.cfg.Leak(s.cfg.Name)
 			}
-			s.cfg.Log.Warn().Str("event", "bare_address").Msg(
+			s.cfg.Log.Warn().Str("event", "bare_address").EmbedObject(redact.Listener(s.cfg.Name)).Msg(
 				"a program connects to a bare address that was not looked up through chive; its look-ups may leak: use socks5h://, socks4a or http://")
 		}
 		if s.cfg.RefuseIP {

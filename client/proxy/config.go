@@ -116,6 +116,9 @@ type Config struct {
 	// Leak is told the listener's name when a program connects to a bare address there, once
 	// an hour (SOCKS-13). It must not block. Nil is allowed.
 	Leak func(listener string)
+	// Bare is called for each address that was not looked up through chive, which
+	// Counts.BareAddresses counts, too. It must not block. Nil is allowed.
+	Bare func()
 
 	Gate    *Gate    // shared by the listeners of one client; nil: its own, from Limits
 	Lookups *Lookups // shared with whatever else resolves through chive; nil: its own

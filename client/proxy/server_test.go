@@ -7,6 +7,7 @@ import (
 	"context"
 	"io"
 	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -468,6 +469,31 @@ func TestLogSaysNothingOfPrograms(t *testing.T) {
 		}
 	}
 	if strings.Count(out, "\n") != 1 || !strings.Contains(out, `"event":"bare_address"`) {
+		t.Errorf("log: %s", out)
+	}
+}
+
+// TestTheLeakLineNamesItsListener: once an hour for each, without the address (SOCKS-13).
+func TestTheLeakLineNamesItsListener(t *testing.T) {
+	var log bytes.Buffer
+	for _, name := range []string{"127.0.0.1:9250", "mail=127.0.0.1:9260", "chat=unix:/run/alice/chat.sock"} {
+		bare := 0
+		s := admitServer(t, Options{Name: name, Log: zerolog.New(&log)})
+		s.cfg.Bare = func() { bare++ }
+		for range 3 {
+			_, _ = s.admit(netip.Addr{}, address{ip: netip.MustParseAddr("203.0.113.5"), port: 80})
+		}
+		if bare != 3 {
+			t.Errorf("%s: told of %d bare addresses", name, bare)
+		}
+	}
+	out := log.String()
+	for _, want := range []string{`"listener":"127.0.0.1:9250"`, `"listener":"mail=127.0.0.1:9260"`, `"listener":"chat=unix"`} {
+		if strings.Count(out, want) != 1 {
+			t.Errorf("not one line with %s: %s", want, out)
+		}
+	}
+	if strings.Contains(out, "203.0.113") || strings.Contains(out, "alice") {
 		t.Errorf("log: %s", out)
 	}
 }

@@ -24,6 +24,8 @@ type Listener struct {
 	Kind    string `json:"kind"`           // socks, dns, web, metrics or relay
 	Address string `json:"address"`        // as host:port or unix:PATH
 	Text    string `json:"text,omitempty"` // what is wrong with it, or worth knowing
+	// BareAddresses counts, for socks, the addresses asked for there that were not looked up through chive: a program's look-ups may leak.
+	BareAddresses uint64 `json:"bare_addresses_total,omitempty"`
 }
 
 // Network is the network that the daemon is in.

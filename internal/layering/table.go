@@ -130,7 +130,7 @@ var layers = slices.Concat([]layer{
 	}, roleInternals), []string{modZerolog, modSync, modTime},
 		"a relay has no name for end-to-end content (message, service/endpoint) and none for the client"},
 
-	{"client/proxy", role, nil, []string{modZerolog, modNet},
+	{"client/proxy", role, []string{"internal/redact"}, []string{modZerolog, modNet},
 		"the front door takes a small Dialer, so that it cannot reach a circuit, a socket or a resolver around it"},
 	{"client/dns", role, []string{"client/proxy"}, []string{modZerolog, modNet},
 		"as client/proxy, whose names, automap and keys it shares: what may be asked and answered is judged in one place for both doors"},

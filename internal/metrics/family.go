@@ -48,4 +48,5 @@ var families = []family{
 	{"chive_client_circuits_total", counter, "Circuits of this client.", []string{"result"}},
 	{buildSeconds, prometheus.UntypedValue, "How long circuits took to build.", nil},
 	{"chive_client_streams_total", counter, "Streams of this client.", []string{"result"}},
+	{"chive_client_bare_addresses_total", counter, "Addresses that programs asked this client for without having looked them up through it: their look-ups may leak.", nil},
 }

@@ -52,6 +52,7 @@ func scrape(t *testing.T, r *Registry) string {
 func TestEveryMetricIsListedHere(t *testing.T) {
 	want := strings.Fields(`
 chive_build_info{version="0.1.0"}
+chive_client_bare_addresses_total
 chive_client_circuit_build_seconds_bucket{le="+Inf"} chive_client_circuit_build_seconds_bucket{le="0.1"}
 chive_client_circuit_build_seconds_bucket{le="0.3"} chive_client_circuit_build_seconds_bucket{le="1"}
 chive_client_circuit_build_seconds_bucket{le="10"} chive_client_circuit_build_seconds_bucket{le="3"}

@@ -234,6 +234,7 @@ func (e emitter) client(s *Client) {
 	e.count("chive_client_circuits_total", s.CircuitsTimedOut, "timeout")
 	e.count("chive_client_streams_total", s.StreamsOpened, "opened")
 	e.count("chive_client_streams_total", s.StreamsFailed, "failed")
+	e.count("chive_client_bare_addresses_total", s.BareAddresses)
 	buckets := map[float64]uint64{}
 	for i, bound := range buildBounds {
 		buckets[bound] = s.Build.buckets[i]

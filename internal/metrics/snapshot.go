@@ -87,6 +87,7 @@ type Exit struct {
 type Client struct {
 	CircuitsBuilt, CircuitsFailed, CircuitsTimedOut uint64
 	StreamsOpened, StreamsFailed                    uint64
+	BareAddresses                                   uint64    // asked for, and not looked up through chive
 	Build                                           Histogram // of circuits
 }
 

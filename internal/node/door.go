@@ -7,15 +7,17 @@ import (
 	"io"
 	"net"
 	"sync"
+	"sync/atomic"
 )
 
 // door is an open listener that one server after another may serve, since what the
 // configuration says of it can change, and that can be closed while what came in by it
 // lives on. Safe for concurrent use.
 type door struct {
-	Listener        // the real one; its name and options are those of the last turn
-	place    string // where the configuration has it
-	end      func() // of the page: has its server end, some time after the door is shut
+	Listener               // the real one; its name and options are those of the last turn
+	place    string        // where the configuration has it
+	bare     atomic.Uint64 // addresses asked for here that were not looked up through chive
+	end      func()        // of the page: has its server end, some time after the door is shut
 
 	shut     chan struct{} // closed with the real listener
 	shutOnce sync.Once

@@ -6,8 +6,10 @@ import (
 	"context"
 	"errors"
 	"net"
+	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -53,6 +55,7 @@ type Front struct {
 	hub     control.Hub    // what the client says that changes
 	known   proxy.Lookups  // addresses that were looked up through chive
 	automap *proxy.Automap // addresses that stand for names
+	bare    atomic.Uint64  // addresses asked for that were not looked up through chive, at any listener there was
 
 	mu    sync.Mutex
 	socks []*door
@@ -282,7 +285,12 @@ func (f *Front) run(ctx context.Context, of func(Listener) proxy.Config, names d
 // startProxyLocked has another server serve a door, with the options that the door has.
 func (f *Front) startProxyLocked(d *door) {
 	s := f.serve
-	server, err := proxy.New(s.of(d.Listener))
+	cfg := s.of(d.Listener)
+	cfg.Bare = func() {
+		d.bare.Add(1)
+		f.bare.Add(1)
+	}
+	server, err := proxy.New(cfg)
 	if err != nil {
 		s.end(fault(Failed, "proxy_failed", "Report this as a fault of chive.", "The proxy cannot be set up"))
 		d.close()
@@ -406,6 +414,15 @@ func (l Listener) options(testnet bool, log zerolog.Logger) proxy.Options {
 	return o
 }
 
+// bareText says what bare addresses at a listener hint at. Spec: product SOCKS-13.
+func bareText(n uint64) string {
+	times := "once"
+	if n > 1 {
+		times = strconv.FormatUint(n, 10) + " times"
+	}
+	return "A program asked here for a bare address that was not looked up through chive (" + times + " since the start): its look-ups may leak. Let chive resolve names: socks5h://, socks4a or http://."
+}
+
 // Places are the listeners as the status shows them.
 func (f *Front) Places() (out []control.Listener) {
 	dns, page := f.DNSName(), f.PageName()
@@ -418,6 +435,9 @@ func (f *Front) Places() (out []control.Listener) {
 		}
 		if l.Name != place.Address {
 			place.Text = "Listener " + strings.TrimSuffix(l.Name, "="+place.Address) + "."
+		}
+		if place.BareAddresses = l.bare.Load(); place.BareAddresses > 0 {
+			place.Text = strings.TrimSpace(place.Text + " " + bareText(place.BareAddresses))
 		}
 		out = append(out, place)
 	}

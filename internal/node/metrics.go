@@ -215,7 +215,7 @@ func (r *relayRun) snapshot(source *RelaySource, now time.Time) metrics.Snapshot
 	m.Reachable4, m.Reachable6 = reachNumbers(&shown)
 	return metrics.Snapshot{
 		Version: r.o.Version, Directory: directoryNumbers(r.doc, &shown.Directory, now), Relay: m, Exit: exitNumbers(r.exit.Load()),
-		Client: clientNumbers(r.beside),
+		Client: clientNumbers(r.beside, r.front),
 	}
 }
 
@@ -227,16 +227,20 @@ func gossipNumbers(g *relay.GossipStatus) (out []metrics.GossipKind) {
 	return out
 }
 
-// clientNumbers are those of the client in the same process; nil: there is none.
-func clientNumbers(c *client.Client) *metrics.Client {
+// clientNumbers are those of the client in the same process and its front; nil: there is none.
+func clientNumbers(c *client.Client, f *Front) *metrics.Client {
 	if c == nil {
 		return nil
 	}
 	n := c.Counts()
-	return &metrics.Client{
+	out := &metrics.Client{
 		CircuitsBuilt: n.CircuitsBuilt, CircuitsFailed: n.CircuitsFailed, CircuitsTimedOut: n.CircuitsTimedOut,
 		StreamsOpened: n.StreamsOpened, StreamsFailed: n.StreamsFailed, Build: n.Build,
 	}
+	if f != nil {
+		out.BareAddresses = f.bare.Load()
+	}
+	return out
 }
 
 func directoryNumbers(doc *genesis.Document, d *control.Directory, now time.Time) *metrics.Directory {

@@ -248,6 +248,10 @@ func TestOptionsOfAListenerChange(t *testing.T) {
 		t.Error("refuse_ip counts still")
 	}
 	s.talk(before)
+	// Both were counted, though another server has the listener since (SOCKS-13).
+	if l := s.f.Places()[0]; l.BareAddresses != 2 || !strings.Contains(l.Text, "2 times") || s.f.bare.Load() != 2 {
+		t.Errorf("the status has %+v", l)
+	}
 }
 
 // TestOneTakenPortKeepsEverything (CFG-4): all or nothing, with the address named.

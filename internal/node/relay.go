@@ -105,6 +105,7 @@ type relayRun struct {
 	noted    []string                    // what the operator should look at
 	exit     atomic.Pointer[exit.Exit]   // nil: it never was one
 	beside   *client.Client              // in the same process, set before it runs; nil: none
+	front    *Front                      // of that client; nil: none
 	metrics  metricsPort
 	mu       sync.Mutex // while the role is made, or what it is made from changes
 	place    place

@@ -151,3 +151,26 @@ func Listen(l net.Listener) Field {
 	}
 	return text{"listen", a.AddrPort().String()}
 }
+
+// Listener is one of the user's own listeners as the configuration has it: its name and
+// its address, NAME=IP:PORT. A unix socket shows as "unix", as in [Listen], and a name
+// that the configuration would refuse is left out.
+func Listener(name string) Field {
+	called, at, named := strings.Cut(name, "=")
+	if !named {
+		called, at = "", name
+	}
+	odd := func(r rune) bool { return (r < 'a' || r > 'z') && (r < '0' || r > '9') && r != '-' }
+	if len(called) > maxVersionSize || strings.ContainsFunc(called, odd) {
+		called = ""
+	}
+	if a, err := netip.ParseAddrPort(at); err == nil {
+		at = a.String()
+	} else {
+		at = "unix"
+	}
+	if called != "" {
+		at = called + "=" + at
+	}
+	return text{"listener", at}
+}

@@ -57,6 +57,11 @@ func TestFieldsPrintWhatTheListAllows(t *testing.T) {
 		{Version(strings.Repeat("1", 33)), `"version":"unknown"`},
 		{Version(""), `"version":"unknown"`},
 		{Listen(listener), `"listen":"` + listener.Addr().String() + `"`},
+		{Listener("127.0.0.1:9250"), `"listener":"127.0.0.1:9250"`},
+		{Listener("mail=127.0.0.1:9250"), `"listener":"mail=127.0.0.1:9250"`},
+		{Listener("mail=unix:/home/alice/s"), `"listener":"mail=unix"`},
+		{Listener("unix:/home/alice=127.0.0.1:1"), `"listener":"127.0.0.1:1"`},
+		{Listener("/home/alice"), `"listener":"unix"`},
 	} {
 		if got := line(test.field); !strings.Contains(got, test.want) {
 			t.Errorf("printed %s, want %s in it", got, test.want)
