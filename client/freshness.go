@@ -66,6 +66,9 @@ func (c *Client) freshnessWords(t *table, now time.Time, lags bool) string {
 			return text + ", and no relay asked has a newer one that is due; asked again until one comes."
 		}
 		return text + ": fresh."
+	case dirsync.Outdated:
+		return text + fmt.Sprintf(": very old. Many of its relays may be gone, and whoever holds newer lists back gains by it. A newer one is looked for; no new circuits are made "+
+			"when this one is older than %d epochs (%s).", c.doc.Params.Refuse, roughly(time.Duration(c.doc.Params.Refuse)*c.doc.Params.EpochLen))
 	case dirsync.Refused:
 		return text + ": too old. No new circuits are made until a newer one is found."
 	}

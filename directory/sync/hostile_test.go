@@ -502,10 +502,17 @@ func TestFreshness(t *testing.T) {
 		served    bool
 	}{
 		{100, 100, Fresh, true}, {100, 99, Fresh, true}, {100, 104, Fresh, true}, {100, 105, Fresh, false}, {100, 108, Fresh, false},
-		{100, 109, Stale, false}, {100, 172, Stale, false}, {100, 173, Refused, false},
+		{100, 109, Stale, false}, {100, 124, Stale, false}, {100, 125, Outdated, false}, {100, 172, Outdated, false}, {100, 173, Refused, false},
 	} {
 		if got := FreshnessOf(p, test.held, test.now); got != test.want || ServedFresh(p, test.held, test.now) != test.served {
 			t.Errorf("%d at %d: %v", test.held, test.now, got)
 		}
+	}
+	p.Warn = p.Fresh + 1 // below the twice that clients allow
+	if got := FreshnessOf(p, 100, 100+2*uint64(p.Fresh)); got != Fresh {
+		t.Errorf("fresh for clients, though beyond warn: %v", got)
+	}
+	if got := FreshnessOf(p, 100, 101+2*uint64(p.Fresh)); got != Outdated {
+		t.Errorf("beyond both: %v", got)
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"chive/directory/genesis"
+	dirsync "chive/directory/sync"
 	"chive/internal/control"
 )
 
@@ -125,7 +126,15 @@ func newestText(doc *genesis.Document, d *control.Directory) string {
 	}
 }
 
+// staleText says what an old list means, and more beyond the network's warn: by then
+// more than a hiccup is wrong, and the time is near when nothing works.
 func staleText(doc *genesis.Document, d *control.Directory) string {
+	if dirsync.FreshnessOf(doc.Params, d.Epoch, d.CurrentEpoch) == dirsync.Outdated {
+		left := doc.Params.Refuse - int(d.CurrentEpoch-d.Epoch)
+		return fmt.Sprintf("The list of relays is %s old, which is more than %s: many of its relays may be gone, and whoever withholds newer ones chooses what is seen here. "+
+			"Do not rely on it for protection. Check the clock and the connection now: in %s no new circuits are built any more.",
+			behind(d), epochs(doc, doc.Params.Warn), epochs(doc, left+1))
+	}
 	return fmt.Sprintf("The list of relays is %s old. Circuits are still built from it, up to %s; a newer one is asked for again and again. "+
 		"If other networks work here, the relays that were asked withhold it or the network stands still.", behind(d), epochs(doc, doc.Params.Refuse))
 }

@@ -76,6 +76,22 @@ func TestNotesSayWhatAListIsWorth(t *testing.T) {
 	}
 }
 
+// Spec: directory §8 (CHAIN).
+func TestAnOldListIsWarnedOfBeyondWarn(t *testing.T) {
+	doc := publicDocument()
+	for age, want := range map[uint64]string{
+		9: "Circuits are still built", 24: "Circuits are still built", 25: "in 48 epochs (2 days)", 72: "in 1 epoch (60 minutes)",
+	} {
+		s := client.Status{State: client.StateStale, Epoch: 100, Current: 100 + age}
+		notes := clientPart(doc, s).Directory.Notes
+		last := notes[len(notes)-1]
+		if last.Code != noteStale || last.Level != control.LevelWarning || !strings.Contains(last.Text, want) ||
+			strings.Contains(last.Text, "24 epochs (24 hours)") != (age > 24) {
+			t.Errorf("%d epochs: %+v", age, last)
+		}
+	}
+}
+
 func TestClientStatusIsShownWhole(t *testing.T) {
 	s := client.Status{
 		Bootstrap: client.Progress{Percent: 100, Tag: "done"}, State: client.StateStale, Epoch: 10, Current: 20, Text: "asking again", Clock: "2 h fast",
