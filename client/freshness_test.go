@@ -14,10 +14,10 @@ func TestWordsOfAnOldList(t *testing.T) {
 		defer w.end()
 		held := w.current()
 		for age, want := range map[uint64]string{
-			12: ": fresh.", 13: ": stale.", 60: ": stale.", 61: ": very old.", 360: "when this one is older than 360 epochs", 361: ": too old.",
+			12: ": fresh.", 13: ": stale.", 18: ": stale.", 19: ": very old.", 40: "when this one is older than 40 epochs", 41: ": too old.",
 		} {
 			at := v.doc.EpochStart(held.view.Epoch() + age)
-			if text := w.freshnessWords(held, at, false); !strings.Contains(text, want) || (age > 60 && age <= 360) != strings.Contains(text, "very old") {
+			if text := w.freshnessWords(held, at, false); !strings.Contains(text, want) || (age > 18 && age <= 40) != strings.Contains(text, "very old") {
 				t.Errorf("%d epochs: %q", age, text)
 			}
 		}
