@@ -56,6 +56,11 @@ colon are there to keep the connection. An event says that something changed, no
 programs may follow at once. 256 events wait for each; one that lags loses those that come then, and gets a ` + "`gap`" + ` in their place:
 read everything anew.
 
+A relay, alone or beside a client, says ` + "`relay`" + ` within a second, with its ` + "`id`" + ` and a ` + "`state`" + `: ` + "`listed`" + ` or ` + "`unlisted`" + ` (on the list
+of relays), ` + "`running`" + ` or ` + "`not_running`" + ` (as the list marks it), ` + "`address`" + ` (where others reach it has changed), ` + "`reachable`" + ` or
+` + "`unreachable`" + ` (by the newest test of its addresses), ` + "`quota`" + ` (used up: it rests) or ` + "`works`" + ` (again), ` + "`draining`" + `. A client says
+` + "`bootstrap`" + `, ` + "`circuit`" + `, ` + "`stream`" + ` and ` + "`warning`" + `.
+
 `
 
 const docsPage = `## The page's session

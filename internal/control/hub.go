@@ -29,6 +29,20 @@ const (
 	EventGap       = "gap" // events were lost: read the state anew
 )
 
+// States of an event of the kind relay, whose id is the relay's.
+const (
+	RelayListed      = "listed"      // it has come onto the list of relays
+	RelayUnlisted    = "unlisted"    // it is not on the list any more
+	RelayRunning     = "running"     // the list marks it as running
+	RelayNotRunning  = "not_running" // it does not any more
+	RelayAddress     = "address"     // where others reach it has changed
+	RelayReachable   = "reachable"   // others have dialled its addresses and found it
+	RelayUnreachable = "unreachable" // they have not
+	RelayRests       = "quota"       // its quota is used up: it rests
+	RelayWorks       = "works"       // it has a quota again
+	RelayDrains      = "draining"    // it takes no new circuits and will end
+)
+
 // What Hub.Subscribe and Subscription.Next may answer.
 var (
 	// ErrSubscribers means that as many follow a hub as may.

@@ -94,12 +94,16 @@ func (s *ClientSources) Drain(after time.Duration) error {
 }
 
 // RelaySources are the Sources of a process with a relay and no client: a control.Source
-// with the abilities of control.Drainer, Configured and Reloader.
+// with the abilities of control.Drainer, Eventful, Configured and Reloader.
 type RelaySources struct {
 	*Sources
+	hub    *control.Hub              // what the relay says that changes
 	Effect *Effect                   // the configuration in force; nil: there is none to show
 	drain  func(after time.Duration) // has the relay drain and the process end
 }
+
+// Events implements control.Eventful.
+func (s *RelaySources) Events() *control.Hub { return s.hub }
 
 // Drain implements control.Drainer.
 func (s *RelaySources) Drain(after time.Duration) error {

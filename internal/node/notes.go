@@ -172,3 +172,12 @@ func long(d time.Duration) string {
 	}
 	return count(int(d.Seconds()), "second")
 }
+
+// clockNote says that this machine's clock cannot be right.
+func clockNote(doc *genesis.Document, now time.Time) string {
+	if ahead := doc.Time.Sub(now); ahead > doc.Params.EpochLen {
+		return fmt.Sprintf("This machine's clock says %s, but the network %s begins at %s. If that is not to come, the clock is wrong: set it, for example with timedatectl set-ntp true.",
+			now.UTC().Format(time.DateTime), doc.Name, doc.Time.UTC().Format(time.DateTime))
+	}
+	return ""
+}

@@ -8,7 +8,6 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"errors"
-	"fmt"
 	"net"
 	"net/netip"
 	"strings"
@@ -106,6 +105,7 @@ type relayRun struct {
 	exit     atomic.Pointer[exit.Exit]   // nil: it never was one
 	beside   *client.Client              // in the same process, set before it runs; nil: none
 	front    *Front                      // of that client; nil: none
+	hub      *control.Hub                // where its changes are told; nil until it runs or a client lends one
 	metrics  metricsPort
 	mu       sync.Mutex // while the role is made, or what it is made from changes
 	place    place
@@ -395,7 +395,10 @@ func software(version string) string {
 // run runs the role, its control socket and its watch. When the quota is used up the
 // role drains and rests until the next period.
 func (r *relayRun) run(ctx context.Context, socket net.Listener) error {
-	source := &RelaySources{Sources: &Sources{Document: r.doc, Version: r.o.Version, Relays: []RelaySource{r.source()}}, Effect: r.o.Effect}
+	if r.hub == nil {
+		r.hub = new(control.Hub)
+	}
+	source := &RelaySources{Sources: &Sources{Document: r.doc, Version: r.o.Version, Relays: []RelaySource{r.source()}}, hub: r.hub, Effect: r.o.Effect}
 	ctx, end := context.WithCancel(ctx)
 	defer end()
 	source.drain = func(after time.Duration) {
@@ -412,6 +415,7 @@ func (r *relayRun) run(ctx context.Context, socket net.Listener) error {
 	defer stop()
 	tell := teller(r.o.Tell)
 	tasks.Go(func() { r.stay(serving, tell) })
+	tasks.Go(func() { r.publish(serving, ctx, r.hub) })
 	tasks.Go(func() {
 		if err := ServeControl(serving, socket, source); err != nil {
 			tell(err.Error() + ". Everything else goes on.")
@@ -517,15 +521,6 @@ func (r *relayRun) ready() RelayReady {
 		out.Notes = append(out.Notes, note)
 	}
 	return out
-}
-
-// clockNote says that this machine's clock cannot be right.
-func clockNote(doc *genesis.Document, now time.Time) string {
-	if ahead := doc.Time.Sub(now); ahead > doc.Params.EpochLen {
-		return fmt.Sprintf("This machine's clock says %s, but the network %s begins at %s. If that is not to come, the clock is wrong: set it, for example with timedatectl set-ntp true.",
-			now.UTC().Format(time.DateTime), doc.Name, doc.Time.UTC().Format(time.DateTime))
-	}
-	return ""
 }
 
 // newExit makes the exit, which reaches the outside through network. No client may reach

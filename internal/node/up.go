@@ -64,7 +64,7 @@ func RunUp(ctx context.Context, o UpOptions) error {
 	if err := c.listen(); err != nil {
 		return err
 	}
-	r.front = c.front
+	r.front, r.hub = c.front, &c.front.hub
 	if err := r.begin(); err != nil {
 		c.closeSockets()
 		return err
