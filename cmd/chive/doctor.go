@@ -57,6 +57,7 @@ type doctorObject struct {
 type doctor struct {
 	app           *app
 	offline, leak bool
+	relayOnly     bool // the state folder has a relay's keys, and no client has run with it
 	cfg           *config.Config
 	socket        node.ControlSocket
 	status        *control.Status // nil: no daemon answers
@@ -87,6 +88,7 @@ func (d *doctor) examine(c *cobra.Command) {
 	ctx, now := c.Context(), time.Now()
 	d.checkConfiguration(c)
 	e := node.ExamineState(d.app.global.state)
+	d.relayOnly = e.Keys && e.Client == "" && !d.cfg.Relay.Enabled // chive up runs both
 	d.checkState(e)
 	d.checkDaemon(ctx, e)
 	d.checkClock(e, now)

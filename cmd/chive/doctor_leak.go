@@ -145,7 +145,8 @@ func (d *doctor) checkSockets(ctx context.Context) {
 		exit = exit || d.status.Relays[i].Exit != "off"
 	}
 	if exit {
-		d.ok(check, "sockets_unjudged", "This daemon is an exit, so its connections lead elsewhere by design; they were not judged.")
+		d.warn(check, "sockets_unjudged", "Not judged: this daemon is an exit, whose connections lead elsewhere by design and cannot be told from its client's.",
+			"To judge a client, run it in a process of its own: chive client, with a state folder of its own.")
 		return
 	}
 	links, strange := judgeSockets(all, known, listens)

@@ -121,14 +121,16 @@ func (d *doctor) checkFree(ctx context.Context) {
 			wanted = append(wanted, control.Listener{Kind: kind, Address: a.Or(usual)})
 		}
 	}
-	for _, l := range d.cfg.Client.Listeners() {
-		want("socks", l.Address, config.DefaultSocks)
+	if !d.relayOnly {
+		for _, l := range d.cfg.Client.Listeners() {
+			want("socks", l.Address, config.DefaultSocks)
+		}
+		want("dns", d.cfg.Client.DNS.Listen, config.DefaultDNS)
+		if d.cfg.Web.Listen != config.Auto { // else it moves
+			want("web", d.cfg.Web.Listen, config.DefaultWeb)
+		}
 	}
-	want("dns", d.cfg.Client.DNS.Listen, config.DefaultDNS)
-	if d.cfg.Web.Listen != config.Auto { // else it moves
-		want("web", d.cfg.Web.Listen, config.DefaultWeb)
-	}
-	if d.cfg.Relay.Enabled {
+	if d.cfg.Relay.Enabled || d.relayOnly {
 		want("relay", d.cfg.Relay.Listen, config.DefaultListen)
 	}
 	taken := false
