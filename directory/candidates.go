@@ -107,38 +107,9 @@ func (m *Machine) mayIntroduce(rid record.RID) bool {
 
 // takeCandidate keeps a candidate whose entry statement was verified or is our own.
 func (m *Machine) takeCandidate(o *record.Opened, data []byte) gossip.Verdict {
-	if _, listed := m.table().Index(o.RID); listed {
-		return gossip.VerdictKnown
-	}
-	if m.claims.revoked(o.RID, o.Descriptor.Identity, o.Signed.Cert, m.now) {
-		m.metRevoked(o.RID)
-		return gossip.VerdictKnown
-	}
-	challenge, ok := m.challenge(o.Descriptor.Identity, o.Work)
-	if !ok {
-		return gossip.VerdictKnown
-	}
-	if challenge.CheckStamp(o.Work) != nil {
-		if o.Work != nil && o.Work.Epoch == m.at.state.Epoch() {
-			return gossip.VerdictKnown // another may stand in our newest one's place
-		}
-		return gossip.VerdictInvalid
-	}
-	c := sybil.Candidate{
-		RID: o.RID, Digest: o.Digest, Seq: o.Descriptor.Seq, Body: o.Body, Entry: o.Entry.Entry,
-		Expires: o.Descriptor.Expires, Data: data, Challenge: challenge,
-	}
-	if o.Work != nil {
-		c.Work = *o.Work
-	}
-	if o.Voucher != nil {
-		sponsor, known := m.identity(o.Voucher.Sponsor)
-		today := m.at.state.Snapshot().Day()
-		at, listed := m.table().Index(o.Voucher.Sponsor)
-		if !known || !listed || !m.at.state.Eligible(m.p, at) || o.Voucher.Verify(o.VouchedBy, m.nid, sponsor, uint16(min(today, 1<<16-1)), m.now) != nil {
-			return gossip.VerdictKnown // as far as our table tells
-		}
-		c.Vouched, c.Sponsor = true, o.Voucher.Sponsor
+	c, verdict := m.asCandidate(o, data)
+	if verdict != gossip.VerdictNew {
+		return verdict
 	}
 	if m.pending.Put(c, m.doc.EpochAt(m.now), m.now) != sybil.Taken {
 		return gossip.VerdictKnown
@@ -150,6 +121,44 @@ func (m *Machine) takeCandidate(o *record.Opened, data []byte) gossip.Verdict {
 	}
 	m.found(o.RID)
 	return gossip.VerdictNew
+}
+
+// asCandidate judges all of a candidate but its entry statement and its work.
+func (m *Machine) asCandidate(o *record.Opened, data []byte) (c sybil.Candidate, v gossip.Verdict) {
+	if _, listed := m.table().Index(o.RID); listed {
+		return c, gossip.VerdictKnown
+	}
+	if m.claims.revoked(o.RID, o.Descriptor.Identity, o.Signed.Cert, m.now) {
+		m.metRevoked(o.RID)
+		return c, gossip.VerdictKnown
+	}
+	challenge, ok := m.challenge(o.Descriptor.Identity, o.Work)
+	if !ok {
+		return c, gossip.VerdictKnown
+	}
+	if challenge.CheckStamp(o.Work) != nil {
+		if o.Work != nil && o.Work.Epoch == m.at.state.Epoch() {
+			return c, gossip.VerdictKnown // another may stand in our newest one's place
+		}
+		return c, gossip.VerdictInvalid
+	}
+	c = sybil.Candidate{
+		RID: o.RID, Digest: o.Digest, Seq: o.Descriptor.Seq, Body: o.Body, Entry: o.Entry.Entry,
+		Expires: o.Descriptor.Expires, Data: data, Challenge: challenge,
+	}
+	if o.Work != nil {
+		c.Work = *o.Work
+	}
+	if o.Voucher != nil {
+		sponsor, known := m.identity(o.Voucher.Sponsor)
+		today := m.at.state.Snapshot().Day()
+		at, listed := m.table().Index(o.Voucher.Sponsor)
+		if !known || !listed || !m.at.state.Eligible(m.p, at) || o.Voucher.Verify(o.VouchedBy, m.nid, sponsor, uint16(min(today, 1<<16-1)), m.now) != nil {
+			return c, gossip.VerdictKnown // as far as our table tells
+		}
+		c.Vouched, c.Sponsor = true, o.Voucher.Sponsor
+	}
+	return c, gossip.VerdictNew
 }
 
 // checkWork asks for the work of the next candidate to be checked.

@@ -157,6 +157,7 @@ const (
 	BucketAux                // the two newest states
 	BucketSelf               // what was promised, and both certificates of a fork
 	BucketPeer               // private neighbours
+	BucketCand               // candidates: rid
 	// BucketCount is how many there are.
 	BucketCount = iota
 )

@@ -162,5 +162,6 @@ func (m *Machine) loadRecords() {
 		}
 	}
 	m.out = out
+	m.loadCandidates()
 	m.cfg.Saved = nil
 }

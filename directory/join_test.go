@@ -4,6 +4,7 @@ package directory
 
 import (
 	"maps"
+	"slices"
 	"testing"
 	"time"
 
@@ -244,5 +245,52 @@ func TestANewcomerAsksOthersAfterADayOnNoList(t *testing.T) {
 		if !n.m.joining.tried[rid].Equal(at) {
 			t.Error("one was asked again while there were others")
 		}
+	}
+}
+
+// A member that restarts still knows when a candidate came, so that it votes for it in the
+// same day; what is dropped, over, or damaged is deleted. A store without the bucket, of
+// an older build, opens.
+// Spec: ADM-3, ADM-6.
+func TestCandidatesSurviveARestartWithTheTimeTheyCame(t *testing.T) {
+	p := genesis.Testnet()
+	p.StampBits, p.WorkBits, p.Day = 4, 1, 6
+	p.AdmitRate, p.AdmitFloor, p.AdmitHold = 10, 2, 1
+	s := newSimOf(t, 4, 29, p)
+	s.startAll()
+	s.until(25 * time.Second)
+	n := s.add()
+	n.joins()
+	s.until(45 * time.Second)
+	key := string(n.rid[:])
+	for i, member := range s.nodes[:4] {
+		before, checked := member.m.pending.Receipt(n.rid)
+		if !checked || len(member.store[BucketCand]) != 1 {
+			t.Fatalf("member %d: %v, %d stored", i, checked, len(member.store[BucketCand]))
+		}
+		value := member.store[BucketCand][key]
+		if i == 3 { // damaged; and a key that is none
+			member.store[BucketCand] = map[string][]byte{key: slices.Clone(value[:len(value)-1]), "x": {1}}
+		}
+		if i == 2 { // of an older build
+			member.store[BucketCand] = map[string][]byte{}
+		}
+		member.stop()
+		s.now = s.now.Add(p.EpochLen)
+		member.start()
+		after, held := member.m.pending.Receipt(n.rid)
+		if held != (i < 2) || held && after != before {
+			t.Errorf("member %d: %v, %+v before, %+v after", i, held, before, after)
+		}
+		if i >= 2 && len(member.store[BucketCand]) != 0 {
+			t.Errorf("member %d keeps %d that do not hold", i, len(member.store[BucketCand]))
+		}
+	}
+	member := s.nodes[0]
+	member.m.pending.Remove(n.rid)
+	member.m.keepCandidates()
+	dropped := member.m.out
+	if len(dropped) != 1 || dropped[0].(Store).Value != nil || string(dropped[0].(Store).Key) != key {
+		t.Errorf("%+v", dropped)
 	}
 }

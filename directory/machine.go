@@ -88,7 +88,8 @@ type Machine struct {
 	private              []record.RID
 
 	pending  *sybil.Pending
-	checkAt  time.Time // next check of work; zero: none waits
+	stored   map[record.RID][32]byte // candidates in BucketCand, by their digests
+	checkAt  time.Time               // next check of work; zero: none waits
 	joins    sybil.Joins
 	entering []*entering
 	joining  joining
@@ -127,6 +128,7 @@ func New(c Config) (*Machine, error) {
 		items:   newItems(),
 		heads:   map[record.RID]head{},
 		missing: map[record.RID]bool{},
+		stored:  map[record.RID][32]byte{},
 		reach:   newReach(),
 	}
 	m.rules = &vote.Transition{Document: m.doc, Descriptor: m.descriptorBehind}
@@ -174,6 +176,7 @@ func (m *Machine) Step(now time.Time, ev Event, out []Effect) []Effect {
 	if m.due() {
 		m.settle()
 	}
+	m.keepCandidates()
 	m.wake()
 	out, m.out = m.out, nil
 	return out

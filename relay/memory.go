@@ -23,7 +23,7 @@ const (
 // bucketNames name the machine's buckets in a store, viewBucket the role's own.
 var bucketNames = [directory.BucketCount]string{
 	directory.BucketDesc: "desc", directory.BucketCert: "cert", directory.BucketAux: "aux",
-	directory.BucketSelf: "self", directory.BucketPeer: "peer",
+	directory.BucketSelf: "self", directory.BucketPeer: "peer", directory.BucketCand: "cand",
 }
 
 const viewBucket = "view"
@@ -41,7 +41,7 @@ var (
 //
 // A transaction is made before the next effect that anybody could notice, but for one
 // kind of write, which waits for up to batchFor or for the next transaction: the
-// descriptors of other relays, and what is in viewBucket. Their order is kept, so that
+// descriptors of other relays, candidates, and what is in viewBucket. Their order is kept, so that
 // a kill loses the last of them and nothing else. That is harmless: nothing was
 // promised by them; descriptors come back by repair (GOS-8), the state that refers to
 // them is never stored before them, and no member signs while it lacks one (EPOCH-6).
@@ -79,7 +79,10 @@ func newMemory(s Store, own record.RID) *memory {
 
 // mayWait reports writes whose loss is harmless.
 func (m *memory) mayWait(e *directory.Store) bool {
-	return e.Token == 0 && e.Bucket == directory.BucketDesc && len(e.Key) == 1+record.RIDSize &&
+	if e.Token != 0 {
+		return false
+	}
+	return e.Bucket == directory.BucketCand || e.Bucket == directory.BucketDesc && len(e.Key) == 1+record.RIDSize &&
 		e.Key[0] == record.ClassDescriptor && record.RID(e.Key[1:]) != m.own
 }
 

@@ -76,6 +76,10 @@ func TestOnlyDescriptorsOfOthersWait(t *testing.T) {
 	now := time.Unix(1_000_000, 0)
 	m.add(now, descriptorOf(2))
 	m.add(now.Add(time.Second), descriptorOf(3))
+	m.add(now, &directory.Store{Bucket: directory.BucketCand, Key: make([]byte, record.RIDSize), Value: []byte{5}})
+	if m.settle(now); len(s.puts) != 0 {
+		t.Error("a candidate does not wait")
+	}
 	m.add(now.Add(2*time.Second), &directory.Store{Bucket: directory.BucketDesc, Key: descriptorOf(2).Key, Value: []byte{4}})
 	if due := m.due(); !due.Equal(now.Add(batchFor)) {
 		t.Errorf("due at %v", due)
@@ -85,7 +89,7 @@ func TestOnlyDescriptorsOfOthersWait(t *testing.T) {
 		t.Error("written too early")
 	}
 	m.tick(now.Add(batchFor))
-	if len(s.puts) != 1 || !slices.Equal(valuesOf(s.puts[0]), []byte{4, 3}) || !m.due().IsZero() {
+	if len(s.puts) != 1 || !slices.Equal(valuesOf(s.puts[0]), []byte{4, 3, 5}) || !m.due().IsZero() {
 		t.Errorf("written %d times, due %v", len(s.puts), m.due())
 	}
 }

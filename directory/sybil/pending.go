@@ -74,6 +74,7 @@ type Pending struct {
 	all     map[record.RID]*held
 	digests map[[32]byte]record.RID
 	waiting []*held                   // unchecked, by arrival
+	touched map[record.RID]struct{}   // see Changes
 	named   map[record.RID]record.RID // candidate by the sponsor that it has a voucher of
 	turn    bool                      // the next check is of the oldest, voucher or not
 	arrived uint64
@@ -88,7 +89,7 @@ type Pending struct {
 func NewPending(p genesis.Params, n int) *Pending {
 	s := &Pending{
 		params: p, all: make(map[record.RID]*held), digests: make(map[[32]byte]record.RID),
-		named: make(map[record.RID]record.RID), entries: make(map[record.RID]int), maxEntries: JoinsPerHour,
+		touched: make(map[record.RID]struct{}), named: make(map[record.RID]record.RID), entries: make(map[record.RID]int), maxEntries: JoinsPerHour,
 	}
 	if p.AdmitRate == 0 && p.AdmitFloor == 0 {
 		s.maxEntries = Unlimited
@@ -178,10 +179,7 @@ func (s *Pending) Put(c Candidate, epoch uint64, now time.Time) Outcome {
 		h.received, h.place, h.bits = old.received, old.place, old.bits
 		s.drop(old)
 	}
-	s.all[c.RID], s.digests[c.Digest] = h, c.RID
-	if c.Vouched && s.params.VoucherGap > 0 {
-		s.named[c.Sponsor] = c.RID
-	}
+	s.insert(h)
 	if !checked {
 		h.bits = 0
 		s.waiting = append(s.waiting, h)
@@ -244,6 +242,7 @@ func (s *Pending) Checked(digest [32]byte, bits int) bool {
 	}
 	s.unqueue(h)
 	h.bits, h.checked = bits, true
+	s.touched[rid] = struct{}{}
 	s.evict()
 	return s.all[rid] == h
 }
@@ -305,6 +304,7 @@ func (s *Pending) drop(h *held) {
 
 // forget drops one that does not wait, or not any more.
 func (s *Pending) forget(h *held) {
+	s.touched[h.RID] = struct{}{}
 	delete(s.all, h.RID)
 	delete(s.digests, h.Digest)
 	if s.named[h.Sponsor] == h.RID {
