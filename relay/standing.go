@@ -14,6 +14,7 @@ import (
 // value: nothing was. Spec: directory §6 (young).
 type standing struct {
 	young, unmeasured, stalled bool
+	noRoom                     bool // see noRoomForExit
 	forked                     bool // at the start; a fork that is met later is a report
 	said                       bool
 	began                      time.Time // the first one: whoever was away is behind for a moment
@@ -26,7 +27,7 @@ func (d *replica) stand(now time.Time, s *DirectoryStatus) {
 		last.began = now
 	}
 	last.say(&d.r.cfg.Log, standing{
-		young: s.Young, unmeasured: s.Unmeasured, forked: s.Forked, began: last.began,
+		young: s.Young, noRoom: s.NoRoomForExit, unmeasured: s.Unmeasured, forked: s.Forked, began: last.began,
 		stalled: s.Stalled && (last.stalled || now.Sub(last.began) >= d.r.genesis.Params.EpochLen),
 	})
 }
@@ -57,6 +58,10 @@ func (s *standing) say(log *zerolog.Logger, now standing) {
 		} else {
 			info(redact.Event("goes_on")).Msg("there is a new list of relays: the network goes on")
 		}
+	}
+	if now.noRoom && !s.noRoom {
+		log.Warn().EmbedObject(redact.RoleRelay).EmbedObject(redact.Event("no_room")).
+			Msg("the list has no room for your exit policy, so it does not show this relay as an exit: choose a preset, which others have too")
 	}
 	if now.forked && !s.said {
 		log.Error().EmbedObject(redact.RoleRelay).EmbedObject(redact.Event("forked")).

@@ -50,6 +50,7 @@ type DirectoryStatus struct {
 	Clock            string   // what is wrong, in words; empty: nothing known
 	Store            string   // same
 	Keys             string   // same
+	NoRoomForExit    bool     // the list withholds the exit flag: it has no room for one more exit policy
 	Reports          []Report // one of each kind at most, the latest last
 	Gossip           GossipStatus
 	Vouching         VouchingStatus
@@ -144,7 +145,7 @@ func (d *replica) tell(now time.Time) {
 		Young:      d.facts.eligible < youngRelays || d.facts.groups < youngGroups,
 		Unmeasured: true, Stalled: v.Stalled, Forked: v.Forked, Neighbours: len(peers),
 		Clock: d.clockWords(), Store: d.memory.words(), Reports: d.reports,
-		Vouching: d.facts.vouching,
+		Vouching: d.facts.vouching, NoRoomForExit: noRoomForExit(d.machine.Own(), newest.Table(), d.r.rid),
 	}
 	s.Gossip.Streams = len(d.streams)
 	if r, listed := newest.Table().Relay(d.r.rid); listed {

@@ -184,6 +184,10 @@ func (r *RelaySource) part(doc *genesis.Document) control.Relay {
 		told.Stalled = false // a newcomer has had no list yet; Joining says how far it is
 	}
 	d.Notes = directoryNotes(doc, &told, true)
+	if f.NoRoomForExit {
+		d.Notes = append(d.Notes, control.Note{Level: control.LevelWarning, Code: "no_room", Text: "The list has no room for your exit policy, " +
+			"so it does not show this relay as an exit. Choose a preset (relay.exit.policy: web or reduced), which others have too."})
+	}
 	out.Directory = d
 	out.Drains = role.Draining()
 	out.Peers = relayPeersPart(role.Peers())
