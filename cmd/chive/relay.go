@@ -77,6 +77,7 @@ func (a *app) relayRun() *cobra.Command {
 				node.Notifier{}.Ready("accepts links")
 				a.relayReady(r)
 			}
+			o.Waits = a.waitsForPlace()
 			err = node.RunRelay(ctx, o)
 			if err == nil {
 				a.note("Stopped.")
@@ -98,6 +99,19 @@ func (a *app) relayRun() *cobra.Command {
 	f.String("contact", "", "its operator can be reached at `TEXT`; kept for later runs, \"\" takes it back, exits need one")
 	endWithInputFlag(c)
 	return c
+}
+
+// waitsForPlace tells once that no router forwards a port to the relay, and keeps systemd
+// patient while it is asked again. Spec: product REL-8.
+func (a *app) waitsForPlace() func(f *node.Fault) {
+	told := false
+	return func(f *node.Fault) {
+		node.Notifier{}.Starting(0, "asks the router to forward a port, again and again")
+		if !told {
+			a.tell(f.Text + ". It goes on asking, and the relay starts when one does. " + f.Fix)
+		}
+		told = true
+	}
 }
 
 // relayOptions are what the configuration says of the relay.

@@ -85,7 +85,11 @@ func (a *app) up(c *cobra.Command, wait time.Duration) error {
 		// An answer that was kept must not take the proxy from its user.
 		if cfg.Origin("relay.enabled").Layer != config.Flags {
 			o.Without = func(f *node.Fault) {
-				a.tell(f.Text + ". It goes on without a relay. " + f.Fix)
+				goes := ". It goes on without a relay. "
+				if f.MayPass() {
+					goes = ". It goes on without a relay, and asks the router again: the relay starts when it does. "
+				}
+				a.tell(f.Text + goes + f.Fix)
 				relaying = "off"
 			}
 		}

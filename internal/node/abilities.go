@@ -17,7 +17,6 @@ type ClientSources struct {
 	*Sources
 	Front  *Front
 	Effect *Effect // the configuration in force; nil: there is none to show
-	drain  func(after time.Duration)
 }
 
 // Streams implements control.Streamer.
@@ -86,10 +85,14 @@ func (s *ClientSources) Reload() (*control.Reloaded, error) { return s.Effect.re
 // Drain implements control.Drainer: the relay beside the client drains, and the process
 // ends.
 func (s *ClientSources) Drain(after time.Duration) error {
-	if s.drain == nil {
+	var b *besideRelay
+	if s.beside != nil {
+		b = s.beside()
+	}
+	if b == nil {
 		return &control.Failure{Status: http.StatusNotFound, Code: "not_here", Text: "This process has no relay that could drain", Fix: "An interrupt ends a client; it carries nobody else's traffic."}
 	}
-	s.drain(after)
+	b.drain(after)
 	return nil
 }
 

@@ -35,7 +35,7 @@ func (s *Sources) Anchor(ctx context.Context) (*control.Anchor, error) {
 	if s.Client != nil {
 		take(s.Client.Anchor(ctx))
 	}
-	for _, r := range s.Relays {
+	for _, r := range s.relays() {
 		take(r.now().Anchor())
 	}
 	if newest == nil {

@@ -88,7 +88,7 @@ type clientRun struct {
 	front   *Front
 	socket  net.Listener                    // nil: no control socket
 	trouble atomic.Pointer[client.Progress] // what last held the bootstrap up
-	drain   func(after time.Duration)       // of the relay beside it; nil: there is none
+	beside  atomic.Pointer[besideRelay]     // nil: there is none, or none yet
 }
 
 // RunClient runs a client and its proxy until ctx ends; then it returns nil. The
@@ -102,7 +102,7 @@ func RunClient(ctx context.Context, o ClientOptions) error {
 	if err := r.listen(); err != nil {
 		return err
 	}
-	return r.run(ctx, nil)
+	return r.run(ctx)
 }
 
 // prepareClient reads and checks all that a client needs, locks the state folder and
@@ -221,21 +221,23 @@ func (r *clientRun) closeSockets() {
 }
 
 // run runs the role, its proxy and its control socket, and ends all of them when the
-// role or the proxy ends. The relay is the one of the same process, if there is one: the
-// control socket tells of it, too.
-func (r *clientRun) run(ctx context.Context, relay *relayRun) error {
+// role or the proxy ends. The control socket tells of the relay beside it, too.
+func (r *clientRun) run(ctx context.Context) error {
 	ctx, end := context.WithCancelCause(ctx)
 	var tasks sync.WaitGroup
 	defer tasks.Wait()
 	defer end(nil)
 	tell := teller(r.o.Tell)
 	source := &ClientSources{
-		Sources: &Sources{Document: r.doc, Version: r.o.Version, Client: r.role}, Front: r.front, Effect: r.o.Effect, drain: r.drain,
+		Sources: &Sources{Document: r.doc, Version: r.o.Version, Client: r.role}, Front: r.front, Effect: r.o.Effect,
 	}
-	source.places = r.front.Places
-	if relay != nil {
-		source.Relays = append(source.Relays, relay.source())
-		source.places = func() []control.Listener { return append(r.front.Places(), relay.metrics.places()...) }
+	source.beside = r.beside.Load
+	source.places = func() []control.Listener {
+		places := r.front.Places()
+		if b := r.beside.Load(); b != nil {
+			places = append(places, b.run.metrics.places()...)
+		}
+		return places
 	}
 	r.follow()
 	if r.o.Serving != nil {

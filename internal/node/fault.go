@@ -26,7 +26,12 @@ type Fault struct {
 	Code string // one word for programs; never changes
 	Text string // what happened, without a full stop
 	Fix  string // what to do about it, a sentence or a command
+
+	later bool // it may pass without anybody's help
 }
+
+// MayPass reports whether it may pass without anybody's help, and is looked at again.
+func (f *Fault) MayPass() bool { return f.later }
 
 // Error returns the text.
 func (f *Fault) Error() string { return f.Text }

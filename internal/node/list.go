@@ -14,20 +14,21 @@ import (
 // List implements control.Lister: the client's list of relays, or that of the first
 // relay.
 func (s *Sources) List() *control.Relays {
+	relays := s.relays()
 	var view snapshot.View
 	switch {
 	case s.Client != nil:
 		view = s.Client.View()
-	case len(s.Relays) > 0:
-		view = s.Relays[0].now().View()
+	case len(relays) > 0:
+		view = relays[0].now().View()
 	default:
 		return nil
 	}
 	out := listPart(view, daySeconds(s.Document), time.Now())
-	if len(s.Relays) > 0 {
-		markPenalties(out, view.Table(), s.Relays[0].now().Penalties())
+	if len(relays) > 0 {
+		markPenalties(out, view.Table(), relays[0].now().Penalties())
 	}
-	if len(s.Relays) > 0 {
+	if len(relays) > 0 {
 		for i := range out.Relays {
 			out.Relays[i].Nickname = s.nickname(view.Table().At(i).RID)
 		}

@@ -13,11 +13,12 @@ import (
 // descriptor: the list has no names, so a client alone knows none. A name that its owner's
 // chive would not have taken is left out: it may be made to deceive a terminal.
 func (s *Sources) nickname(rid record.RID) string {
-	for i := range s.Relays {
-		role := s.Relays[i].now()
+	relays := s.relays()
+	for i := range relays {
+		role := relays[i].now()
 		name := ""
 		if role.RID() == rid {
-			name, _ = s.Relays[i].words()
+			name, _ = relays[i].words()
 		}
 		if name == "" {
 			name = role.Nickname(rid)
@@ -31,7 +32,8 @@ func (s *Sources) nickname(rid record.RID) string {
 
 // named puts nicknames beside the RIDs of a status.
 func (s *Sources) named(out *control.Status) {
-	if len(s.Relays) == 0 {
+	relays := s.relays()
+	if len(relays) == 0 {
 		return
 	}
 	name := func(rid string) string {
@@ -52,7 +54,7 @@ func (s *Sources) named(out *control.Status) {
 			}
 		}
 	}
-	if len(s.Relays) > fewNamed {
+	if len(relays) > fewNamed {
 		return // a testnet's: each has a line, and none names members
 	}
 	for i := range out.Relays {

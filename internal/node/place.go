@@ -3,6 +3,7 @@
 package node
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/netip"
@@ -10,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"sync/atomic"
+	"time"
 
 	"chive/directory/record"
 	"chive/internal/config"
@@ -93,13 +95,8 @@ func (r *relayRun) locate(ctx context.Context) ([]netip.AddrPort, error) {
 	cfg := r.o.NAT.Config
 	cfg.Port = r.listen.Port()
 	cfg.Addresses = r.interfaces
-	m, err := nat.Map(ctx, cfg)
-	var none *nat.Error
-	switch {
-	case errors.As(err, &none):
-		return nil, fault(Usage, missingCode, none.Fix()+" Then say where others reach it: chive relay init --address IP:PORT.",
-			"%s", "This machine has no public address of its own, and no router forwards a port to it, so nobody would reach a relay on it. "+strings.TrimSuffix(none.Text(), "."))
-	case err != nil:
+	m, err := r.ask(ctx, cfg)
+	if err != nil {
 		return nil, err
 	}
 	r.place.mapper = m
@@ -108,6 +105,39 @@ func (r *relayRun) locate(ctx context.Context) ([]netip.AddrPort, error) {
 		tell(text)
 	}
 	return nil, nil
+}
+
+// How long after a router that forwarded nothing it is asked again: at first, and at most.
+// systemd gives a start more time with each (startExtension).
+const (
+	askAgain = 15 * time.Second
+	askMost  = 90 * time.Second
+)
+
+// ask asks for a port, again and again where the options say so: a router may start later
+// than this machine, or be told later that it may forward. Fault: address_missing.
+func (r *relayRun) ask(ctx context.Context, cfg nat.Config) (*nat.Mapper, error) {
+	for wait := cmp.Or(r.o.AskAgain, askAgain); ; wait = min(2*wait, askMost) {
+		m, err := nat.Map(ctx, cfg)
+		var none *nat.Error
+		if !errors.As(err, &none) {
+			return m, err
+		}
+		f := fault(Usage, missingCode, none.Fix()+" Then say where others reach it: chive relay init --address IP:PORT.",
+			"%s", "This machine has no public address of its own, and no router forwards a port to it, so nobody would reach a relay on it. "+strings.TrimSuffix(none.Text(), "."))
+		f.later = true
+		if r.o.Waits == nil {
+			return nil, f
+		}
+		r.o.Waits(f)
+		t := time.NewTimer(wait)
+		select {
+		case <-t.C:
+		case <-ctx.Done():
+			t.Stop()
+			return nil, ctx.Err()
+		}
+	}
 }
 
 // forwardText says what a router does.

@@ -294,6 +294,130 @@ func TestAClientGoesOnWithoutARelayThatNobodyWouldReach(t *testing.T) {
 	}
 }
 
+// hears waits for what is told, or for the end of what runs.
+func hears(t *testing.T, told <-chan string, ended <-chan error, want string) {
+	t.Helper()
+	late := time.After(20 * time.Second)
+	for {
+		select {
+		case text := <-told:
+			if strings.Contains(text, want) {
+				return
+			}
+		case err := <-ended:
+			t.Fatalf("it has ended: %v", err)
+		case <-late:
+			t.Fatalf("it was not told: %s", want)
+		}
+	}
+}
+
+// TestARouterThatComesLateIsAskedAgain: the relay starts then (REL-8).
+func TestARouterThatComesLateIsAskedAgain(t *testing.T) {
+	dir, doc := homeless(t)
+	port := netip.MustParseAddrPort(freePort(t)).Port()
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	told, ended := make(chan string, 1024), make(chan error, 1)
+	o := RelayOptions{
+		State: dir, Genesis: doc, Listen: netip.AddrPortFrom(netip.IPv4Unspecified(), port).String(), Drain: -1,
+		NAT:   &NATOptions{nat.Config{Gateway: natGateway, Search: nobodyThere, Addresses: noInterfaces, Timeout: 200 * time.Millisecond}, true},
+		Waits: func(f *Fault) { told <- "waits: " + f.Fix }, AskAgain: 20 * time.Millisecond,
+		Ready: func(r RelayReady) { told <- "ready" },
+		Tell:  func(text string) { told <- text },
+	}
+	go func() { ended <- RunRelay(ctx, o) }()
+	hears(t, told, ended, "waits: Forward TCP port")
+	hears(t, told, ended, "waits: Forward TCP port") // again
+	home := startRouter(t, "203.0.113.5", 3600)
+	hears(t, told, ended, "The router forwards 203.0.113.5:")
+	hears(t, told, ended, "ready")
+	if home.forwards() != 1 {
+		t.Errorf("the router forwards %d ports", home.forwards())
+	}
+	stop()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+	if home.forwards() != 0 {
+		t.Error("the lease was not released")
+	}
+
+	// One that is stopped while it waits has no fault.
+	ctx, stop = context.WithCancel(t.Context())
+	o.NAT.Gateway = netip.MustParseAddr("127.53.52.3")
+	o.Waits = func(*Fault) { stop() }
+	if err := RunRelay(ctx, o); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestARelayComesLateBesideItsClient: the client runs without it, and the status, its events
+// and the drain have it as soon as a router forwards a port (REL-8, API-2).
+func TestARelayComesLateBesideItsClient(t *testing.T) {
+	w := found(t, 3, nil)
+	w.sign(t)
+	dir := w.dir + "/late"
+	port := netip.MustParseAddrPort(freePort(t)).Port()
+	told, ended := make(chan string, 1024), make(chan error, 1)
+	sources := make(chan *ClientSources, 1)
+	n := &NATOptions{nat.Config{Gateway: natGateway, Search: nobodyThere, Addresses: noInterfaces, Timeout: 200 * time.Millisecond}, true}
+	tell := func(text string) { told <- text }
+	o := UpOptions{
+		Client: ClientOptions{
+			State: dir, Genesis: w.doc, Socks: SocksOptions{Addrs: []string{"127.0.0.1:0"}}, Tell: tell,
+			Serving: func(s control.Source) { sources <- s.(*ClientSources) },
+		},
+		Relay: &RelayOptions{
+			State: dir, Genesis: w.doc, Listen: netip.AddrPortFrom(netip.IPv4Unspecified(), port).String(), Make: true, Drain: -1, NAT: n,
+			AskAgain: 20 * time.Millisecond, Tell: tell, Ready: func(r RelayReady) { told <- "ready " + r.RID },
+		},
+		Without: func(f *Fault) { told <- "without" },
+	}
+	go func() { ended <- RunUp(t.Context(), o) }()
+	hears(t, told, ended, "without")
+	var source *ClientSources
+	select {
+	case source = <-sources:
+	case err := <-ended:
+		t.Fatal(err)
+	}
+	if s := source.Status(); len(s.Relays) != 0 || source.Drain(0) == nil {
+		t.Errorf("there is a relay: %+v", s.Relays)
+	}
+	sub, err := source.Events().Subscribe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer sub.Close()
+	home := startRouter(t, "203.0.113.5", 3600)
+	hears(t, told, ended, "The router forwards 203.0.113.5:")
+	hears(t, told, ended, "ready ")
+	if s := source.Status(); len(s.Relays) != 1 || !strings.Contains(s.Relays[0].Forwarded, "203.0.113.5") {
+		t.Errorf("the status has %+v", s.Relays)
+	}
+	if err := source.Drain(0); err != nil {
+		t.Error(err)
+	}
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+	if home.forwards() != 0 {
+		t.Error("the lease was not released")
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	for state := ""; state != control.RelayDrains; {
+		e, err := sub.Next(ctx)
+		if err != nil {
+			t.Fatalf("the drain was not told: %v", err)
+		}
+		if e.Kind == control.EventRelay {
+			state = e.State
+		}
+	}
+}
+
 // TestARouterWithoutLeasesIsTold: its entry outlives a crash (REL-8).
 func TestARouterWithoutLeasesIsTold(t *testing.T) {
 	at := netip.MustParseAddrPort("1.2.3.4:9240")

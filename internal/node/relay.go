@@ -60,6 +60,11 @@ type RelayOptions struct {
 	// Tell is called with a sentence when something has happened that the operator
 	// should know: seldom, and by another goroutine. Nil is allowed.
 	Tell func(text string)
+	// Waits is called each time when no router forwards a port to a relay that has no
+	// address: it is not started, and the router is asked again. f says what to do. Nil: that
+	// is a fault. AskAgain is how long it waits at first; 0: the usual time.
+	Waits    func(f *Fault)
+	AskAgain time.Duration
 	// Serving is called once, with what the control socket tells; not beside a client,
 	// whose options do. Nil is allowed.
 	Serving func(control.Source)

@@ -34,6 +34,24 @@ type Sources struct {
 	// Listeners are where local programs are served.
 	Listeners []control.Listener
 	places    func() []control.Listener // more of them, which change; nil: none
+	beside    func() *besideRelay       // the relay beside the client, which may come later; nil: none
+}
+
+// besideRelay is the relay of a process that is a client, too.
+type besideRelay struct {
+	run    *relayRun
+	source RelaySource
+	drain  func(after time.Duration) // has it drain and the process end
+}
+
+// relays are those that there are now.
+func (s *Sources) relays() []RelaySource {
+	if s.beside != nil {
+		if b := s.beside(); b != nil {
+			return append(slices.Clone(s.Relays), b.source)
+		}
+	}
+	return s.Relays
 }
 
 // RelaySource is one relay and what only composition knows of it.
@@ -69,7 +87,7 @@ func (s *Sources) Status() *control.Status {
 		out.Client = clientPart(doc, s.Client.Status())
 		out.Client.Peers = clientPeersPart(s.Client.Peers())
 	}
-	for _, r := range s.Relays {
+	for _, r := range s.relays() {
 		out.Relays = append(out.Relays, r.part(doc))
 	}
 	s.named(out)

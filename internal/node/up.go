@@ -38,52 +38,94 @@ func RunUp(ctx context.Context, o UpOptions) error {
 		return err
 	}
 	defer c.state.Close()
-	alone := func() error {
-		if err := c.listen(); err != nil {
+	var r *relayRun // nil: none, or none yet
+	late := false
+	if o.Relay != nil {
+		r, err = prepareRelay(ctx, *o.Relay, c.state)
+		var f *Fault
+		switch {
+		case err == nil:
+		case ctx.Err() != nil:
+			return nil
+		case o.Without != nil && errors.As(err, &f) && f.Code == missingCode:
+			o.Without(f)
+			late = f.later
+		default:
 			return err
 		}
-		return c.run(ctx, nil)
 	}
-	if o.Relay == nil {
-		return alone()
-	}
-	r, err := prepareRelay(ctx, *o.Relay, c.state)
-	var f *Fault
-	switch {
-	case err == nil:
-	case ctx.Err() != nil:
-		return nil
-	case o.Without != nil && errors.As(err, &f) && f.Code == missingCode:
-		o.Without(f)
-		return alone()
-	default:
-		return err
-	}
-	defer r.close()
-	r.beside = c.role
 	if err := c.listen(); err != nil {
+		if r != nil {
+			r.close()
+		}
 		return err
 	}
-	r.front, r.hub = c.front, &c.front.hub
-	if err := r.begin(); err != nil {
-		c.closeSockets()
-		return err
+	if r != nil {
+		if err := c.beginRelay(r); err != nil {
+			c.closeSockets()
+			return err
+		}
 	}
 	ctx, end := context.WithCancelCause(ctx)
 	defer end(nil)
 	var relaying sync.WaitGroup
-	c.drain = func(after time.Duration) {
-		r.live.Load().DrainWithin(after)
-		end(nil)
+	switch {
+	case r != nil:
+		relaying.Go(c.putBeside(ctx, r, end))
+	case late:
+		relaying.Go(func() {
+			if r := c.lateRelay(ctx, *o.Relay); r != nil {
+				c.putBeside(ctx, r, end)()
+			}
+		})
 	}
-	relaying.Go(func() { end(r.run(ctx, nil)) })
-	err = c.run(ctx, r)
+	err = c.run(ctx)
 	end(err)
 	relaying.Wait()
 	if err == nil {
 		err = stopped(ctx)
 	}
 	return err
+}
+
+// beginRelay has a relay that is prepared begin beside the client, whose front is open.
+// After an error it is closed.
+func (c *clientRun) beginRelay(r *relayRun) error {
+	r.beside, r.front, r.hub = c.role, c.front, &c.front.hub
+	err := r.begin()
+	if err != nil {
+		r.close()
+	}
+	return err
+}
+
+// putBeside shows a relay that has begun, and returns what runs and closes it.
+func (c *clientRun) putBeside(ctx context.Context, r *relayRun, end context.CancelCauseFunc) (run func()) {
+	c.beside.Store(&besideRelay{run: r, source: r.source(), drain: func(after time.Duration) {
+		r.live.Load().DrainWithin(after)
+		end(nil)
+	}})
+	return func() {
+		defer r.close()
+		end(r.run(ctx, nil))
+	}
+}
+
+// lateRelay waits until a router forwards a port, and makes the relay then. Nil: ctx has
+// ended, or it cannot be made, which is told; the client goes on. Spec: product REL-8.
+func (c *clientRun) lateRelay(ctx context.Context, o RelayOptions) *relayRun {
+	o.Waits = func(*Fault) {}
+	r, err := prepareRelay(ctx, o, c.state)
+	if err == nil {
+		err = c.beginRelay(r)
+	}
+	switch {
+	case err == nil:
+		return r
+	case ctx.Err() == nil:
+		teller(c.o.Tell)(err.Error() + ". There is a place for a relay now, but it cannot start; the client goes on without.")
+	}
+	return nil
 }
 
 // found makes a relay where the state folder has none: its keys, and what it declares. An
