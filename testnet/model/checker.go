@@ -48,8 +48,7 @@ type checker struct {
 type saying struct {
 	class byte
 	epoch uint64
-	seat  int
-	list  committee.Name
+	key   [32]byte // of the seat: who was away goes by another list for a while
 }
 
 // final is what is known of an epoch's snapshot.
@@ -144,7 +143,7 @@ func (c *checker) said(n *node, class byte, data []byte) {
 	if who == nil || who.hostile() || !c.w.verify.Signatures([]vote.Check{check(c.w.nid, l.Seats[seat].Key)}) {
 		return
 	}
-	at := saying{class, epoch, seat, l.Name}
+	at := saying{class, epoch, l.Seats[seat].Key}
 	if was, before := c.said1[at]; before && was != digest {
 		c.w.breaks("I1", "seat %d, relay %d, says two things of class %c in epoch %d", seat, who.n, class, epoch)
 	}
