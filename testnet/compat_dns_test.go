@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"chive/internal/node"
+	"chive/internal/testutil"
 )
 
 // testDig asks the client's DNS port with dig, which speaks no proxy protocol: names are
@@ -52,7 +53,7 @@ func (c *compat) testDig(t *testing.T) {
 		if r := c.run(t, ask("+noall", "+answer", siteName)); !strings.Contains(r.out, "\t60\tIN\tA\t"+addr) {
 			t.Errorf("the time to live is not 60: %s", r)
 		}
-		r := c.run(t, ask("+short", "x.chive.alt"))
+		r := c.run(t, ask("+short", testutil.ServiceName('x')))
 		mapped, err := netip.ParseAddr(strings.TrimSpace(r.out))
 		if err != nil || !netip.MustParsePrefix("198.18.0.0/15").Contains(mapped) {
 			t.Errorf("a service is not mapped: %s", r)

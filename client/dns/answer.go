@@ -47,7 +47,7 @@ func (s *Server) local(client netip.Addr, q *query) (code dnsmessage.RCode, reco
 	}
 	name, kind := proxy.ClassifyName(q.question.Name.String())
 	switch kind {
-	case proxy.NameOnion, proxy.NameAlt, proxy.NameLocal, proxy.NameSingle, proxy.NameInvalid:
+	case proxy.NameOnion, proxy.NameAlt, proxy.NameLocal, proxy.NameSingle, proxy.NameInvalid, proxy.NameServiceBad:
 		return notFound, nil, t, true
 	case proxy.NameLocalhost:
 		switch asked {

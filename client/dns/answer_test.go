@@ -12,6 +12,7 @@ import (
 	"golang.org/x/net/dns/dnsmessage"
 
 	"chive/client/proxy"
+	"chive/internal/testutil"
 )
 
 // TestAnswers is DNS-3 and DNS-4, by UDP and by TCP: what is answered, and who
@@ -57,7 +58,7 @@ func TestAnswers(t *testing.T) {
 		{"x.alt.", a, "NameError", ""}, {"chive.alt.", a, "NameError", ""}, {"printer.local.", a, "NameError", ""}, {"_x._tcp.local.", ptr, "NameError", ""},
 		{"intranet.", a, "NameError", ""}, {"wpad.", aaaa, "NameError", ""}, {"com.", dnsmessage.TypeNS, "NameError", ""},
 		{"bad name.test.", a, "NameError", ""}, {"1.2.3.4.", a, "NameError", ""},
-		{"x.chive.alt.", a, "NameError", ""}, // no listener is named
+		{"x.chive.alt.", a, "NameError", ""}, {testutil.ServiceName('x') + ".", a, "NameError", ""}, // no listener is named
 	} {
 		r := &resolver{}
 		s := start(t, Config{Name: "dns", Resolver: r})
@@ -79,15 +80,16 @@ func TestAnswers(t *testing.T) {
 func TestServicesAreMapped(t *testing.T) {
 	r, m := &resolver{}, proxy.NewAutomap(nil)
 	s := start(t, Config{Name: "dns", Resolver: r, Automap: m, Listeners: []string{"main", "second"}})
-	answer := s.query(t, "Www.X.Chive.Alt.", dnsmessage.TypeA)
+	name := "www." + testutil.ServiceName('x')
+	answer := s.query(t, "Www."+strings.ToUpper(testutil.ServiceName('x'))+".", dnsmessage.TypeA)
 	if len(answer.Answers) != 1 || answer.Answers[0].Header.TTL != 60 {
 		t.Fatal(text(answer))
 	}
 	addr := netip.AddrFrom4(answer.Answers[0].Body.(*dnsmessage.AResource).A)
 	here, now := netip.MustParseAddr("127.0.0.1"), time.Now()
 	for listener, want := range map[string]bool{"main": true, "second": true, "third": false, "dns": false} {
-		if name, ok := m.Name(listener, here, addr, now); ok != want || ok && name != "www.x.chive.alt" {
-			t.Errorf("%s: %q %v", listener, name, ok)
+		if got, ok := m.Name(listener, here, addr, now); ok != want || ok && got != name {
+			t.Errorf("%s: %q %v", listener, got, ok)
 		}
 	}
 	if _, ok := m.Name("main", netip.MustParseAddr("127.0.0.2"), addr, now); ok {
@@ -98,8 +100,9 @@ func TestServicesAreMapped(t *testing.T) {
 		name string
 		kind dnsmessage.Type
 		want string
-	}{{"www.x.chive.alt.", dnsmessage.TypeA, "Success " + addr.String()}, {"www.x.chive.alt.", dnsmessage.TypeAAAA, "Success"},
-		{"www.x.chive.alt.", dnsmessage.TypeMX, "NotImplemented"}, {back, dnsmessage.TypePTR, "Success www.x.chive.alt."}} {
+	}{{name + ".", dnsmessage.TypeA, "Success " + addr.String()}, {name + ".", dnsmessage.TypeAAAA, "Success"},
+		{name + ".", dnsmessage.TypeMX, "NotImplemented"}, {"www.x.chive.alt.", dnsmessage.TypeA, "NameError"}, {"www.x.chive.alt.", dnsmessage.TypeAAAA, "NameError"}, // no service can have it
+		{back, dnsmessage.TypePTR, "Success " + name + "."}} {
 		if got := text(s.query(t, c.name, c.kind)); got != c.want {
 			t.Errorf("%s: %q", c.name, got)
 		}

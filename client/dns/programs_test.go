@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"chive/client/proxy"
+	"chive/internal/testutil"
 )
 
 // TestDig drives the real program: both families, reverse, EDNS with a cookie,
@@ -33,7 +34,7 @@ func TestDig(t *testing.T) {
 		{udp, []string{"+short", "both.test", "A"}, "203.0.113.5\n203.0.113.6\n"},
 		{udp, []string{"+short", "+noedns", "both.test", "AAAA"}, "2001:db8::1\n"},
 		{udp, []string{"+short", "-x", "203.0.113.5"}, "host.example.com.\nalso.example.com.\n"},
-		{udp, []string{"+short", "x.chive.alt"}, "198.1"},
+		{udp, []string{"+short", testutil.ServiceName('x')}, "198.1"},
 		{udp, []string{"+noedns", "+ignore", "many.test"}, "flags: qr tc rd ra"},
 		{tcp, []string{"+tcp", "+noall", "+comments", "many.test"}, "ANSWER: 40"},
 		{udp, []string{"+noall", "+comments", "x.onion"}, "status: NXDOMAIN"},

@@ -61,6 +61,8 @@ func (s *Server) admitName(name string) error {
 	switch _, kind := ClassifyName(name); {
 	case kind == NameService:
 		return told{reasonServiceNotFound, sayService}
+	case kind == NameServiceBad:
+		return refusal(reasonServiceAddressBad)
 	case kind == NameOnion:
 		return told{reasonNameNotFound, sayOnion}
 	case kind == NameAlt:

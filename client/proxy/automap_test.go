@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"pgregory.net/rapid"
+
+	"chive/internal/testutil"
 )
 
 var mapStart = time.Unix(1e9, 0)
@@ -206,7 +208,7 @@ func TestAutomapAgainstAModel(t *testing.T) {
 // TestMappedAddressesLeadToTheName: RESOLVE in both protocols, RESOLVE_PTR, then
 // CONNECT with other credentials, which fails as the name itself does (DNS-2).
 func TestMappedAddressesLeadToTheName(t *testing.T) {
-	name := strings.Repeat("a", 56) + ".chive.alt"
+	name := testutil.ServiceName('a')
 	f := newFar(t, echo)
 	shared := NewAutomap(nil)
 	_, addr := start(t, Config{Options: Options{Name: "main", ExtendedErrors: true}, Dialer: f, Automap: shared})
@@ -242,6 +244,7 @@ func TestMappedAddressesLeadToTheName(t *testing.T) {
 		{"on another listener", other, connect, 2},
 		{"on one without automap", off, connect, 2},
 		{"RESOLVE without automap", off, cat(5, 1, 0, 5, 0xF0, 0, 3, len(name), name, 0, 0), 0xF0},
+		{"RESOLVE of what no service can have", addr, cat(5, 1, 0, 5, 0xF0, 0, 3, 11, "x.chive.alt", 0, 0), 0xF6},
 		{"RESOLVE_PTR elsewhere", other, cat(5, 1, 0, 5, 0xF1, 0, 1, ip, 0, 0), 2},
 	} {
 		if got := ask(c.addr, c.send); len(got) != 12 || got[3] != c.code {
@@ -266,7 +269,7 @@ func TestMappedAddressesLeadToTheName(t *testing.T) {
 func TestMappedAddressesAreNoBareOnes(t *testing.T) {
 	s := admitServer(t, Options{Name: "main", RefuseIP: true})
 	client := netip.MustParseAddr("127.0.0.1")
-	ip, _ := s.automap.Map([]string{"main"}, client, "x.chive.alt", time.Now())
+	ip, _ := s.automap.Map([]string{"main"}, client, testutil.ServiceName('x'), time.Now())
 	_, err := s.admit(client, address{ip: ip, port: 80})
 	if r := refusal(""); !errors.As(err, new(told)) || outcomeFor(err).reason != reasonServiceNotFound || errors.As(err, &r) {
 		t.Errorf("%v", err)

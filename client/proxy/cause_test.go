@@ -11,13 +11,15 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"chive/internal/testutil"
 )
 
 // TestRefusalsOfOurOwnHaveTheirCode drives the causes that end here, by every
 // protocol, with extended codes on and off: the code, the field and the sentence
 // (product §4.6, DNS-1, DNS-3, HTTP-3).
 func TestRefusalsOfOurOwnHaveTheirCode(t *testing.T) {
-	service := strings.Repeat("a", 56) + ".chive.alt"
+	service := testutil.ServiceName('a')
 	for _, extended := range []bool{false, true} {
 		f := newFar(t, echo)
 		_, addr := start(t, Config{Options: Options{ExtendedErrors: extended, RefuseIP: true}, Dialer: f})
@@ -35,6 +37,7 @@ func TestRefusalsOfOurOwnHaveTheirCode(t *testing.T) {
 			{"intranet", reasonNameNotFound, saySingle, 4, 4, 502},
 			{"a..b", reasonNameNotFound, "", 4, 4, 502},
 			{service, reasonServiceNotFound, sayService, 4, 0xF0, 502},
+			{"x.chive.alt", reasonServiceAddressBad, "", 4, 0xF6, 502},
 		} {
 			code := c.code
 			if extended {
@@ -86,7 +89,7 @@ func TestRefusalsOfOurOwnHaveTheirCode(t *testing.T) {
 func TestNamedListenersOnUnixSockets(t *testing.T) {
 	f := newFar(t, echo)
 	gate, lookups, automap := NewGate(8, 8), new(Lookups), NewAutomap(nil)
-	service := strings.Repeat("b", 56) + ".chive.alt"
+	service := testutil.ServiceName('b')
 	ctx, cancel := context.WithCancel(t.Context())
 	var ends []chan error
 	dir := t.TempDir()

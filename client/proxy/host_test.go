@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"chive/internal/testutil"
 )
 
 // checkHost holds what every admitted host must be.
@@ -121,7 +123,7 @@ func admitServer(t *testing.T, o Options) *Server {
 // TestAdmitRefusesWhatIsNobodysToReach: in the public network and in a testnet
 // (SOCKS-7, SOCKS-14, DNS-1).
 func TestAdmitRefusesWhatIsNobodysToReach(t *testing.T) {
-	id := strings.Repeat("a", 56)
+	id := strings.TrimSuffix(testutil.ServiceName('a'), ".chive.alt")
 	for _, c := range []struct{ host, public, testnet string }{
 		{"example.com", "", ""},
 		{"127.0.0.1", "private_address", ""},
@@ -144,6 +146,14 @@ func TestAdmitRefusesWhatIsNobodysToReach(t *testing.T) {
 		{"::ffff:198.19.1.2", "private_address", "private_address"},
 		{id + ".chive.alt", "service_not_found", "service_not_found"},
 		{"www." + id + ".Chive.Alt", "service_not_found", "service_not_found"},
+		{"x.chive.alt", "service_address_bad", "service_address_bad"}, // no service can have it: too short
+		{id + "a.chive.alt", "service_address_bad", "service_address_bad"},
+		{id[1:] + ".chive.alt", "service_address_bad", "service_address_bad"},
+		{id + ".x.chive.alt", "service_address_bad", "service_address_bad"},
+		{id[:55] + "c.chive.alt", "service_address_bad", "service_address_bad"}, // version 2
+		{id[:54] + "bb.chive.alt", "service_address_bad", "service_address_bad"},
+		{"1" + id[1:] + ".chive.alt", "service_address_bad", "service_address_bad"}, // no base32
+		{id[:30] + "-" + id[31:] + ".chive.alt", "service_address_bad", "service_address_bad"},
 		{"x.alt", "name_not_found", "name_not_found"},
 		{"203.0.113.5", "", ""},
 		{"a..b", "name_not_found", "name_not_found"},
@@ -169,7 +179,7 @@ func TestKindsOfNamesHaveSentencesOfTheirOwn(t *testing.T) {
 	s := admitServer(t, Options{})
 	for host, want := range map[string]struct{ reason, sentence string }{
 		"x.onion": {reasonNameNotFound, sayOnion}, "x.alt": {reasonNameNotFound, sayAlt},
-		"x.chive.alt": {reasonServiceNotFound, sayService}, "localhost": {reasonPrivateAddress, sayLocalhost},
+		testutil.ServiceName('x'): {reasonServiceNotFound, sayService}, "y.chive.alt": {reasonServiceAddressBad, outcomeOf(reasonServiceAddressBad).sentence}, "localhost": {reasonPrivateAddress, sayLocalhost},
 		"x.local": {reasonNameNotFound, sayLocal}, "intranet": {reasonNameNotFound, saySingle}, "198.18.4.4": {reasonPrivateAddress, sayUnmapped},
 	} {
 		_, err := s.admit(netip.Addr{}, address{name: host, port: 80})
