@@ -21,6 +21,7 @@ import (
 	"chive/client/proxy"
 	"chive/internal/config"
 	"chive/internal/control"
+	"chive/internal/testutil"
 )
 
 // toEcho is a proxy.Dialer whose streams all end at one server, and who remembers at what
@@ -369,6 +370,7 @@ func TestAMappedAddressFollowsTheListeners(t *testing.T) {
 		return "web.listen = \"off\"\nclient.socks = []\nclient.dns.listen = \"" + d + "\"\n[[client.listener]]\nname = \"l\"\nautomap = " + automap + "\naddress = \"" + a + "\""
 	}
 	s := serveFront(t, text("true"))
+	id, _, _ := strings.Cut(testutil.ServiceName('s'), ".")
 	code := func() byte {
 		c, err := net.Dial("udp", d)
 		if err != nil {
@@ -377,7 +379,7 @@ func TestAMappedAddressFollowsTheListeners(t *testing.T) {
 		defer c.Close()
 		_ = c.SetDeadline(time.Now().Add(10 * time.Second))
 		answer := make([]byte, 512)
-		_, err = c.Write([]byte("\x00\x07\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x01s\x05chive\x03alt\x00\x00\x01\x00\x01"))
+		_, err = c.Write([]byte("\x00\x07\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x38" + id + "\x05chive\x03alt\x00\x00\x01\x00\x01"))
 		if err == nil {
 			_, err = c.Read(answer)
 		}
