@@ -57,6 +57,7 @@ type patient struct {
 	began, end time.Time
 	due        time.Time // when the portion must be there
 	got        int       // bytes of it
+	all        int64     // bytes that have come
 }
 
 func (p *patient) wait() {
@@ -70,6 +71,7 @@ func (p *patient) wait() {
 func (p *patient) Read(b []byte) (int, error) {
 	p.wait()
 	n, err := p.stream.Read(b)
+	p.all += int64(n)
 	if p.got += n; p.got >= fetchPortion {
 		p.got, p.due = 0, time.Now().Add(fetchPatience)
 	}
@@ -107,7 +109,7 @@ func (c *Client) fetchOver(ctx context.Context, s stream) (dirsync.Result, error
 		before := findingsOf(f)
 		result, err = f.Fetch(rw, time.Now, func(done, total int) {
 			rw.expect(total)
-			c.tableProgress(done, total)
+			c.tableProgress(done, total, rw.all)
 		})
 		if err == nil && result == dirsync.Newer || findingsOf(f) != before {
 			c.keep(f)
@@ -147,15 +149,27 @@ func (c *Client) fetchFrom(ctx context.Context, s source, patience time.Duration
 	return result, err
 }
 
-// tableProgress reports how much of a list of relays is there.
-func (c *Client) tableProgress(done, total int) {
+// tableProgress reports how much of a list of relays is there: parts, and the bytes that
+// have come for it so far. How many bytes the whole takes only its parts will tell.
+func (c *Client) tableProgress(done, total int, bytes int64) {
 	c.enter(StateTable)
 	if total > 0 {
 		c.progress(Progress{
 			Percent: 30 + 40*min(done, total)/total, Tag: "loading_directory",
-			Text: fmt.Sprintf("%d of %d parts of the list of relays", done, total), done: done,
+			Text: fmt.Sprintf("%d of %d parts of the list of relays, %s received", done, total, sizeText(bytes)), done: done,
 		})
 	}
+}
+
+// sizeText is a number of bytes as a person reads it.
+func sizeText(n int64) string {
+	switch {
+	case n < 1000:
+		return fmt.Sprintf("%d bytes", n)
+	case n < 999_500:
+		return fmt.Sprintf("%.0f kB", float64(n)/1e3)
+	}
+	return fmt.Sprintf("%.1f MB", float64(n)/1e6)
 }
 
 // hearing gathers what relays answered in one round.

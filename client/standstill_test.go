@@ -5,6 +5,7 @@ package client
 import (
 	"context"
 	"errors"
+	"io"
 	"net"
 	"net/netip"
 	"strings"
@@ -113,4 +114,40 @@ func TestAStandstillEndsWithAStepForward(t *testing.T) {
 			t.Errorf("after a step: %+v", s.Bootstrap)
 		}
 	})
+}
+
+// TestTheProgressOfTheListSaysBytes beside parts (CLI-7).
+func TestTheProgressOfTheListSaysBytes(t *testing.T) {
+	inVillage(t, 5, func(t *testing.T, v *village) {
+		w := v.walk(nil)
+		defer w.end()
+		for done, c := range []struct {
+			bytes int64
+			want  string
+		}{
+			{999, "0 of 8 parts of the list of relays, 999 bytes received"}, {1000, "1 of 8 parts of the list of relays, 1 kB received"},
+			{999_499, "2 of 8 parts of the list of relays, 999 kB received"}, {999_500, "3 of 8 parts of the list of relays, 1.0 MB received"},
+			{3_140_000, "4 of 8 parts of the list of relays, 3.1 MB received"},
+		} {
+			w.tableProgress(done, 8, c.bytes)
+			if got := w.Status().Bootstrap.Text; got != c.want {
+				t.Errorf("%d bytes: %q, want %q", c.bytes, got, c.want)
+			}
+		}
+	})
+}
+
+// TestAFetchCountsItsBytes: all that come, over all waits for them.
+func TestAFetchCountsItsBytes(t *testing.T) {
+	here, there := net.Pipe()
+	defer here.Close()
+	go func() {
+		defer there.Close()
+		_, _ = there.Write(make([]byte, 3*fetchPortion))
+	}()
+	p, stop := patiently(t.Context(), here)
+	defer stop()
+	if n, err := io.Copy(io.Discard, p); err != nil || p.all != n || n != 3*int64(fetchPortion) {
+		t.Errorf("%d of %d bytes are counted: %v", p.all, n, err)
+	}
 }
