@@ -239,7 +239,17 @@ func viewsAreLive(t *testing.T, b context.Context) {
 	p.sees("main", "This machine's clock is two hours ahead.")
 	p.holds("document.querySelector('[role=progressbar]').getAttribute('aria-valuenow') === '45'")
 	p.sees("#says", "25 percent")
+	p.fake.change("bootstrap", func(f *fake) {
+		c := *newFake().status.Client
+		c.Cause, c.Text, c.Fix = "disk", "What was learnt could not be saved.", "make room on the disk"
+		f.status.Client = &c
+	})
+	p.sees("[data-name=state]", "Ready")
+	p.sees(".hero", "could not be saved")
+	p.sees("[data-name=cause]", "Cause: disk.")
+	p.sees("[data-name=fix]", "ake room on the disk")
 	p.fake.change("bootstrap", func(f *fake) { f.status.Client = newFake().status.Client })
+	p.holds("!document.querySelector('[data-name=cause]')")
 	p.sees("[data-name=state]", "Ready")
 
 	p.visit("circuits", "Circuits")
@@ -282,6 +292,15 @@ func viewsAreLive(t *testing.T, b context.Context) {
 
 	p.visit("relay", "Relay")
 	for _, text := range []string{"On the list and running", "lauch", "confirmed by 3 relays", "168 GiB of 200 GiB a month", "0.43 %", "34 days old", "93 GiB since the start", "143 MiB of 512 MiB"} {
+		p.sees("main", text)
+	}
+	p.sees("main", "The router forwards 203.0.113.5:9240")
+	p.sees("main", "held traffic back for 41s coming in")
+	p.fake.change("relay", func(f *fake) {
+		r := &f.status.Relays[0]
+		r.Exit, r.Permits, r.RateUse = "web", "tcp 80, 443", &control.RateUse{Binds: true, Text: "It binds: in the last 1m0s traffic waited for it."}
+	})
+	for _, text := range []string{"tcp 80, 443", "binds now", "traffic waited for it"} {
 		p.sees("main", text)
 	}
 

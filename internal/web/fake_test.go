@@ -160,7 +160,9 @@ func newFake() *fake {
 			Reachable: &control.Reachable{State: "yes", Text: "Reachable at 203.0.113.5:9240 (confirmed by 3 relays)", Checked: noon.Add(-3 * time.Minute)},
 			Weight:    &control.Weight{Share: .0043, Why: "It declares 1 MiB/s, was measured at 0.9 MiB/s, and is 34 days old: full weight comes at 70 days."},
 			Rate:      1 << 20, Quota: &control.Quota{Period: "month", Used: 168 << 30, Max: 200 << 30, Ends: noon.AddDate(0, 0, 6), Text: "At this rate it lasts for the period."},
-			Memory: &control.Memory{Used: 143 << 20, Max: 512 << 20},
+			Memory:    &control.Memory{Used: 143 << 20, Max: 512 << 20},
+			Forwarded: "The router forwards 203.0.113.5:9240 to this machine (UPnP).",
+			RateUse:   &control.RateUse{HeldIn: 41, HeldOut: 75, Text: "Since the start it has held traffic back for 41s coming in and 1m15s going out."},
 		}},
 	}
 	f.streams = []control.Stream{

@@ -211,6 +211,8 @@ function clientHero(c) {
       h('p', { class: 'soft num' }, `${c.percent} %`, c.tag && ` · ${c.tag.replaceAll('_', ' ')}`, c.cause && !c.text && ` · stands still: ${c.cause.replaceAll('_', ' ')}`),
     ],
     c.text && note({ level: 'warning', text: c.text }),
+    c.cause && c.percent >= 100 && h('p', { class: 'soft small', 'data-name': 'cause' }, `Cause: ${c.cause.replaceAll('_', ' ')}.`),
+    c.fix && h('p', { class: 'soft', 'data-name': 'fix' }, `What to do: ${sentence(c.fix)}`),
     c.clock && note({ level: 'warning', text: c.clock }),
     working(c) && h('p', { class: 'soft' }, `${count(c.circuits.length, 'circuit')} open, ${count(c.traffic?.streams ?? c.circuits.reduce((n, q) => n + q.streams, 0), 'stream')} through them.`.replace(' 0 streams', ' no stream')));
 }
@@ -431,6 +433,8 @@ function relayCards(s, r) {
         ['Listens at', h('code', null, r.listen)],
         ['Published', r.published.length > 0 && h('code', null, r.published.join(' '))],
         ['Exit', r.exit === 'off' ? 'off: nothing leaves the overlay from here' : r.exit],
+        ['Exit permits', r.exit_permits],
+        ['Router', r.forwarded],
         ['Age', age(r.age_days, s.network.day_seconds)],
         ['Joining', r.joining],
       ),
@@ -443,8 +447,8 @@ function relayCards(s, r) {
         ['Forwarded', `${forwarded(t.forwarded_bytes_total, 'less than')} since the start`],
         ['Circuits', `${plain.format(t.circuits)} open, ${plain.format(t.circuits_total)} made, ${plain.format(t.circuits_refused_total)} refused`],
         ['Neighbours', plain.format(r.neighbours)],
-        ['Ceiling', r.rate_bytes_per_second > 0 && `${round(r.rate_bytes_per_second)}/s each way`],
-      )),
+        ['Ceiling', r.rate_bytes_per_second > 0 && `${round(r.rate_bytes_per_second)}/s each way`, r.rate_use?.binds && [' ', tag('binds now', 'warn')]],
+      ), r.rate_use?.text && h('p', { class: 'soft' }, sentence(r.rate_use.text))),
       r.quota && card('Quota', meter('Quota used', r.quota.used_bytes, r.quota.max_bytes), h('p', { class: 'num' }, `${bytes(r.quota.used_bytes)} of ${round(r.quota.max_bytes)} a ${r.quota.period}; anew on ${day(r.quota.ends)}`), r.quota.text && h('p', { class: 'soft' }, r.quota.text)),
       r.memory && card('Memory', meter('Memory used', r.memory.used_bytes, r.memory.max_bytes), h('p', { class: 'num' }, `${bytes(r.memory.used_bytes)} of ${round(r.memory.max_bytes)}`), r.memory.text && h('p', { class: 'soft' }, r.memory.text)),
       card('Committee', h('p', null, r.seat ? (r.abstains ? `A member that takes no part: ${r.abstains}` : 'A member of the committee that agrees on the list now; it takes part.') : 'No member of the committee that agrees on the list now.'), r.directory.committee.signers > 0 && h('p', null, `${r.directory.committee.signed ?? 0} of ${r.directory.committee.signers} have signed the newest list.`), h('p', { class: 'soft' }, sentence(r.directory.freshness)))),
