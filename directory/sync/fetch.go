@@ -210,6 +210,9 @@ func (f *Follower) load(rw io.ReadWriter, a *Answer, c *candidate, progress func
 	}
 	base := f.snap
 	if replaced {
+		if err := f.judgeReplaced(rw); err != nil {
+			return Unchanged, err
+		}
 		if base, err = f.ancestorOf(rw, c.cert); err != nil {
 			return Unchanged, err
 		}
@@ -252,6 +255,33 @@ func (f *Follower) ancestorOf(rw io.ReadWriter, cert *vote.Certificate) (*snapsh
 		return zero, err
 	}
 	return f.base, nil
+}
+
+// judgeReplaced asks what a history that replaces our snapshot has for its epoch. Ours
+// may be one that few had heard of: then the others skipped that epoch. Another one of
+// it is another view, however right what followed is, and kept with who signed both. A
+// source that has not its certificate any more leaves it undecided. Errors: ErrForged,
+// ErrBusy, and rw's. Spec: protocol §7 (SYNC-8, SYNC-9).
+func (f *Follower) judgeReplaced(rw io.ReadWriter) error {
+	_, ours := f.held()
+	h, err := FetchHeader(rw, f.nid, ours.Epoch)
+	if errors.Is(err, ErrAbsent) || err == nil && (h == nil || h.Digest() == ours.Digest()) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	theirs, err := FetchCertificate(rw, h.Digest())
+	if errors.Is(err, ErrAbsent) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if j, _ := f.Judge(theirs); j == JudgeForged {
+		return ErrForged
+	}
+	return nil
 }
 
 // prove asks whether our snapshot precedes that of a certificate, or is replaced by a

@@ -164,3 +164,44 @@ func TestAnInventedListIsForged(t *testing.T) {
 		}
 	}
 }
+
+// What a history that replaces ours has for the same epoch is another view, whether it
+// stands in the place of ours or further on: the history is gone on from, and both sides
+// are kept with who signed both. Spec: SYNC-8, SYNC-9.
+func TestAnotherOneOfTheReplacedEpochIsASplit(t *testing.T) {
+	for _, between := range []int{0, 1, 2} {
+		anotherOne(t, between)
+	}
+}
+
+func anotherOne(t *testing.T, between int) {
+	t.Helper()
+	l := grown(t, 3)
+	lie := l.fork()
+	lie.next += uint64(between)
+	lie.grow(lie.renew(2))
+	f := l.follower()
+	given(t, lie, f)
+	for range between {
+		l.grow(l.renew(1))
+	}
+	l.grow(l.renew(3)) // of the same epoch
+	theirs := l.finals[len(l.finals)-1].Certificate
+	for range 4 {
+		l.grow()
+	}
+	forged := lying(l.server(), l.clock(), CodeCertificate, func(_ *Request, a *Answer) { a.Certificate = l.finals[0].Certificate.Encode() })
+	if r, err := l.fetch(f, forged); r != Unchanged || !errors.Is(err, ErrForged) || f.Split() != nil {
+		t.Errorf("%d between, another certificate: %v, %v, split %v", between, r, err, f.Split() != nil)
+	}
+	if r, err := l.fetch(f, of(l.server(), l.clock())); r != Newer || err != nil {
+		t.Fatalf("%v, %v", r, err)
+	}
+	if f.Split() == nil || f.Split().HeaderDigest() != theirs.HeaderDigest() || len(f.Evidence()) == 0 {
+		t.Errorf("split %v, %d records of evidence", f.Split() != nil, len(f.Evidence()))
+	}
+	again := must(LoadFollower(l.doc, vote.Plain{}, f.Encode()))
+	if again.Split() == nil || len(again.Evidence()) != len(f.Evidence()) {
+		t.Error("it is forgotten by a restart")
+	}
+}
