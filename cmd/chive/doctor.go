@@ -58,6 +58,7 @@ type doctor struct {
 	app           *app
 	offline, leak bool
 	relayOnly     bool // the state folder has a relay's keys, and no client has run with it
+	unread        bool // the configuration is not right: cfg is the default one
 	cfg           *config.Config
 	socket        node.ControlSocket
 	status        *control.Status // nil: no daemon answers
@@ -165,7 +166,7 @@ func (d *doctor) checkConfiguration(c *cobra.Command) {
 	cfg, err := d.app.configuration(c)
 	if err != nil {
 		d.failed("configuration", err)
-		d.cfg = config.Default()
+		d.cfg, d.unread = config.Default(), true
 		return
 	}
 	d.cfg = cfg

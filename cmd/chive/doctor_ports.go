@@ -115,6 +115,10 @@ func local(address string) string {
 // checkFree looks whether a daemon could open its ports.
 func (d *doctor) checkFree(ctx context.Context) {
 	const check = "ports"
+	if d.unread {
+		d.warn(check, "not_judged", "Not judged: the configuration that names the ports is not right.", "Mend the configuration, and ask again.")
+		return
+	}
 	var wanted []control.Listener
 	want := func(kind string, a config.Address, usual string) {
 		if !a.IsOff() {
