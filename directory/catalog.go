@@ -29,7 +29,7 @@ type Catalog struct {
 	descriptors shelf[*opened]                 // by their bytes: signatures hold
 	branches    memo[trieBranch, *trieBranch]  // of the machines' tries
 	bunches     memo[bunchOf, *trieBunch]      // of the machines' tries
-	sets        memo[trie, *reconcile.Set]     // of digests, for repairs
+	sets        map[trie]*reconcile.Set        // of digests, for repairs, lately
 	holdings    memo[descriptor, *descriptor]  // as machines hold them
 	neighbours  memo[assignment, []record.RID] // of relays
 	changes     map[change]trie                // of tries, lately
@@ -60,7 +60,6 @@ func (c *Catalog) turn(epoch uint64) {
 	c.descriptors.turn()
 	c.branches.turn()
 	c.bunches.turn()
-	c.sets.turn()
 	c.holdings.turn()
 	c.neighbours.turn()
 	c.items.turn()
@@ -144,16 +143,23 @@ func (c *Catalog) bunch(of *bunchOf) *trieBunch {
 	return b
 }
 
+// catalogSets bounds the sets that are remembered: they are large, and what helps is that
+// machines which hold the same begin repairs at the same time.
+const catalogSets = 64
+
 // set returns the digests of a trie as repairs compare them: one set for all that hold
 // the same.
 func (c *Catalog) set(t trie) *reconcile.Set {
 	if c == nil {
 		return setOf(slices.Collect(t.keys()))
 	}
-	s, known := c.sets.get(t)
+	s, known := c.sets[t]
 	if !known {
 		s = setOf(slices.Collect(t.keys()))
-		c.sets.put(t, s)
+		if c.sets == nil || len(c.sets) >= catalogSets {
+			c.sets = map[trie]*reconcile.Set{}
+		}
+		c.sets[t] = s
 	}
 	return s
 }
