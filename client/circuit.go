@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"runtime"
+	"strings"
 	"sync"
 	"time"
 
@@ -102,6 +103,7 @@ func (c *Client) explainTry(path []*snapshot.Relay, err error, took time.Duratio
 	case !errors.As(err, &ce):
 		t.Hop, t.Relay = 1, relayName(path[0].RID)
 		t.Reason, t.Text = c.troubleOf(err)
+		t.Text = strings.Replace(t.Text, another, "", 1) // the next try says what is
 		return t
 	case ce.timeout:
 		t.Reason, t.Text = "timeout", "a relay did not answer in time"

@@ -132,6 +132,7 @@ type Client struct {
 	probing    *probing             // the probe that is being made; nil: none
 	carrying   map[*link.Link]int   // circuits, also such as are being built
 	trouble    string               // why the bootstrap stands still
+	outage     outage               // why there is no circuit, once there was one
 	mend       string               // what to do about it
 	unsaved    int                  // what could not be saved when that was last tried
 	closing    bool

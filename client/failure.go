@@ -122,9 +122,15 @@ func (c *Client) errDown(why string, err error) *Failure {
 	if proxyFailed(err) || c.proxySilent(err) {
 		return failure("network_down", "the network cannot be reached: "+why, fixProxy)
 	}
+	if cause, _ := c.troubleOf(err); cause == "refused" {
+		return failure("network_down", "the network cannot be reached: "+why, fixRefused)
+	}
 	return failure("network_down", "the network cannot be reached: "+why,
 		"check this machine's connection and clock")
 }
+
+// fixRefused is what to do where the guards refuse connections.
+const fixRefused = "the relays do not accept connections: ask those who run the network whether they run; a firewall may refuse for them"
 
 // errOldList says that the list of relays is too old for new circuits.
 func errOldList(why string) *Failure {

@@ -43,6 +43,8 @@ func (c *Client) stateAt(now time.Time) State {
 	switch t := d.table; {
 	case c.freshnessAt(t, now) == dirsync.Refused:
 		return StateRefused
+	case c.downAt(now):
+		return StateDown
 	case d.lagging, c.ageAt(t, now) > 2*uint64(c.doc.Params.Fresh):
 		return StateStale
 	}

@@ -97,6 +97,9 @@ func (c *Client) construct(ctx context.Context, n need, avoid []record.RID, note
 				tries, links = -1, 0
 				continue
 			}
+			if isPathError(err) && c.guardLinked() {
+				c.outageOver() // it is not the guards: the network has no such exit
+			}
 			return nil, err
 		}
 		began := time.Now()
@@ -120,6 +123,9 @@ func (c *Client) construct(ctx context.Context, n need, avoid []record.RID, note
 		last = err
 		if ctx.Err() != nil {
 			break // the program gave up: that is nobody's fault
+		}
+		if guardFault(err) {
+			c.noCircuit(err)
 		}
 		if note != nil {
 			note(c.explainTry(path, err, took))
@@ -199,6 +205,14 @@ func (c *Client) full() bool {
 // errFull, and errLost when the circuit has ended meanwhile.
 func (c *Client) adopt(q *circ) error {
 	c.guardCircuit(q.path[0].RID, true)
+	err := c.admit(q)
+	if err == nil {
+		c.outageOver()
+	}
+	return err
+}
+
+func (c *Client) admit(q *circ) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch {
@@ -276,6 +290,7 @@ func (c *Client) maintain(ctx context.Context) {
 	quiet := time.AfterFunc(startQuiet, c.kick)
 	defer quiet.Stop()
 	for {
+		c.tellOutage()
 		for _, q := range c.expired() {
 			c.tasks.Add(1)
 			go func() { // a guard that does not read must not hold up the others

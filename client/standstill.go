@@ -5,6 +5,7 @@ package client
 import (
 	"context"
 	"errors"
+	"strings"
 	"time"
 
 	dirsync "chive/directory/sync"
@@ -161,7 +162,7 @@ func (c *Client) troubleOf(err error) (cause, text string) {
 	case c.portsShut():
 		return "filtered", c.portWords()
 	case errors.Is(err, errPorts):
-		return "filtered", who + " takes no connections on the ports that client.ports allows. Another one is tried."
+		return "filtered", who + " takes no connections on the ports that client.ports allows." + another
 	case c.blocked():
 		return "filtered", "your network blocks your guards: other relays can be reached, these cannot. Use another connection."
 	case errors.Is(err, link.ErrCertificateTime):
@@ -172,9 +173,9 @@ func (c *Client) troubleOf(err error) (cause, text string) {
 	case errors.Is(err, link.ErrNetworkDown), errors.Is(err, link.ErrUnreachable):
 		return "no_route", "this machine has no way to the network. Check its connection."
 	case errors.Is(err, link.ErrRefused):
-		return "refused", who + " does not accept connections. Another one is tried." + hint
+		return "refused", who + " does not accept connections." + another + hint
 	case errors.Is(err, link.ErrTimeout):
-		return "filtered", who + " does not answer. A firewall may drop the connection. Another one is tried." + hint
+		return "filtered", who + " does not answer. A firewall may drop the connection." + another + hint
 	case errors.Is(err, link.ErrHandshake):
 		return "filtered", who + " did not complete the handshake: it belongs to another network, or something in between interferes."
 	case errors.Is(err, errSlow):
@@ -199,5 +200,5 @@ const peerHint = "If other connections work, those that this client knows may be
 // linkTrouble says in words why there is no link to a guard.
 func (c *Client) linkTrouble(err error) string {
 	_, text := c.troubleOf(err)
-	return text
+	return strings.Replace(text, another, "", 1) // none is, any more
 }

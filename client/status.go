@@ -55,6 +55,7 @@ const (
 	StateReady   State = "ready"   // has a fresh list, refetched now and then
 	StateStale   State = "stale"   // goes on with an old list, and asks for a newer one
 	StateRefused State = "refused" // the list is too old: no new circuits
+	StateDown    State = "down"    // no circuit is open, and for 20 s no guard could be reached
 )
 
 // Status is what a client shows its own user. Spec: product §4, directory §6, §8.
@@ -129,6 +130,10 @@ func (c *Client) Status() Status {
 	c.mu.Lock()
 	d := &c.dir
 	s.Bootstrap, s.State, s.Text = c.withUnsaved(d.step), c.stateAt(now), c.trouble
+	if s.State == StateDown {
+		s.Bootstrap = c.withOutage(d.step)
+		s.Text = s.Bootstrap.Text
+	}
 	if s.Bootstrap.Cause == causeDisk {
 		s.Text = s.Bootstrap.Text
 	}

@@ -86,6 +86,8 @@ func (d *doctor) checkNetwork(ctx context.Context, now time.Time) {
 	case c == nil:
 	case c.State == "ready":
 		d.ok(check, "connected", fmt.Sprintf("The client is connected to %s, with %s and %s open.", s.Network.Name, number(len(c.Guards), "guard"), number(len(c.Circuits), "circuit")))
+	case c.State == "down":
+		d.fault(check, c.Cause, sentence("The client is not connected any more: "+c.Text), causeFix(c.Cause, c.Fix))
 	case c.Cause != "" && c.Cause != "disk" || c.State == "refused":
 		cause := c.Cause
 		if cause == "" {

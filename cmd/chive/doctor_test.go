@@ -154,6 +154,7 @@ func TestDoctorNamesWhatHoldsTheClientUp(t *testing.T) {
 		{control.Client{State: "cold", Tag: "connecting"}, "warning", "starting", "Wait, and ask again; after 20 s of standstill it says the cause."},
 		{control.Client{State: "cold", Tag: "connecting", Cause: "no_route", Text: "the proxy is silent", Fix: "check the proxy"}, "fault", "no_route", "Check the proxy."},
 		{control.Client{State: "cold", Tag: "connecting", Cause: "no_peers", Text: "none answers"}, "fault", "no_peers", causeFix("no_peers", "")},
+		{control.Client{State: "down", Percent: 100, Tag: "done", Cause: "refused", Text: "no circuit can be made", Fix: "ask"}, "fault", "refused", "Ask."},
 		{control.Client{State: "ready", Cause: "disk", Text: "Cannot be written", Fix: "make room"}, "fault", "disk", "Make room."},
 	} {
 		d := &doctor{status: &control.Status{Client: &row.client}}

@@ -129,6 +129,9 @@ func printClientState(w io.Writer, s *control.Status, c *control.Client, said ma
 	}
 	fmt.Fprintln(w)
 	wrap(w, "  ! ", c.Text)
+	if c.State == "down" {
+		wrap(w, "    ", sentence(upperFirst(c.Fix)))
+	}
 	wrap(w, "  ! ", c.Clock)
 	printDirectory(w, s, &c.Directory, said)
 }
@@ -183,6 +186,7 @@ var clientWords = map[string]string{
 	"ready":   "ready",
 	"stale":   "working with an old list of relays",
 	"refused": "stopped: the list of relays is too old",
+	"down":    "not connected: no circuit can be made",
 }
 
 func printRelay(w io.Writer, s *control.Status, r *control.Relay, said map[string]bool) {

@@ -268,6 +268,8 @@ func (a *api) notReady() (why, fix string) {
 	switch c := s.Client; {
 	case c == nil || workingClient(c):
 		return "", ""
+	case c.State == "down" && c.Fix != "":
+		return c.Text, strings.ToUpper(c.Fix[:1]) + c.Fix[1:] + "."
 	case c.Text != "":
 		return c.Text, patience
 	}

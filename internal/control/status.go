@@ -124,7 +124,7 @@ type Seat struct {
 
 // Client is the client part.
 type Client struct {
-	State     string    `json:"state"` // cold, chain, table, check, ready, stale or refused
+	State     string    `json:"state"` // cold, chain, table, check, ready, stale, refused or down
 	Percent   int       `json:"percent"`
 	Tag       string    `json:"tag"`
 	Cause     string    `json:"cause,omitempty"` // of a standstill

@@ -138,6 +138,7 @@ const clientWords = {
   ready: 'Ready',
   stale: 'Working with an old list of relays',
   refused: 'Stopped: the list of relays is too old',
+  down: 'Not connected: no circuit can be made',
 };
 const working = (c) => c.state === 'ready' || c.state === 'stale';
 const phaseWords = { bootstrap: 'Start of the client', circuit: 'Circuit', exit: 'Last relay', connect: 'Destination' };

@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
+package client
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// TestAClientWhoseRelaysAreGoneIsDown (CLI-6, CLI-7): it was ready, and then every relay
+// is gone in the same way. After 20 s it says so, with the cause; with the first circuit
+// it is ready again.
+func TestAClientWhoseRelaysAreGoneIsDown(t *testing.T) {
+	for cause, fails := range map[string]error{"refused": syscall.ECONNREFUSED, "no_route": syscall.ENETUNREACH} {
+		inVillage(t, 9, func(t *testing.T, v *village) {
+			var mu sync.Mutex
+			var told []Progress
+			gone := &byAddress{fails: map[netip.AddrPort]error{}}
+			w := v.walk(func(c *Config) {
+				gone.Transport, c.Transport = c.Transport, gone
+				c.Progress = func(p Progress) { mu.Lock(); told = append(told, p); mu.Unlock() }
+			})
+			defer w.end()
+			w.settleIn(t)
+			for _, r := range v.relays {
+				for _, a := range w.relayOf(t, r.rid).Addresses {
+					gone.fails[a] = fails
+				}
+				if l := w.links.Lookup(r.rid); l != nil {
+					_ = l.Close()
+					<-l.Done()
+				}
+			}
+			ctx, stop := context.WithCancel(t.Context())
+			var over sync.WaitGroup
+			over.Go(func() { // as the maintainer does, where no relay is an exit
+				for ctx.Err() == nil {
+					w.tellOutage()
+					_, _ = w.construct(ctx, needDir, nil, nil)
+					_ = pause(ctx, maintainEvery)
+				}
+			})
+			defer func() { stop(); over.Wait(); w.tasks.Wait() }()
+
+			v.pass(standstill - time.Second)
+			if s := w.Status(); s.State != StateReady {
+				t.Errorf("%s: %s within 19 s", cause, s.State)
+			}
+			v.pass(10 * time.Second)
+			for range 60 {
+				s := w.Status()
+				if p := s.Bootstrap; s.State != StateDown || p.Cause != cause || !p.Stuck || p.Fix == "" || s.Text != p.Text || strings.Contains(s.Text, another) {
+					t.Fatalf("%s: %s, %q, %+v", cause, s.State, s.Text, p)
+				}
+				v.pass(time.Second)
+			}
+			_, err := w.construct(t.Context(), needDir, nil, func(e TryExplained) {
+				if strings.Contains(e.Text, another) {
+					t.Errorf("a try says %q", e.Text)
+				}
+			})
+			var f *Failure
+			if errors.As(err, &f) && (f.Reason() != "network_down" || (f.Fix() == fixRefused) != (cause == "refused")) {
+				t.Errorf("%s: %v: %s", cause, err, f.Fix())
+			}
+			stop()
+			over.Wait()
+			q := ending(1)
+			q.c, q.path[0] = w.Client, w.relayOf(t, w.Guards()[0])
+			if err := w.adopt(q); err != nil {
+				t.Fatal(err)
+			}
+			if s := w.Status(); s.State != StateReady || s.Text != "" || s.Bootstrap.Cause != "" || s.Bootstrap.Stuck {
+				t.Errorf("%s, with a circuit: %s, %q, %+v", cause, s.State, s.Text, s.Bootstrap)
+			}
+			w.mu.Lock()
+			w.open = nil
+			w.mu.Unlock()
+			if s := w.Status(); s.State != StateReady {
+				t.Errorf("%s: %s as soon as that is gone", cause, s.State)
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			downs := 0
+			for _, p := range told {
+				if p.Stuck && p.Cause == cause {
+					downs++
+				}
+			}
+			if last := told[len(told)-1]; downs != 1 || last.Cause != "" || last.Percent != 100 {
+				t.Errorf("%s: %d times told, last %+v", cause, downs, last)
+			}
+		})
+	}
+}
