@@ -31,7 +31,7 @@ func TestARelayJoinsARunningNetwork(t *testing.T) {
 			t.Error("it is listed already")
 		}
 		w.until(6, time.Second)
-		if d := late.Status().Directory; d.Listed || d.Joining == "" {
+		if d := late.Status().Directory; d.Listed || d.Joining == "" || d.Stalled {
 			t.Errorf("at first: %+v", d)
 		} else {
 			t.Log(d.Joining)

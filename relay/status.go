@@ -143,10 +143,12 @@ func (d *replica) tell(now time.Time) {
 		Head: newest.Epoch(), DirRoot: newest.Header().DirRoot, Current: d.r.genesis.EpochAt(now), Relays: newest.Table().Len(),
 		Eligible: d.facts.eligible, Groups: d.facts.groups,
 		Young:      d.facts.eligible < youngRelays || d.facts.groups < youngGroups,
-		Unmeasured: true, Stalled: v.Stalled, Forked: v.Forked, Neighbours: len(peers),
+		Unmeasured: true, Forked: v.Forked, Neighbours: len(peers),
 		Clock: d.clockWords(), Store: d.memory.words(), Reports: d.reports,
 		Vouching: d.facts.vouching, NoRoomForExit: noRoomForExit(d.machine.Own(), newest.Table(), d.r.rid),
 	}
+	// Who is on no list knows the newest as a client does, and has none of its own.
+	s.Stalled = v.Stalled && s.Current > s.Head+farBehind
 	s.Gossip.Streams = len(d.streams)
 	if r, listed := newest.Table().Relay(d.r.rid); listed {
 		s.Listed, s.Running = true, r.Flags&snapshot.FlagRunning != 0
