@@ -16,6 +16,7 @@ import (
 	"chive/circuit"
 	"chive/circuit/carrier"
 	"chive/circuit/cell"
+	"chive/client/proxy"
 	"chive/directory/record"
 	"chive/directory/snapshot"
 )
@@ -98,7 +99,7 @@ func (c *Client) Dial(ctx context.Context, key Isolation, host string, port uint
 	story := c.stories.begin(ctx, KindConnect, net.JoinHostPort(host, strconv.Itoa(int(port))))
 	if f := c.refused(host); f != nil {
 		c.counts.stream(f)
-		story.answered(f)
+		story.refused(f)
 		return nil, f
 	}
 	var conn *Conn
@@ -140,7 +141,7 @@ func (c *Client) Resolve(ctx context.Context, key Isolation, name string) (addrs
 func (c *Client) ResolveAddr(ctx context.Context, key Isolation, addr netip.Addr) (names []string, ttl time.Duration, err error) {
 	text := addr.Unmap().String()
 	if f := c.refused(text); f != nil {
-		c.stories.begin(ctx, KindResolve, text).answered(f)
+		c.stories.begin(ctx, KindResolve, text).refused(f)
 		return nil, 0, f
 	}
 	r, err := c.ask(ctx, key, text, cell.Resolve{Kind: cell.ResolveReverse, Name: text})
@@ -377,15 +378,12 @@ func (c *Client) awaitReady(ctx context.Context, s *story) (err error) {
 	}
 }
 
-// refused returns why host must not leave this machine, or nil.
+// refused returns why host must not leave this machine, or nil. A testnet's exits reach
+// loopback, and nothing else that is not public. Spec: product SOCKS-14.
 func (c *Client) refused(host string) *Failure {
 	a, err := netip.ParseAddr(host)
-	if err != nil || c.doc.Testnet {
+	if err != nil || proxy.Public(a) || c.doc.Testnet && a.Unmap().IsLoopback() {
 		return nil
 	}
-	a = a.Unmap()
-	if a.IsPrivate() || a.IsLoopback() || a.IsLinkLocalUnicast() || a.IsMulticast() || a.IsUnspecified() {
-		return errPrivate
-	}
-	return nil
+	return errPrivate
 }

@@ -42,7 +42,7 @@ type StreamExplained struct {
 
 // TryExplained is one step of a StreamExplained.
 type TryExplained struct {
-	Phase  string        // bootstrap, circuit, exit or connect
+	Phase  string        // client, bootstrap, circuit, exit or connect
 	Hop    int           // position of Relay, 1 for the guard; 0: none in particular
 	Relay  string        // hexadecimal
 	Took   time.Duration // how long the step went on
@@ -68,6 +68,7 @@ const (
 
 // Phases of a TryExplained.
 const (
+	phaseClient    = "client" // it was refused here: no relay was asked
 	phaseBootstrap = "bootstrap"
 	phaseCircuit   = "circuit" // one was built, or waited for
 	phaseExit      = "exit"    // the exit itself refused, was busy or was lost
@@ -222,6 +223,27 @@ func (s *story) answered(err error) {
 		s.e.State, s.e.Reason, s.e.Text = StreamClosed, "given_up", "the program gave up before there was an answer"
 	}
 	s.all.over(s)
+}
+
+// refused ends the story of a request that no relay was asked for.
+func (s *story) refused(f *Failure) {
+	s.tried(TryExplained{Phase: phaseClient, Reason: f.reason, Text: "it was refused here: no relay was asked"})
+	s.answered(f)
+}
+
+// Refusal is why a program's request was refused before it reached Dial and its like.
+type Refusal struct {
+	Kind   string // as StreamExplained has it
+	Target string // the same
+	Reason string // of product §4.6
+	Text   string // what is wrong, a sentence
+	Fix    string // what to do
+}
+
+// Refused keeps the story of a request that was refused before it got here, under the
+// same bounds as those of others. ctx may be of WithListener. Spec: product §4.6.
+func (c *Client) Refused(ctx context.Context, r Refusal) {
+	c.stories.begin(ctx, r.Kind, r.Target).refused(failure(r.Reason, r.Text, r.Fix))
 }
 
 // over takes s out of those that go on, and gives the lock back.

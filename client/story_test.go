@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"chive/directory/genesis"
 	"chive/internal/testutil"
 )
 
@@ -133,6 +134,48 @@ func TestStoriesTellThatTheyChange(t *testing.T) {
 	a.begin(t.Context(), KindResolve, "a.example").answered(errNotFound)
 	if got := fmt.Sprint(states); got != "[waiting open closed waiting failed]" {
 		t.Error(got)
+	}
+}
+
+// TestWhatIsRefusedHereHasAStory (product §4.6): also what no exit was asked for, within
+// the bound of all.
+func TestWhatIsRefusedHereHasAStory(t *testing.T) {
+	var c Client
+	r := Refusal{KindConnect, "printer.local:631", "name_not_found", "Not here.", "Without the proxy."}
+	c.Refused(WithListener(t.Context(), "main"), r)
+	e, ok := c.Stream(LastStream)
+	if !ok || e.State != StreamFailed || e.Kind != r.Kind || e.Target != r.Target || e.Reason != r.Reason || e.Text != r.Text ||
+		e.Fix != r.Fix || e.Listener != "main" || len(e.Tries) != 1 || e.Tries[0].Phase != "client" || e.Tries[0].Relay != "" {
+		t.Errorf("%v %+v", ok, e)
+	}
+	for range maxKeptStories + 1 {
+		c.Refused(t.Context(), r)
+	}
+	if n := len(c.Streams()); n != maxKeptStories {
+		t.Errorf("%d are kept", n)
+	}
+	c.stories.forget()
+	if len(c.Streams()) != 0 {
+		t.Error("not forgotten")
+	}
+}
+
+// TestPrivateAddressesStayHere (SOCKS-14): a testnet's exits reach loopback only, so that
+// is all of it that they are told of.
+func TestPrivateAddressesStayHere(t *testing.T) {
+	for _, testnet := range []bool{false, true} {
+		c := Client{doc: &genesis.Document{Testnet: testnet}}
+		for host, loopback := range map[string]bool{
+			"10.0.0.1": false, "192.168.1.1": false, "::ffff:10.0.0.1": false, "fe80::1": false, "fc00::1": false, "100.64.0.1": false, "0.0.0.0": false, "240.0.0.1": false,
+			"127.0.0.1": true, "::1": true, "::ffff:127.0.0.1": true,
+		} {
+			if f := c.refused(host); (f == nil) != (loopback && testnet) || f != nil && f.Reason() != "private_address" {
+				t.Errorf("testnet %v, %s: %v", testnet, host, f)
+			}
+		}
+		if c.refused("a.example") != nil || c.refused("9.9.9.9") != nil {
+			t.Error("what is public is refused")
+		}
 	}
 }
 

@@ -3,7 +3,10 @@
 package proxy
 
 import (
+	"net"
 	"net/netip"
+	"strconv"
+	"strings"
 	"time"
 
 	"chive/internal/redact"
@@ -15,6 +18,15 @@ import (
 //
 // Spec: product §4.1 (SOCKS-7, SOCKS-13, SOCKS-14), §4.4 (DNS-1, DNS-2).
 func (s *Server) admit(client netip.Addr, a address) (Target, error) {
+	t, err := s.judge(client, a)
+	if err != nil {
+		s.tellRefused(RefusedConnect, a, err)
+	}
+	return t, err
+}
+
+// judge is admit, and tells nobody.
+func (s *Server) judge(client netip.Addr, a address) (Target, error) {
 	ip, name, err := a.host()
 	if err != nil {
 		return Target{}, err
@@ -51,6 +63,32 @@ func (s *Server) admit(client netip.Addr, a address) (Target, error) {
 		}
 	}
 	return Target{Host: ip.String(), Port: a.port}, nil
+}
+
+// tellRefused tells the user's own daemon what was refused here, and why: no Dialer hears
+// of it. What has no normal form is not repeated.
+//
+// Spec: product §4.6.
+func (s *Server) tellRefused(kind string, a address, err error) {
+	if s.cfg.Refused == nil {
+		return
+	}
+	ip, name, badHost := a.host()
+	switch {
+	case badHost != nil:
+		name = "(no name)"
+	case name == "":
+		name = ip.String()
+	}
+	if kind != RefusedResolve {
+		name = net.JoinHostPort(name, strconv.Itoa(int(a.port)))
+	}
+	o := outcomeFor(err)
+	text, fix := o.sentence, ""
+	if i := strings.Index(text, ". "); i >= 0 {
+		text, fix = text[:i+1], text[i+2:]
+	}
+	s.cfg.Refused(Refused{Kind: kind, Target: name, Reason: o.reason, Text: text, Fix: fix})
 }
 
 // admitName refuses names that are nobody's to resolve, and those of services,

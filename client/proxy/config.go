@@ -102,6 +102,23 @@ type Options struct {
 	Log zerolog.Logger
 }
 
+// Kinds of a Refused.
+const (
+	RefusedConnect = "connect"
+	RefusedResolve = "resolve"
+	RefusedUDP     = "udp"
+)
+
+// Refused is a request that was refused here. It names the destination, and is for the
+// local user alone.
+type Refused struct {
+	Kind   string // RefusedConnect and so on
+	Target string // host:port; of a look-up the name or address alone
+	Reason string // of product §4.6
+	Text   string // what is wrong
+	Fix    string // what to do; may be empty
+}
+
 // Config is one listener's configuration.
 type Config struct {
 	Options
@@ -119,6 +136,11 @@ type Config struct {
 	// Bare is called for each address that was not looked up through chive, which
 	// Counts.BareAddresses counts, too. It must not block. Nil is allowed.
 	Bare func()
+
+	// Refused is told of each request that was refused here, before the Dialer heard of
+	// it; of a UDP association once for each target in a row, and eight times at most.
+	// It must not block. Nil is allowed.
+	Refused func(Refused)
 
 	Gate    *Gate    // shared by the listeners of one client; nil: its own, from Limits
 	Lookups *Lookups // shared with whatever else resolves through chive; nil: its own

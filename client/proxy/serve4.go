@@ -64,6 +64,9 @@ func (s *Server) serveSOCKS4(c *session) {
 func (s *Server) resolve(c *session, iso Isolation, a address) (netip.Addr, error) {
 	ip, name, err := a.host()
 	if err != nil || name == "" {
+		if err != nil {
+			s.tellRefused(RefusedResolve, a, err)
+		}
 		return ip, err
 	}
 	s.count.names.Add(1)
@@ -75,6 +78,7 @@ func (s *Server) resolve(c *session, iso Isolation, a address) (netip.Addr, erro
 		return ip, nil
 	}
 	if err := s.admitName(name); err != nil {
+		s.tellRefused(RefusedResolve, a, err)
 		return netip.Addr{}, err
 	}
 	iso = s.cfg.narrowed(iso, name, 0)

@@ -151,7 +151,9 @@ func (s *Server) resolvePTR(c *session, iso Isolation, a address) (string, error
 		return s.mappedName(c.clientAddr, ip)
 	}
 	if isPrivate(ip) && !s.cfg.Testnet {
-		return "", refusal(reasonPrivateAddress)
+		err := refusal(reasonPrivateAddress)
+		s.tellRefused(RefusedResolve, a, err)
+		return "", err
 	}
 	iso = s.cfg.narrowed(iso, ip.String(), 0)
 	ctx, cancel := context.WithTimeout(c.ctx, s.limits.DialTimeout)

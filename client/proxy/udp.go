@@ -13,8 +13,9 @@ import (
 )
 
 const (
-	maxLegs       = 8  // exits that one association uses at once; the least lately used goes
-	maxReadErrors = 16 // in a row, before the socket counts as broken
+	maxLegs         = 8  // exits that one association uses at once; the least lately used goes
+	maxToldRefusals = 8  // of one association; further ones are counted only
+	maxReadErrors   = 16 // in a row, before the socket counts as broken
 )
 
 // association is one UDP ASSOCIATE: a socket towards the program and a leg for
@@ -29,6 +30,9 @@ type association struct {
 
 	port atomic.Uint32 // the program's source port; 0 until its first datagram
 	last atomic.Int64  // when a datagram last passed, in Unix nanoseconds
+
+	refused []byte // header of the last datagram whose refusal was told; receive's goroutine
+	told    int    // how many were; the same
 
 	mu   sync.Mutex
 	over bool
@@ -119,8 +123,9 @@ func (a *association) receive() {
 		}
 		a.port.CompareAndSwap(0, uint32(from.Port()))
 		if !bytes.Equal(buf[:size], lastHeader) {
-			t, err := a.c.s.admit(a.client, to)
+			t, err := a.c.s.judge(a.client, to)
 			if err != nil {
+				a.refuse(buf[:size], to, err)
 				drop()
 				continue
 			}
@@ -133,6 +138,16 @@ func (a *association) receive() {
 		a.send(datagram{t: lastTarget, payload: bytes.Clone(buf[size:n]), at: time.Now()})
 	}
 	a.c.abort()
+}
+
+// refuse tells of a datagram with that header that was refused here, unless it is like the
+// one before it, or many were. receive's goroutine.
+func (a *association) refuse(header []byte, to address, err error) {
+	if !bytes.Equal(header, a.refused) && a.told < maxToldRefusals {
+		a.told++
+		a.refused = append(a.refused[:0], header...)
+		a.c.s.tellRefused(RefusedUDP, to, err)
+	}
 }
 
 // send queues d on the leg that carries its target.

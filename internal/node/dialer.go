@@ -48,6 +48,13 @@ func (d dialer) OpenUDP(ctx context.Context, iso proxy.Isolation, t proxy.Target
 	return &association{conn: conn, life: life, stop: stop}, nil
 }
 
+// refused keeps the story of what the proxy itself refused. Spec: product §4.6.
+func (d dialer) refused(r proxy.Refused) {
+	d.c.Refused(client.WithListener(context.Background(), d.name), client.Refusal{
+		Kind: r.Kind, Target: r.Target, Reason: r.Reason, Text: r.Text, Fix: r.Fix,
+	})
+}
+
 // stream is a client's stream whose Close gives up what is still open: the far
 // side then sees a reset, not an end in order.
 type stream struct {

@@ -255,7 +255,7 @@ func (f *Front) Serve(ctx context.Context, c *client.Client, testnet bool, log z
 	return f.run(ctx, func(l Listener) proxy.Config {
 		return proxy.Config{
 			Options: l.options(testnet, log), Dialer: dialer{c, l.Name}, ListenPacket: listenPacket,
-			Gate: gate, Lookups: &f.known, Automap: f.automap, Leak: f.leak,
+			Gate: gate, Lookups: &f.known, Automap: f.automap, Leak: f.leak, Refused: dialer{c, l.Name}.refused,
 		}
 	}, dns.Config{Name: "dns", Testnet: testnet, Resolver: dialer{c, "dns"}, Automap: f.automap, Lookups: &f.known, Log: log})
 }
