@@ -53,7 +53,7 @@ func (d *Dialer) DialContext(ctx context.Context, network, address string) (net.
 		return fail(err)
 	}
 	if network[:3] == "udp" {
-		p, err := d.c.OpenUDP(ctx, d.key, port)
+		p, err := d.c.OpenUDP(ctx, d.key, host, port)
 		if err != nil {
 			return fail(err)
 		}

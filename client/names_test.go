@@ -171,10 +171,10 @@ func TestPort53WorksWithoutAnExitForIt(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
 		var f *Failure
-		if _, err := w.OpenUDP(ctx, "k", 123); !errors.As(err, &f) || f.Reason() != "exit_policy" {
+		if _, err := w.OpenUDP(ctx, "k", "9.9.9.9", 123); !errors.As(err, &f) || f.Reason() != "exit_policy" {
 			t.Fatalf("port 123: %v", err)
 		}
-		p, err := w.OpenUDP(ctx, "k", 53)
+		p, err := w.OpenUDP(ctx, "k", "9.9.9.9", 53)
 		if err != nil {
 			t.Fatal(err)
 		}

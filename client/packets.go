@@ -176,7 +176,7 @@ func (x *packets) WriteTo(b []byte, to net.Addr) (int, error) {
 	if host, err = x.d.c.outside(host); err != nil {
 		return 0, x.fail("write", err)
 	}
-	p, err := x.forPort(port)
+	p, err := x.forPort(host, port)
 	if err == nil {
 		err = p.WriteTo(b, host, port)
 	}
@@ -186,8 +186,8 @@ func (x *packets) WriteTo(b []byte, to net.Addr) (int, error) {
 	return len(b), nil
 }
 
-// forPort returns an association that permits port.
-func (x *packets) forPort(port uint16) (*PacketConn, error) {
+// forPort returns an association that permits port; host is for the story of a new one.
+func (x *packets) forPort(host string, port uint16) (*PacketConn, error) {
 	x.mu.Lock()
 	by, closed := x.writeBy, x.closed
 	for i := len(x.open) - 1; i >= 0 && !closed; i-- {
@@ -205,7 +205,7 @@ func (x *packets) forPort(port uint16) (*PacketConn, error) {
 		ctx, cancel = context.WithDeadline(x.life, by)
 	}
 	defer cancel()
-	p, err := x.d.c.OpenUDP(ctx, x.d.key, port)
+	p, err := x.d.c.OpenUDP(ctx, x.d.key, host, port)
 	switch {
 	case x.life.Err() != nil:
 		if p != nil {

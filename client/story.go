@@ -24,7 +24,7 @@ import (
 type StreamExplained struct {
 	ID        string // random, known to this process only
 	Kind      string // KindConnect, KindResolve or KindUDP
-	Target    string // host:port, or the name or address that was looked up; a UDP association has its port alone
+	Target    string // host:port, or the name or address that was looked up; of a UDP association, where its first datagram went
 	Listener  string // as WithListener says; empty: none
 	CircuitID string // of CircuitExplained; empty: none yet
 	Began     time.Time
@@ -197,6 +197,9 @@ func (s *story) closed(f *Failure) {
 	case f != nil:
 		s.e.State = StreamFailed
 		s.e.Reason, s.e.Text, s.e.Fix = f.reason, f.text, f.fix
+	case s.e.Kind == KindUDP && s.up.Load() > 0 && s.down.Load() == 0:
+		s.e.State = StreamFailed
+		s.e.Reason, s.e.Text, s.e.Fix = errSilent.reason, errSilent.text, errSilent.fix
 	case s.cut.Load():
 		s.e.Reason, s.e.Text = "reset", "the far side broke the connection off"
 	}

@@ -140,7 +140,13 @@ func TestStoriesTellThatTheyChange(t *testing.T) {
 // TestWhatIsRefusedHereHasAStory (product §4.6): also what no exit was asked for, within
 // the bound of all.
 func TestWhatIsRefusedHereHasAStory(t *testing.T) {
-	var c Client
+	c := Client{doc: &genesis.Document{Testnet: true}}
+	if _, err := c.OpenUDP(t.Context(), "k", "10.0.0.1", 53); err == nil {
+		t.Error("an association to a private address")
+	}
+	if e, ok := c.Stream(LastStream); !ok || e.Target != "10.0.0.1:53" || e.Reason != "private_address" || e.Kind != KindUDP {
+		t.Errorf("its story: %+v", e)
+	}
 	r := Refusal{KindConnect, "printer.local:631", "name_not_found", "Not here.", "Without the proxy."}
 	c.Refused(WithListener(t.Context(), "main"), r)
 	e, ok := c.Stream(LastStream)
@@ -157,6 +163,27 @@ func TestWhatIsRefusedHereHasAStory(t *testing.T) {
 	c.stories.forget()
 	if len(c.Streams()) != 0 {
 		t.Error("not forgotten")
+	}
+}
+
+// TestUnansweredDatagramsHaveAStory (product §4.6): UDP reports nothing, so that silence is
+// all there is to tell.
+func TestUnansweredDatagramsHaveAStory(t *testing.T) {
+	for _, c := range []struct {
+		kind     string
+		up, down int
+		kept     bool
+	}{{KindUDP, 20, 0, true}, {KindUDP, 20, 30, false}, {KindUDP, 0, 0, false}, {KindConnect, 20, 0, false}} {
+		var a stories
+		s := a.begin(t.Context(), c.kind, "192.0.2.1:53")
+		s.opened()
+		s.gave(c.up)
+		s.took(c.down)
+		s.closed(nil)
+		e, kept := a.find(LastStream)
+		if kept != c.kept || kept && (e.State != StreamFailed || e.Reason != "timeout" || e.Fix == "" || e.Target != "192.0.2.1:53") {
+			t.Errorf("%+v: %v %+v", c, kept, e)
+		}
 	}
 }
 

@@ -19,17 +19,25 @@ import (
 // exit permits UDP to port 53, that of this port is none: questions are answered by
 // Resolve and ResolveAddr.
 type PacketConn struct {
-	s     *carrier.Stream // nil: it answers questions
-	q     *circ
-	names *answerer
-	story *story
-	done  func(broke *Failure)
+	refused func(host string) *Failure
+	s       *carrier.Stream // nil: it answers questions
+	q       *circ
+	names   *answerer
+	story   *story
+	done    func(broke *Failure)
 }
 
-// OpenUDP opens an association at an exit that permits UDP to port. The error is a
-// *Failure, or ctx's. Spec: product §4.3 (UDP-2, UDP-5).
-func (c *Client) OpenUDP(ctx context.Context, key Isolation, port uint16) (*PacketConn, error) {
-	story := c.stories.begin(ctx, KindUDP, ":"+strconv.Itoa(int(port)))
+// OpenUDP opens an association at an exit that permits UDP to port. host is where the
+// first datagram goes, for the story of the association, which may carry others elsewhere;
+// a private address is refused. The error is a *Failure, or ctx's.
+// Spec: product §4.3 (UDP-2, UDP-5), §4.6.
+func (c *Client) OpenUDP(ctx context.Context, key Isolation, host string, port uint16) (*PacketConn, error) {
+	story := c.stories.begin(ctx, KindUDP, net.JoinHostPort(host, strconv.Itoa(int(port))))
+	if f := c.refused(host); f != nil {
+		c.counts.stream(f)
+		story.refused(f)
+		return nil, f
+	}
 	var conn *PacketConn
 	err := c.try(ctx, story, key, need{protocol: 17, port: port}, func(ctx context.Context, q *circ) (keep bool, err error) {
 		s, err := q.open(func() (*circuit.Stream, error) { return q.o.BeginUDP() })
@@ -39,14 +47,14 @@ func (c *Client) OpenUDP(ctx context.Context, key Isolation, port uint16) (*Pack
 		if err := s.waitOpen(ctx); err != nil {
 			return false, err
 		}
-		conn = &PacketConn{s: s.Stream, q: q, story: story, done: c.releaser(q, story)}
+		conn = &PacketConn{refused: c.refused, s: s.Stream, q: q, story: story, done: c.releaser(q, story)}
 		return true, nil
 	})
 	var f *Failure
 	if port == dnsPort && errors.As(err, &f) && f.reason == errPolicy.reason {
 		story.tried(TryExplained{Phase: phaseExit, Text: "questions are answered by looking names up at an exit instead"})
 		var once sync.Once
-		conn = &PacketConn{names: c.newAnswerer(ctx, key), story: story}
+		conn = &PacketConn{refused: c.refused, names: c.newAnswerer(ctx, key), story: story}
 		conn.done, err = func(*Failure) { once.Do(func() { story.closed(nil) }) }, nil
 	}
 	c.counts.stream(err)
@@ -90,8 +98,14 @@ func (p *PacketConn) ReadFrom(ctx context.Context, b []byte) (n int, from netip.
 	return copy(b, d.Payload), netip.AddrPortFrom(addr, d.Port), nil
 }
 
-// WriteTo sends b, at most cell.MaxDatagram bytes, to host:port.
+// WriteTo sends b, at most cell.MaxDatagram bytes, to host:port. Error: a *Failure
+// concerns this datagram alone.
 func (p *PacketConn) WriteTo(b []byte, host string, port uint16) error {
+	if p.s != nil {
+		if f := p.refused(host); f != nil {
+			return f
+		}
+	}
 	if p.s == nil {
 		if port != dnsPort {
 			return errPolicy

@@ -175,7 +175,7 @@ func TestDatagramsGoThroughAnExit(t *testing.T) {
 				_, _ = echo.WriteTo(buf[:k], from)
 			}
 		}()
-		conn, err := n.Clients[0].OpenUDP(t.Context(), "u", 5353)
+		conn, err := n.Clients[0].OpenUDP(t.Context(), "u", "127.0.0.1", 5353)
 		if err != nil {
 			t.Fatal(err)
 		}

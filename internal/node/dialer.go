@@ -40,7 +40,7 @@ func (d dialer) ResolveAddr(ctx context.Context, iso proxy.Isolation, addr netip
 
 // OpenUDP opens an association.
 func (d dialer) OpenUDP(ctx context.Context, iso proxy.Isolation, t proxy.Target) (proxy.PacketConn, error) {
-	conn, err := d.c.OpenUDP(client.WithListener(ctx, d.name), client.Isolation(iso), t.Port)
+	conn, err := d.c.OpenUDP(client.WithListener(ctx, d.name), client.Isolation(iso), t.Host, t.Port)
 	if err != nil {
 		return nil, err
 	}
