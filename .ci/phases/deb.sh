@@ -67,6 +67,10 @@ for path in usr/bin/chive usr/lib/systemd/system/chive.service usr/lib/systemd/s
     usr/share/fish/vendor_completions.d/chive.fish usr/share/man/man1/chive.1.gz usr/share/man/man1/chive-relay-run.1.gz usr/share/doc/chive/copyright; do
     [ -s "$root/$path" ] || die "the package lacks $path"
 done
+# What operators load into their own Prometheus and Grafana is there as it is here.
+for path in deploy/grafana/* deploy/prometheus/*; do
+    cmp "$path" "$root/usr/share/doc/chive/${path#deploy/}" || die "the package lacks $path"
+done
 grep -qx /etc/chive/chive.toml "$root/var/lib/dpkg/info/chive.conffiles" || die "chive.toml is no conffile"
 "$root/usr/bin/chive" version
 "$root/usr/bin/chive" -c "$root/etc/chive/chive.toml" config check >/dev/null || die "the configuration in the package is refused"
