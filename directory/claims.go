@@ -38,6 +38,7 @@ type tombstone struct {
 	data []byte
 	was  bool      // the relay is, or was, in the table
 	met  time.Time // when it was last seen to wait for a place; zero: never
+	came time.Time // zero: it was kept
 }
 
 // accusation is a piece of evidence that is held.
@@ -76,15 +77,16 @@ func (c *claims) unearth(digest [32]byte) {
 
 // room reports whether one more tombstone of a relay may be held. One of the identity
 // always may, in the place of one that ends sooner, which it returns: whoever has stolen
-// a key must not keep its owner's word out.
-func (c *claims) room(t *record.Tombstone, rid record.RID) (instead *[32]byte, ok bool) {
+// a key must not keep its owner's word out. That is gap after the last at the soonest, as
+// with descriptors: each one goes to every relay, and to its disk.
+func (c *claims) room(t *record.Tombstone, rid record.RID, now time.Time, gap time.Duration) (instead *[32]byte, ok bool) {
 	keys := 0
 	for _, digest := range c.of[rid] {
 		switch held := c.tombstones[digest]; {
 		case len(held.Key) > 0:
 			keys++
 		case len(t.Key) == 0:
-			return &digest, t.Until.After(held.Until)
+			return &digest, t.Until.After(held.Until) && now.Sub(held.came) >= gap
 		}
 	}
 	return nil, len(t.Key) == 0 || keys < maxTombstones-1
@@ -131,14 +133,17 @@ func (m *Machine) takeTombstone(data []byte, kept, neverIn bool) ([32]byte, goss
 		return digest, gossip.VerdictInvalid
 	}
 	rid := record.NewRID(m.nid, t.Identity)
-	instead, room := m.claims.room(t, rid)
+	instead, room := m.claims.room(t, rid, m.now, m.p.RepublishGap)
 	if !kept && !m.concerns(rid) || !room {
 		return digest, gossip.VerdictKnown
 	}
 	if instead != nil {
 		m.dropTombstone(*instead)
 	}
-	held := &tombstone{Tombstone: t, rid: rid, data: data, was: m.remembers(rid) || kept && !neverIn}
+	held := &tombstone{Tombstone: t, rid: rid, data: data, was: m.remembers(rid), came: m.now}
+	if kept {
+		held.was, held.came = !neverIn, time.Time{}
+	}
 	if _, _, waits := m.pending.Get(rid); waits {
 		held.met = m.now
 	}
@@ -303,6 +308,12 @@ func (m *Machine) expireClaims() {
 		case !m.now.Before(t.Until):
 			m.dropTombstone(digest)
 		case m.remembers(t.rid):
+			if !t.was { // it was let in since
+				old := t.key(digest)
+				t.was = true
+				m.keep(BucketDesc, t.key(digest), t.data)
+				m.keep(BucketDesc, old, nil)
+			}
 		case t.was:
 			gone = append(gone, digest)
 		default:

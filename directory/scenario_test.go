@@ -429,6 +429,7 @@ func TestCapsHoldUnderAFloodFromOneNeighbour(t *testing.T) {
 		if _, got := victim.m.acceptTombstone(data); got != c.want || len(victim.m.claims.tombstones) > maxTombstones {
 			t.Errorf("the identity's own, %d: %v, of %d", i, got, len(victim.m.claims.tombstones))
 		}
+		victim.m.now = victim.m.now.Add(s.doc.Params.RepublishGap)
 	}
 	victim.m.dropTombstone(victim.m.claims.of[flooder.rid][len(victim.m.claims.of[flooder.rid])-1])
 	stats, _ := victim.m.Gossip()
