@@ -114,8 +114,12 @@ func (m *Machine) takeCandidate(o *record.Opened, data []byte) gossip.Verdict {
 	if m.pending.Put(c, m.doc.EpochAt(m.now), m.now) != sybil.Taken {
 		return gossip.VerdictKnown
 	}
-	delete(m.reach.last, o.RID) // its addresses may be others
-	delete(m.reach.failed, o.RID)
+	// Its addresses may be others. That it could not be reached stays: it would come before
+	// those that nobody has probed yet, as often as it makes a descriptor.
+	if !m.reach.failed[o.RID].After(m.reach.last[o.RID]) {
+		delete(m.reach.failed, o.RID)
+	}
+	delete(m.reach.last, o.RID)
 	if _, checked, _ := m.pending.Get(o.RID); !checked {
 		return gossip.VerdictLater
 	}

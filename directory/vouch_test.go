@@ -290,3 +290,54 @@ func TestAFloodOfAwayCandidatesIsGoneThroughInParts(t *testing.T) {
 		}
 	}
 }
+
+// Who was probed in vain does not come first again with a newer descriptor, which costs
+// next to nothing: a few dozen that do so would take all probes. Spec: ADM-3.
+func TestANewDescriptorMakesNobodyReached(t *testing.T) {
+	p := limited()
+	p.AdmitFloor, p.VoucherShare, p.AdmitHold = 2, 0, 0
+	s := newSimOf(t, 4, 53, p)
+	s.startAll()
+	s.until(11 * time.Second)
+	m := s.nodes[0].m
+	take := func(n *node, seq uint64) {
+		t.Helper()
+		now := s.now.Truncate(time.Second)
+		data, err := (&record.Candidate{Descriptor: n.descriptor(Publish{Seq: seq, Published: now, Expires: now.Add(p.DescriptorLife)})}).Encode()
+		if err != nil {
+			t.Fatal(err)
+		}
+		o, err := record.OpenCandidate(data, s.doc.NetworkID(), s.now, m.times())
+		if err != nil {
+			t.Fatal(err)
+		}
+		o.Entry = &record.Entry{Entry: s.nodes[1].rid}
+		if v := m.takeCandidate(o, data); v != gossip.VerdictNew {
+			t.Fatal(v)
+		}
+	}
+	a, b := s.add(), s.add()
+	take(a, 1)
+	take(b, 1)
+	epoch := m.windowEpoch()
+	order := m.drawn(epoch)[0]
+	if len(order) != 2 {
+		t.Fatalf("%d are drawn", len(order))
+	}
+	first := s.node(order[0])
+	m.reach.failed[first.rid] = s.now
+	s.now = s.now.Add(2 * p.RepublishGap)
+	m.now = s.now
+	take(first, 2)
+	if again := m.drawn(epoch)[0]; again[0] == first.rid {
+		t.Error("one that nobody reached comes first again")
+	}
+	// It was reached since: what came before says nothing.
+	m.reach.last[first.rid] = s.now
+	s.now = s.now.Add(2 * p.RepublishGap)
+	m.now = s.now
+	take(first, 3)
+	if again := m.drawn(epoch)[0]; again[0] != first.rid {
+		t.Error("one that was reached has lost its turn")
+	}
+}
