@@ -96,3 +96,22 @@ func TestAStateBeyondTheBoundIsNotFetched(t *testing.T) {
 		}
 	}
 }
+
+// An honest relay that answers twice, since it was asked twice, is not charged; who says
+// another number of parts is. Spec: GOS-11.
+func TestAPartThatComesTwiceIsNoForgery(t *testing.T) {
+	s := newSim(t, 4, 54)
+	n := s.nodes[0]
+	n.start()
+	m := n.m
+	for count, busy := range map[uint32]bool{6: true, 5: false} {
+		m.failed = nil
+		m.catch = &catchUp{head: head{9, [32]byte{1}}, rid: s.nodes[1].rid, busy: true, asked: 6}
+		c := m.catch
+		m.stateReceived(gossip.StateReceived{RID: c.rid, Header: c.digest, Part: 4, Count: 6, Data: []byte{1}})
+		m.stateReceived(gossip.StateReceived{RID: c.rid, Header: c.digest, Part: 4, Count: count, Data: []byte{1}})
+		if c.busy != busy || (len(m.failed) == 0) != busy || c.have != 1 {
+			t.Errorf("%d parts after 6: busy %v, %d failed, %d parts", count, c.busy, len(m.failed), c.have)
+		}
+	}
+}

@@ -241,12 +241,15 @@ func (m *Machine) stateReceived(e gossip.StateReceived) {
 	if fits && c.parts == nil {
 		c.parts = make([][]byte, count)
 	}
-	if !fits || int64(len(c.parts)) != count || c.parts[e.Part] != nil {
+	if !fits || int64(len(c.parts)) != count {
 		if fits { // it said another count before
 			m.badState(c, errBundle)
 		}
 		c.busy = false // and another is asked
 		return
+	}
+	if c.parts[e.Part] != nil {
+		return // it was asked for before, when this relay's turn had come earlier
 	}
 	c.parts[e.Part] = e.Data
 	if c.have++; c.have == len(c.parts) {
