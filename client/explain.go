@@ -33,7 +33,7 @@ type HopExplained struct {
 // CircuitExplained is an open circuit and why its relays were chosen.
 type CircuitExplained struct {
 	ID      string // random, known to this process only; CloseCircuit takes it
-	Purpose string // what it was built for, in words
+	Purpose string // what it was built for and may carry, in words
 	Opened  time.Time
 	Took    time.Duration // to build
 	InUse   bool          // carries, or has carried, streams of one isolation key
@@ -174,6 +174,15 @@ func ruleWords(t *table) string {
 		words += ", or share a network"
 	}
 	return words
+}
+
+// purpose says what a circuit is there for: it was built for a port, and serves any that
+// its exit permits.
+func (n need) purpose() string {
+	if n == needDir {
+		return n.words()
+	}
+	return n.words() + ", or what else its exit permits"
 }
 
 // words says what a circuit is needed for.

@@ -35,6 +35,9 @@ func TestEveryRelayIsExplained(t *testing.T) {
 				t.Errorf("%+v", g)
 			}
 		}
+		if p := st.Circuits[0].Purpose; p != "TCP port 443, or what else its exit permits" {
+			t.Errorf("it is said to be for %s alone", p) // any port of its exit's shares it
+		}
 		for i, h := range st.Circuits[0].Hops {
 			if h.Position != []string{"guard", "middle", "last"}[i] || h.Share < 0 || h.Share > 1 || h.Why == "" {
 				t.Errorf("%+v", h)

@@ -151,7 +151,7 @@ func (c *Client) Status() Status {
 	}
 	circuits := make([]shown, len(c.open))
 	for i, q := range c.open {
-		circuits[i] = shown{q, CircuitExplained{ID: q.id, Purpose: q.need.words(), Opened: q.openedAt, Took: q.took, InUse: q.taken, Streams: q.streams}}
+		circuits[i] = shown{q, CircuitExplained{ID: q.id, Purpose: q.need.purpose(), Opened: q.openedAt, Took: q.took, InUse: q.taken, Streams: q.streams}}
 	}
 	c.mu.Unlock()
 

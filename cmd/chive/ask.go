@@ -189,7 +189,7 @@ func (a *app) explain(ctx context.Context, id string) error {
 // printStreams writes the streams that a client remembers, a line each.
 func printStreams(w io.Writer, s *control.Streams) {
 	if len(s.Streams) == 0 {
-		fmt.Fprintln(w, "No stream is open, and none failed or was slow.")
+		fmt.Fprintln(w, "No stream is open, and none failed or was slow (over 10 s to connect).")
 		return
 	}
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)

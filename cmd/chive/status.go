@@ -32,6 +32,9 @@ its place in the committee, and what is wrong.
 With --relays it prints the list of relays that the daemon holds: name, addresses, age,
 rate, and what each may be used for.
 
+A stream is slow that took more than 10 s to connect; how fast its bytes come
+afterwards does not count.
+
 The socket that is asked is where the daemon's ready line says: under XDG_RUNTIME_DIR, or
 in the state folder when --state names one. Exits with 3 when nobody answers there.`
 
@@ -74,7 +77,7 @@ func (a *app) statusCommand() *cobra.Command {
 			return a.watch(ctx, func(before string) error { return a.showStatus(ctx, socket, before) })
 		},
 	}
-	c.Flags().StringVar(&explain, "explain", "", "tell the story of the stream `ID`, or last: of the one that failed or was slow last")
+	c.Flags().StringVar(&explain, "explain", "", "tell the story of the stream `ID`, or last: of the one that last failed, or took over 10 s to connect")
 	c.Flags().BoolVar(&page, "web", false, "print the address of the local page, which is good once and for a minute")
 	c.Flags().BoolVar(&relays, "relays", false, "print the list of relays that the daemon holds")
 	c.Flags().BoolVar(&streams, "streams", false, "print the streams that are open, and those that failed or were slow, with the ids that --explain takes")

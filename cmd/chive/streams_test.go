@@ -45,3 +45,14 @@ func TestRelaysThatSayTheSameSayItOnce(t *testing.T) {
 		t.Errorf("got\n%s", got)
 	}
 }
+
+// TestHelpSaysWhatSlowMeans: it is about connecting, and of how many seconds.
+func TestHelpSaysWhatSlowMeans(t *testing.T) {
+	var out strings.Builder
+	printStreams(&out, &control.Streams{})
+	for what, text := range map[string]string{"the help": statusHelp, "an empty list": out.String()} {
+		if !strings.Contains(text, "10 s to connect") {
+			t.Errorf("%s: %q", what, text)
+		}
+	}
+}

@@ -355,7 +355,7 @@ function streamsView() {
   const names = { all: 'Both', open: 'Open', bad: 'Failed or slow' };
   const shown = (list ?? []).filter(kinds[now.show]);
   return [
-    head('Streams', 'What your programs ask for: streams that are open, and the last 200 that failed or were slow. What ended well is not kept. All this stays in memory, and is forgotten with a new identity.',
+    head('Streams', 'What your programs ask for: streams that are open, and the last 200 that failed or were slow, which is over 10 s to connect. What ended well is not kept. All this stays in memory, and is forgotten with a new identity.',
       h('div', { class: 'choice', role: 'group', 'aria-label': 'Show' }, Object.keys(kinds).map((k) => h('button', { type: 'button', 'data-do': 'show', 'data-id': k, 'aria-pressed': String(now.show === k) }, names[k])))),
     list === null && h('p', { class: 'card soft', 'data-key': 'none' }, 'This daemon tells of no streams.'),
     list !== null && shown.length === 0 && h('div', { class: 'card soft', 'data-key': 'none' }, now.show === 'bad' ? h('p', null, 'Nothing failed, and nothing was slow.') : emptyStreams()),
