@@ -197,8 +197,27 @@ func (a *app) configuration(c *cobra.Command) (*config.Config, error) {
 // locate finds where the daemon is that a command asks: the configuration with which it
 // runs says its state folder and its socket, so the same files, variables and options say
 // them here. Mistakes in files that this command line does not name do not matter: a
-// daemon that runs can be asked all the same.
+// daemon that runs can be asked all the same, and the one that variables or flags name.
 func (a *app) locate(c *cobra.Command) error {
+	s := a.placeSources(c)
+	cfg, err := config.Load(s)
+	if err != nil && len(a.global.configs)+len(a.global.options) == 0 {
+		s.Files, s.Flags = nil, nil // what flags say the global ones say already
+		s.Variables = slices.DeleteFunc(slices.Clone(s.Variables), func(v string) bool {
+			name, _, _ := strings.Cut(v, "=")
+			return name != "CHIVE_STATE" && name != "CHIVE_CONTROL" || c.Flags().Changed(strings.ToLower(strings.TrimPrefix(name, "CHIVE_")))
+		})
+		cfg, err = config.Load(s)
+	}
+	if err != nil {
+		return configFault(err)
+	}
+	a.placed(cfg)
+	return nil
+}
+
+// placeSources are the layers, of which flags say no more than where the daemon is.
+func (a *app) placeSources(c *cobra.Command) config.Sources {
 	s := a.sources(c, config.Named{})
 	s.Flags = nil
 	for _, f := range configFlags() {
@@ -206,15 +225,7 @@ func (a *app) locate(c *cobra.Command) error {
 			s.Flags = append(s.Flags, f.given(c)...)
 		}
 	}
-	cfg, err := config.Load(s)
-	switch {
-	case err != nil && len(a.global.configs)+len(a.global.options) == 0:
-		return nil
-	case err != nil:
-		return configFault(err)
-	}
-	a.placed(cfg)
-	return nil
+	return s
 }
 
 // placed has the global flags say what the configuration says of state and socket.

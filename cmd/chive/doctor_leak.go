@@ -41,7 +41,7 @@ func (d *doctor) checkLeak(ctx context.Context) {
 		d.warn(check, "not_tried", "No client answers, so nothing was tried through it.", "Start one: chive client --genesis FILE")
 		return
 	}
-	p, err := d.app.findProxy(ctx, "")
+	p, err := proxyOf(d.socket, d.status) // of the client that is judged, and of no other
 	if err != nil {
 		d.failed(check, err)
 		return

@@ -3,7 +3,6 @@
 package main
 
 import (
-	"context"
 	"fmt"
 	"io"
 	"runtime"
@@ -12,7 +11,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"chive/internal/control"
 	"chive/internal/node"
 )
 
@@ -24,8 +22,9 @@ themselves, go around: chive run stops these.
   chive env --shell fish | source   fish
   chive env | iex                   PowerShell
 
-The proxy's address is the running client's, which is asked; where none answers it is the
-usual one, and a note on standard error says so. Firefox, ssh and git over ssh read no
+The proxy's address is the running client's, which is asked. Where none answers it is the
+usual one, and a note on standard error says so; where --state, --control or the
+configuration names a client and that one does not answer, this fails with 3. Firefox, ssh and git over ssh read no
 such variables: see chive nc.`
 
 // envShells are what --shell takes.
@@ -49,7 +48,10 @@ func (a *app) envCommand() *cobra.Command {
 			if !slices.Contains(envShells, shell) {
 				return usage(c, "--shell takes "+strings.Join(envShells[:3], ", ")+" or json, not "+shell)
 			}
-			p, err := a.findProxy(c.Context(), socks)
+			p, err := a.findProxy(c, socks)
+			if err != nil && unset && socks == "" { // what takes away is the same for every client
+				p, err = at(node.DefaultSocks), nil
+			}
 			if err != nil {
 				return err
 			}
@@ -126,82 +128,4 @@ func printEnv(w io.Writer, shell string, p proxyPlace, unset bool) {
 			fmt.Fprintf(w, set, v.name, v.value)
 		}
 	}
-}
-
-// proxyPlace is where the proxy is.
-type proxyPlace struct {
-	network string // tcp or unix
-	address string // as net.Dial takes it
-	name    string // host:port or unix:/path
-	asked   bool   // a running client said so
-	note    string // why nobody was asked
-}
-
-// at is the place that a name means.
-func at(name string) proxyPlace {
-	if path, ok := strings.CutPrefix(name, "unix:"); ok {
-		return proxyPlace{network: "unix", address: path, name: name}
-	}
-	return proxyPlace{network: "tcp", address: name, name: name}
-}
-
-// findProxy says where the proxy is: where the flag says, else where the running client
-// says, else at the usual port with a note.
-func (a *app) findProxy(ctx context.Context, flag string) (proxyPlace, error) {
-	if flag != "" {
-		if err := (node.SocksOptions{Addrs: []string{flag}}).Check(); err != nil {
-			return proxyPlace{}, err
-		}
-		return at(flag), nil
-	}
-	usual := at(node.DefaultSocks)
-	socket, err := a.controlSocket()
-	if err == nil {
-		err = socket.Check()
-	}
-	if err != nil {
-		if socket.Fixed || a.global.control != "" {
-			return proxyPlace{}, err
-		}
-		usual.note = "No running client could be asked where its proxy is: this is the usual address."
-		return usual, nil
-	}
-	ctx, cancel := context.WithTimeout(ctx, statusTime)
-	defer cancel()
-	s, _, err := control.Fetch(ctx, socket.Path)
-	switch {
-	case err != nil && a.global.control != "":
-		return proxyPlace{}, a.statusFault(socket, err)
-	case err != nil:
-		usual.note = "No client answers at " + socket.Name() + ": this is the usual address."
-		return usual, nil
-	case s.Client == nil:
-		usual.note = "What answers at " + socket.Name() + " is no client: this is the usual address."
-		return usual, nil
-	}
-	places := listenersOf(s, "socks")
-	if len(places) == 0 {
-		usual.asked = true
-		return usual, nil
-	}
-	chosen := places[0]
-	for _, name := range places { // programs know ports better than paths
-		if !strings.HasPrefix(name, "unix:") {
-			chosen = name
-			break
-		}
-	}
-	p := at(chosen)
-	p.asked = true
-	return p, nil
-}
-
-// listenersOf are the places of that kind where a daemon serves programs.
-func listenersOf(s *control.Status, kind string) (out []string) {
-	for _, l := range s.Listeners {
-		if l.Kind == kind {
-			out = append(out, l.Address)
-		}
-	}
-	return out
 }

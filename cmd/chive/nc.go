@@ -74,7 +74,7 @@ func (a *app) ncCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			conn, p, err := a.throughProxy(c.Context(), o.socks)
+			conn, p, err := a.throughProxy(c, o.socks)
 			if err != nil {
 				return err
 			}
@@ -114,12 +114,15 @@ func carry(in io.Reader, out io.Writer, conn net.Conn) error {
 }
 
 // throughProxy connects to the proxy.
-func (a *app) throughProxy(ctx context.Context, flag string) (net.Conn, proxyPlace, error) {
-	p, err := a.findProxy(ctx, flag)
+func (a *app) throughProxy(c *cobra.Command, flag string) (net.Conn, proxyPlace, error) {
+	p, err := a.findProxy(c, flag)
 	if err != nil {
 		return nil, p, err
 	}
-	conn, err := p.dial(ctx)
+	if p.note != "" {
+		a.tell(p.note)
+	}
+	conn, err := p.dial(c.Context())
 	if err != nil {
 		return nil, p, p.noProxy()
 	}

@@ -45,7 +45,7 @@ func (a *app) resolveCommand() *cobra.Command {
 				return err
 			}
 			began := time.Now()
-			conn, p, err := a.throughProxy(c.Context(), o.socks)
+			conn, p, err := a.throughProxy(c, o.socks)
 			if err != nil {
 				return err
 			}

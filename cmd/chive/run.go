@@ -36,7 +36,7 @@ func (a *app) runCommand() *cobra.Command {
 			return nil
 		},
 		Example: "  chive run -- curl https://example.com/\n  chive run -- bash\n  chive run --isolation work -- git fetch",
-		RunE:    func(c *cobra.Command, args []string) error { return a.runInside(c.Context(), o, args) },
+		RunE:    func(c *cobra.Command, args []string) error { return a.runInside(c, o, args) },
 	}
 	o.add(c)
 	c.Flags().SetInterspersed(false) // what follows the command is the command's

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
 
 	"chive/internal/front"
@@ -28,8 +29,8 @@ const (
 
 // runInside runs a command in a namespace and ends as it does.
 // Spec: product CLI-9.
-func (a *app) runInside(ctx context.Context, o throughFlags, command []string) error {
-	code, err := a.runCommandInside(ctx, o, command)
+func (a *app) runInside(c *cobra.Command, o throughFlags, command []string) error {
+	code, err := a.runCommandInside(c, o, command)
 	var f *node.Fault
 	if errors.As(err, &f) && f.Kind < runFailed {
 		f.Kind = runFailed // the usual kinds' codes are the command's here
@@ -43,7 +44,8 @@ func (a *app) runInside(ctx context.Context, o throughFlags, command []string) e
 	return nil
 }
 
-func (a *app) runCommandInside(ctx context.Context, o throughFlags, command []string) (int, error) {
+func (a *app) runCommandInside(c *cobra.Command, o throughFlags, command []string) (int, error) {
+	ctx := c.Context()
 	cred, err := o.credentials()
 	if err != nil {
 		return 0, err
@@ -51,9 +53,12 @@ func (a *app) runCommandInside(ctx context.Context, o throughFlags, command []st
 	if cred.User == "" {
 		cred.User = "run " + rand.Text()
 	}
-	p, err := a.findProxy(ctx, o.socks)
+	p, err := a.findProxy(c, o.socks)
 	if err != nil {
 		return 0, err
+	}
+	if p.note != "" {
+		a.tell(p.note)
 	}
 	path, err := findCommand(command[0])
 	if err != nil {
