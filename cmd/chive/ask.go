@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"path/filepath"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -39,6 +40,23 @@ func asked[T any](a *app, ctx context.Context, question func(ctx context.Context
 	}
 	text(a.out, answer)
 	return nil
+}
+
+// ask is a command line that asks the daemon which this command line means, from any folder.
+func (a *app) ask(words string) string {
+	flag, place := "", ""
+	if path, ok := strings.CutPrefix(a.global.control, "unix:"); ok {
+		flag, place = " --control unix:", path
+	} else if a.global.state != a.env.StateDir && a.global.state != "" {
+		flag, place = " --state ", a.global.state
+	}
+	if flag == "" {
+		return "chive " + words
+	}
+	if full, err := filepath.Abs(place); err == nil {
+		place = full
+	}
+	return "chive " + words + flag + shellWord(place)
 }
 
 // askFault says what became of a question: what the daemon said to it, or why there is no

@@ -41,7 +41,8 @@ with "ready client" when its first circuit is open.
 This version has no public network built in: name a network's genesis document. It asks
 the network's founders for the list of relays, and the relays it has met before; where
 none of them can be reached any more, --peer names others. "chive status" says how it
-stands, and "chive status --web" opens its page.`
+stands, and "chive status --web" prints the address of its page: both with the --state
+that the client runs with, if it has one.`
 
 func (a *app) clientCommand() *cobra.Command {
 	var wait time.Duration
@@ -153,6 +154,6 @@ func (a *app) clientReady(r node.ClientReady, relay string) {
 // in it. Spec: product PAGE-2.
 func (a *app) pageLine(address string) {
 	if f, isFile := a.err.(*os.File); address != "" && isFile && term.IsTerminal(int(f.Fd())) {
-		a.note("The local page, for a minute and once: %s\nLater: chive status --web", address)
+		a.note("The local page, for a minute and once: %s\nLater: %s", address, a.ask("status --web"))
 	}
 }

@@ -4,10 +4,15 @@ package main
 
 import (
 	"errors"
+	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 
+	"chive/internal/config"
 	"chive/internal/control"
 	"chive/internal/node"
+	"chive/internal/socks"
 )
 
 // TestTheProxyIsTheAskedClients (product CLI-10): a port before a path, and no other's port
@@ -23,5 +28,33 @@ func TestTheProxyIsTheAskedClients(t *testing.T) {
 	var f *node.Fault
 	if !errors.As(err, &f) || f.Code != "no_proxy" || f.Kind != node.Unreachable {
 		t.Errorf("%v", err)
+	}
+}
+
+// TestAHintNamesTheDaemon: what is pasted asks the daemon that was meant, in any folder.
+func TestAHintNamesTheDaemon(t *testing.T) {
+	t.Chdir(t.TempDir())
+	here, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	env := config.Environment{StateDir: "/h/chive", RuntimeDir: "/run/chive"}
+	for _, c := range []struct {
+		g    global
+		want string
+	}{
+		{global{state: "/h/chive"}, ""},
+		{global{state: "/h/chive", control: "off"}, ""},
+		{global{state: "r 1"}, " --state " + shellWord(filepath.Join(here, "r 1"))},
+		{global{state: "r1", control: "unix:c"}, " --control unix:" + shellWord(filepath.Join(here, "c"))},
+	} {
+		a := &app{env: env, global: c.g}
+		if got := a.ask("status --web"); got != "chive status --web"+c.want {
+			t.Errorf("%+v: %s", c.g, got)
+		}
+		f := a.socksFault(proxyPlace{}, &socks.Refused{Code: 3})
+		if want := "chive status" + c.want; !strings.HasSuffix(f.Fix, want) {
+			t.Errorf("%q, want %q", f.Fix, want)
+		}
 	}
 }

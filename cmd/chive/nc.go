@@ -147,7 +147,7 @@ func (a *app) socksFault(p proxyPlace, err error) *node.Fault {
 	var refused *socks.Refused
 	switch {
 	case errors.As(err, &refused):
-		f := &node.Fault{Kind: node.Failed, Code: refused.Reason(), Text: refused.Text(), Fix: refused.Fix()}
+		f := &node.Fault{Kind: node.Failed, Code: refused.Reason(), Text: refused.Text(), Fix: strings.Replace(refused.Fix(), "chive status", a.ask("status"), 1)}
 		switch refused.Code {
 		case 3, 4, 5, 6, 0xF0, 0xF7: // somebody does not answer, here or there
 			f.Kind = node.Unreachable
@@ -158,7 +158,5 @@ func (a *app) socksFault(p proxyPlace, err error) *node.Fault {
 	case errors.Is(err, socks.ErrProtocol):
 		return &node.Fault{Kind: node.Failed, Code: "not_a_proxy", Text: "What is at " + p.name + " is not the proxy of a chive client", Fix: "Name the proxy as the client's ready line does: --socks ADDR"}
 	}
-	return &node.Fault{Kind: node.Unreachable, Code: "proxy_broke", Text: "The proxy at " + p.name + " hung up or did not answer", Fix: seeClient}
+	return &node.Fault{Kind: node.Unreachable, Code: "proxy_broke", Text: "The proxy at " + p.name + " hung up or did not answer", Fix: "Look whether the client still runs: " + a.ask("status")}
 }
-
-const seeClient = "Look whether the client still runs: chive status"

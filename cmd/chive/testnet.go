@@ -372,7 +372,7 @@ func (a *app) testnetReady(o testnetOptions, net *testnet.Network, socks []strin
 		Schema: "chive.testnet.up/1", Event: "ready", Driver: o.driver, Network: fmt.Sprintf("%x", nid),
 		Relays: len(net.Relays), Exits: o.exits, Clients: len(net.Clients), Web: front.PageName(),
 		Genesis: genesis, Seconds: seconds(d), Socks: socks[0], AllSocks: socks, Curl: curlLine(socks[0], testnet.TargetName),
-		Control: control.Name(),
+		Control: control.Shown(),
 	}
 	out.Try = []tryObject{{"hello", out.Curl, testnet.Page}}
 	if control.Path != "" {

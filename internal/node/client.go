@@ -282,7 +282,7 @@ func (r *clientRun) run(ctx context.Context) error {
 
 // ready says that the client can be used.
 func (r *clientRun) ready() ClientReady {
-	out := ClientReady{Network: r.doc.Name, Testnet: r.doc.Testnet, Control: r.o.Control.Name(), Took: time.Since(r.began)}
+	out := ClientReady{Network: r.doc.Name, Testnet: r.doc.Testnet, Control: r.o.Control.Shown(), Took: time.Since(r.began)}
 	out.Socks, out.DNS, out.Web = r.front.Names(), r.front.DNSName(), r.front.PageName()
 	out.Page = r.front.PageAddress()
 	if r.noted != "" {

@@ -55,12 +55,21 @@ func longPath(path string) *Fault {
 		"The control socket %s has a path of %d bytes; no system takes more than %d everywhere", path, len(path), maxSocketPath)
 }
 
-// Name is the socket as ready lines show it.
+// Name is the socket as errors show it.
 func (s ControlSocket) Name() string {
 	if s.Path == "" {
 		return "off"
 	}
 	return unixPrefix + s.Path
+}
+
+// Shown is the socket as ready lines show it: what is pasted in another folder finds it,
+// too. Only where the absolute path is too long for a socket it stays as it was named.
+func (s ControlSocket) Shown() string {
+	if full, err := filepath.Abs(s.Path); s.Path != "" && err == nil && len(full) <= maxSocketPath {
+		s.Path = full
+	}
+	return s.Name()
 }
 
 // Check refuses a path that cannot be asked at.

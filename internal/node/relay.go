@@ -506,7 +506,7 @@ func (r *relayRun) ready() RelayReady {
 	d := r.declares()
 	out := RelayReady{
 		Network: r.doc.Name, Testnet: r.doc.Testnet, RID: hex.EncodeToString(r.rid[:]), Listen: r.role.Addr(),
-		Published: r.role.Published(), ConfirmedBy: r.role.Reach().ConfirmedBy, Exit: d.Exit, Control: r.o.Control.Name(), Took: time.Since(r.began),
+		Published: r.role.Published(), ConfirmedBy: r.role.Reach().ConfirmedBy, Exit: d.Exit, Control: r.o.Control.Shown(), Took: time.Since(r.began),
 		Notes: append(r.placeNotes(d), r.noted...),
 	}
 	if r.table.note != "" {

@@ -46,6 +46,10 @@ type Config struct {
 	Tokens *Tokens
 }
 
+// openFix says where an address is had. Which folder it is stays unsaid: whoever has no
+// session may be another user of this machine.
+const openFix = "Open the address that chive status --web (with the --state DIR that the daemon runs with, if it has one) prints"
+
 //go:embed assets
 var assets embed.FS
 
@@ -123,7 +127,7 @@ func (p *page) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	protect(w.Header())
 	r.Body = http.MaxBytesReader(w, r.Body, MaxBodySize)
 	if !p.hosts[r.Host] || fromElsewhere(r) {
-		refuse(w, http.StatusForbidden, "host", "This page is there for this machine's user only", "Open the address that chive status --web prints.")
+		refuse(w, http.StatusForbidden, "host", "This page is there for this machine's user only", openFix+".")
 		return
 	}
 	switch {
@@ -241,7 +245,7 @@ func (w *orEmpty) Write(b []byte) (int, error) {
 func (w *orEmpty) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
 func (p *page) wrong(w http.ResponseWriter, code, text string) {
-	const fix = "Open the address that chive status --web prints now."
+	const fix = openFix + " now."
 	if p.sessions.tooWrong() {
 		w.Header().Set("Retry-After", "60")
 		refuse(w, http.StatusTooManyRequests, code, text, fix)

@@ -218,6 +218,9 @@ func TestWhoGetsNothing(t *testing.T) {
 				t.Errorf("reached the API: %v", reached)
 			}
 			var f struct{ Schema, Code, Text, Fix string }
+			if c.want == 401 && (json.Unmarshal([]byte(body), &f) != nil || !strings.Contains(f.Fix, "--state DIR")) {
+				t.Errorf("the fix of %s does not say whom to ask: %s", c.name, f.Fix)
+			}
 			if c.want != 200 && (json.Unmarshal([]byte(body), &f) != nil || f.Schema != "chive.error/1" || f.Code == "" || f.Text == "" || f.Fix == "") {
 				t.Errorf("failure %s", body)
 			}

@@ -600,7 +600,8 @@ function lockedView() {
   return h('section', { class: 'card locked', 'data-key': 'locked' }, h('h1', { tabindex: -1 }, 'Open this page with a fresh address'),
     now.refused && note(now.refused),
     h('p', null, 'So that nobody else on this machine sees your circuits, each address of this page is good once and for a minute. Have a new one printed:'),
-    h('pre', { tabindex: 0 }, 'chive status --web'));
+    h('pre', { tabindex: 0 }, 'chive status --web'),
+    h('p', null, 'If the daemon runs with a state folder that was named, name it here, too: ', h('code', null, 'chive status --web --state DIR')));
 }
 
 // ---- Asking the daemon ----
