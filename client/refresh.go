@@ -15,7 +15,9 @@ import (
 
 const (
 	// staleFirst is the pause before an old list is asked for again, twice as long each
-	// time up to staleMost; in networks that fetch more often it is shorter.
+	// time up to staleMost; in networks that fetch more often it is shorter, and never
+	// longer than between two fetches: whoever has an old list asks no more seldom than
+	// whoever has a fresh one.
 	// Spec: directory §8 (STALE).
 	staleFirst = time.Minute
 	staleMost  = 10 * time.Minute
@@ -32,7 +34,7 @@ type refetch struct{ done chan struct{} }
 // staleWait returns the pause after so many rounds without a fresh list.
 func (c *Client) staleWait(rounds int) time.Duration {
 	first := min(staleFirst, c.doc.Params.ClientFetch)
-	return min(first<<min(rounds, 16), staleMost, 10*first)
+	return min(first<<min(rounds, 16), staleMost, c.doc.Params.ClientFetch)
 }
 
 // follow fetches the list of relays again and again, until ctx ends. The first time

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"chive/directory/genesis"
 	"chive/directory/snapshot"
 )
 
@@ -164,16 +165,22 @@ func TestAnOldKeyHasTheListFetchedButNotAtWill(t *testing.T) {
 	})
 }
 
+// Whoever has an old list asks more and more seldom, and never more seldom than whoever
+// has a fresh one: after a standstill its list would be the older for it.
 // Spec: protocol §7 (BOOT-5)
 func TestOldListsAreAskedForMoreAndMoreSeldom(t *testing.T) {
-	inVillage(t, 5, func(t *testing.T, v *village) {
-		w := v.walk(nil)
-		defer w.end()
-		first := min(staleFirst, v.doc.Params.ClientFetch)
-		for n, want := range []time.Duration{first, 2 * first, 4 * first, 8 * first, 10 * first, 10 * first} {
-			if got := w.staleWait(n); got != want {
-				t.Errorf("after %d rounds: %v, want %v", n, got, want)
+	for fetch, waits := range map[time.Duration][]time.Duration{
+		2 * time.Hour:    {time.Minute, 2 * time.Minute, 4 * time.Minute, 8 * time.Minute, 10 * time.Minute, 10 * time.Minute},
+		3 * time.Minute:  {time.Minute, 2 * time.Minute, 3 * time.Minute, 3 * time.Minute},
+		20 * time.Second: {20 * time.Second, 20 * time.Second, 20 * time.Second},
+	} {
+		doc := &genesis.Document{Params: genesis.Testnet()}
+		doc.Params.ClientFetch = fetch
+		c := &Client{doc: doc}
+		for n, want := range waits {
+			if got := c.staleWait(n); got != want {
+				t.Errorf("fetching every %v, after %d rounds: %v, want %v", fetch, n, got, want)
 			}
 		}
-	})
+	}
 }

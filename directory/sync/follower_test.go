@@ -133,3 +133,51 @@ func TestFollowALongHandOver(t *testing.T) {
 		t.Errorf("%d steps, asked %v", len(s.hand.known), src.asked)
 	}
 }
+
+// After a standstill of terms a list is drawn when its term has long begun, so that the
+// list before it still signs that draw. Whoever comes back with lists of one committee
+// that are later than that, and not with the other's, gets there by what was signed since.
+// Spec: SYNC-5, HAND-2.
+func TestFollowAfterAStandstill(t *testing.T) {
+	late := 0
+	for first := uint64(150); first < 155; first++ { // the epoch in which the network goes on
+		l := newLab(t, 5, genesis.Testnet())
+		s := NewServer(l.doc)
+		for range 10 {
+			s = s.With(l.grow())
+		}
+		var followers []*Follower
+		for range 30 {
+			f := l.follower()
+			if _, err := l.fetch(f, of(s, l.clock())); err != nil {
+				t.Fatal(err)
+			}
+			followers = append(followers, f)
+		}
+		l.next = first
+		for e := range 60 {
+			var ops []transition.Op
+			if e%20 == 0 {
+				ops = l.renewAll(5)
+			}
+			s = s.With(l.grow(ops...))
+			want := s.Working(l.clock())
+			for i, f := range followers { // each comes in another epoch, and then every so many
+				if e < i%10 || (e-i%10)%(1+i/10*3) != 0 {
+					continue
+				}
+				if r, err := l.fetch(f, of(s, l.clock())); err != nil || f.Snapshot().Header().Digest() != want.Header().Digest() {
+					t.Fatalf("on from %d, now %d, client %d: %v, %v at %d of %d", first, l.next-1, i, r, err, f.Snapshot().Epoch(), want.Epoch())
+				}
+			}
+		}
+		for _, k := range s.hand.known {
+			if transition.TermStart(l.doc.Params, k.step.List.Committee, k.step.List.Term) < k.step.Certificate.Header.Epoch {
+				late++
+			}
+		}
+	}
+	if late == 0 {
+		t.Error("no list was drawn after its term had begun")
+	}
+}

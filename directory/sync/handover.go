@@ -15,8 +15,12 @@ import (
 	"chive/directory/vrf"
 )
 
-// maxLooked bounds the certificates that are looked at for one step.
-const maxLooked = 256
+const (
+	// maxLooked bounds the certificates that are looked at for one step.
+	maxLooked = 256
+	// maxLooks bounds the lists and chains that are looked at for one answer.
+	maxLooks = 2 * vote.MaxStepCount
+)
 
 // handOver is what a server knows of lists: which there are, and the steps to them. It
 // is immutable.
@@ -177,7 +181,7 @@ func (o *handOver) steps(s *Server, q *Request, w *held) [][]byte {
 	}
 	var best []*vote.Step
 	for _, own := range []bool{false, true} {
-		if chain, ok := o.chain(s, client, working, own); ok && leads(chain) && (best == nil || len(chain) < len(best)) {
+		if chain, ok := o.chain(s, client, working, own, leads); ok && (best == nil || len(chain) < len(best)) {
 			best = chain
 		}
 	}
@@ -212,7 +216,7 @@ func (o *handOver) upToDate(s *Server, client *vote.Anchor, working *vote.Certif
 		if term, ok := last(client.Lists, list.Committee); ok && list.Term <= term {
 			continue
 		}
-		for _, l := range o.candidates(s, root, client.Epoch, h.Epoch, false) {
+		for _, l := range o.candidates(s, client, root, h.Epoch, false) {
 			if with := inOrder(append(slices.Clone(out), l.step)); leads(with) {
 				out = with
 				break
@@ -223,24 +227,40 @@ func (o *handOver) upToDate(s *Server, client *vote.Anchor, working *vote.Certif
 }
 
 // chain goes back from the list that signed the working snapshot to what the client
-// has: by certificates of A, or of each list's own committee.
-func (o *handOver) chain(s *Server, client *vote.Anchor, working *vote.Certificate, own bool) ([]*vote.Step, bool) {
+// has: by certificates of A, or of each list's own committee, and by others where those
+// lead nowhere.
+func (o *handOver) chain(s *Server, client *vote.Anchor, working *vote.Certificate, own bool, leads func([]*vote.Step) bool) ([]*vote.Step, bool) {
 	have := map[[32]byte]bool{}
 	for _, l := range client.Lists {
 		root, err := l.Root()
 		have[root] = err == nil
 	}
-	var out []*vote.Step
-	for root, until := ownerRoot(working.Header), working.Header.Epoch; !have[root]; {
-		all := o.candidates(s, root, client.Epoch, until, own)
-		if len(all) == 0 || len(out) == vote.MaxStepCount {
-			return nil, false
+	looks := maxLooks
+	var back func(root [32]byte, until uint64, steps []*vote.Step) []*vote.Step
+	back = func(root [32]byte, until uint64, steps []*vote.Step) []*vote.Step {
+		if looks--; looks < 0 {
+			return nil
 		}
-		have[root] = true
-		out = append(out, all[0].step)
-		root, until = all[0].signer, all[0].step.Certificate.Header.Epoch
+		if have[root] {
+			if steps = inOrder(slices.Clone(steps)); leads(steps) {
+				return steps
+			}
+			return nil
+		}
+		if len(steps) == vote.MaxStepCount {
+			return nil
+		}
+		have[root] = true // whoever comes back to it on the way has it by then
+		defer delete(have, root)
+		for _, l := range o.candidates(s, client, root, until, own) {
+			if found := back(l.signer, l.step.Certificate.Header.Epoch, append(steps[:len(steps):len(steps)], l.step)); found != nil {
+				return found
+			}
+		}
+		return nil
 	}
-	return inOrder(out), true
+	found := back(ownerRoot(working.Header), working.Header.Epoch, nil)
+	return found, found != nil
 }
 
 // inOrder sorts steps: by epoch, of one certificate that to its own committee's list
@@ -258,13 +278,13 @@ func inOrder(steps []*vote.Step) []*vote.Step {
 	return steps
 }
 
-// candidates returns steps to a list whose certificates are of epochs from first to
-// last, the best first: by A, to a list of B made from the newest certificate of A; or
-// by the list's own committee.
-func (o *handOver) candidates(s *Server, root [32]byte, first, last uint64, own bool) []link {
+// candidates returns steps to a list whose certificates are of epochs up to last, and
+// which a client can verify, the best first: by A, to a list of B made from the newest
+// certificate of A; or by the list's own committee.
+func (o *handOver) candidates(s *Server, client *vote.Anchor, root [32]byte, last uint64, own bool) []link {
 	var best, others, ofB []link
 	for _, k := range slices.Concat(o.known, o.more) {
-		if e := k.step.Certificate.Header.Epoch; k.root != root || e < first || e > last {
+		if k.root != root || k.step.Certificate.Header.Epoch > last || !o.believed(client, k.step.Certificate.Header) {
 			continue
 		}
 		if c := k.step.List.Committee; k.signedBy() == c && (own || c == committee.A) {
@@ -277,14 +297,14 @@ func (o *handOver) candidates(s *Server, root [32]byte, first, last uint64, own 
 		return append(best, others...)
 	}
 	looked := 0
-	for i := len(s.certs) - 1; i >= 0 && s.certs[i].epoch >= first && looked < maxLooked; i-- {
+	for i := len(s.certs) - 1; i >= 0 && s.certs[i].epoch >= client.Epoch && looked < maxLooked; i-- {
 		if s.certs[i].epoch > last {
 			continue
 		}
 		looked++
 		c, err := vote.DecodeCertificate(s.certs[i].data)
 		invariant(err == nil) // it was encoded here
-		if !commits(c.Header, root) || ownerRoot(c.Header) == root {
+		if !commits(c.Header, root) || ownerRoot(c.Header) == root || !o.believed(client, c.Header) {
 			continue
 		}
 		l, ok := o.make(c, root)
@@ -297,4 +317,15 @@ func (o *handOver) candidates(s *Server, root [32]byte, first, last uint64, own 
 		}
 	}
 	return slices.Concat(others, ofB)
+}
+
+// believed reports whether a client can go by a header: not if it knows a later list of
+// the committee that signed it, whose term had begun. After a standstill a list is drawn
+// when its term has long begun, and those before still signed that draw.
+// Spec: protocol §7 (SYNC-5), §13 (HAND-2).
+func (o *handOver) believed(client *vote.Anchor, h *snapshot.Header) bool {
+	signer := o.lists[ownerRoot(h)]
+	return h.Epoch >= client.Epoch && signer != nil && !slices.ContainsFunc(client.Lists, func(l *committee.List) bool {
+		return l.Committee == signer.Committee && l.Term > signer.Term && transition.TermStart(o.p, l.Committee, l.Term) <= h.Epoch
+	})
 }
