@@ -54,7 +54,7 @@ func (a *app) configCheck() *cobra.Command {
 			"mistake with its place and what to do about it, and exits with 2 if there is one.",
 		Example: "  chive config check\n  chive config check -c chive.toml",
 		RunE: func(c *cobra.Command, _ []string) error {
-			cfg, err := config.Load(a.sources(c, namedFiles()))
+			cfg, err := config.Load(a.sources(c, a.namedFiles()))
 			out := checkObject{"chive.config.check/1", err == nil, []string{}, []problemObject{}, []warningObject{}}
 			var bad config.Problems
 			errors.As(err, &bad)

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 
 	"chive/internal/config"
@@ -11,7 +12,7 @@ import (
 
 // namedFiles checks the files that a configuration names as a node would at its start.
 // Spec: product CFG-3.
-func namedFiles() config.Named {
+func (a *app) namedFiles() config.Named {
 	return config.Named{
 		Genesis: func(path string) (bool, error) {
 			testnet, err := node.CheckGenesis(path)
@@ -27,7 +28,7 @@ func namedFiles() config.Named {
 		},
 		Family:  func(path string) error { return unfit(node.CheckFamily(path)) },
 		Anchor:  func(path string) error { return unfit(node.CheckAnchor(path)) },
-		Voucher: func(path string) error { return unfit(node.CheckVoucher(path)) },
+		Voucher: func(path, state string) error { return unfit(node.CheckVoucher(path, cmp.Or(state, a.global.state))) },
 	}
 }
 

@@ -22,7 +22,7 @@ import (
 // files, and what the variables, options and flags of its start say above them.
 // Spec: product CFG-4.
 func (a *app) effect(c *cobra.Command, cfg *config.Config) *node.Effect {
-	sources := a.sources(c, namedFiles())
+	sources := a.sources(c, a.namedFiles())
 	return node.NewEffect(cfg, func() (*config.Config, error) {
 		cfg, err := config.Load(sources)
 		return cfg, configFault(err)

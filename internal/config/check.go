@@ -161,7 +161,7 @@ func (l *loader) named(n Named) {
 		}
 	}
 	if path := c.Relay.Voucher; path != "" && n.Voucher != nil {
-		if err := n.Voucher(path); err != nil {
+		if err := n.Voucher(path, c.State); err != nil {
 			wrong("relay.voucher", err)
 		}
 	}

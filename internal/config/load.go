@@ -50,7 +50,7 @@ type Named struct {
 	Genesis func(path string) (testnet bool, err error)
 	Policy  func(path string) (hidden []string, err error) // hidden: what clients will not see
 	Family  func(path string) error
-	Voucher func(path string) error
+	Voucher func(path, state string) error // state: the key of that name; empty is auto
 	Anchor  func(path string) error
 }
 

@@ -329,13 +329,19 @@ func (s *State) keepVoucher(v *record.VoucherText) error {
 	return replace(s.path(voucherFile), []byte(v.Encode()+"\n"))
 }
 
-// CheckVoucher reads a voucher, whoever it is for. One that is not there is none to check:
-// it was placed in the state folder at the first run, or that run says that it is missing.
-func CheckVoucher(path string) error {
-	if there, err := exists(path, "voucher"); err != nil || !there {
+// CheckVoucher reads a voucher, whoever it is for. One that is not there is none to check
+// if the first run has placed it in the state folder; otherwise a relay would not start.
+func CheckVoucher(path, state string) error {
+	there, err := exists(path, "voucher")
+	if err == nil && !there && state != "" {
+		if kept, err := exists((&State{dir: state}).path(voucherFile), "voucher"); err == nil && kept {
+			return nil
+		}
+	}
+	if err != nil {
 		return err
 	}
-	_, err := parseVoucher(path)
+	_, err = parseVoucher(path)
 	return err
 }
 

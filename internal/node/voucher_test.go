@@ -163,12 +163,20 @@ func TestARelayVouchesForANewcomer(t *testing.T) {
 			t.Fatal(err)
 		}
 		// What the daemon goes on without, its check before the start lets pass.
-		if err := CheckVoucher(bad); (err != nil) != (code == "voucher_damaged") {
+		if err := CheckVoucher(bad, w.dir); (err != nil) != (code == "voucher_damaged") {
 			t.Errorf("checked, %s: %v", code, err)
 		}
 	}
-	if err := CheckVoucher(filepath.Join(w.dir, "gone")); err != nil {
+	gone := filepath.Join(w.dir, "gone")
+	wantFault(t, CheckVoucher(gone, guest.Dir()), "file_missing") // as the run would say
+	if err := os.WriteFile(guest.path(voucherFile), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := CheckVoucher(gone, guest.Dir()); err != nil {
 		t.Errorf("gone since the first run: %v", err)
+	}
+	if err := os.Remove(guest.path(voucherFile)); err != nil {
+		t.Fatal(err)
 	}
 
 	// One whose time is over is left out, and the relay says so.
