@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"strings"
 
 	"chive/circuit"
 	"chive/circuit/carrier"
@@ -74,11 +75,19 @@ func errCircuit(why string) *Failure {
 
 // errStarting says that nothing can be sent yet.
 func errStarting(why, fix string) *Failure {
-	return failure("starting", "the client is not connected to the network yet: "+why, fix)
+	return failure("starting", "the client is not connected to the network yet: "+once(why, fix), fix)
 }
 
 // fixProxy is what to do where the proxy on the way is in the way.
 const fixProxy = "check the proxy that client.upstream names: that it runs, and what client.upstream says of it"
+
+// once leaves out of a reason what its fix says again.
+func once(why, fix string) string {
+	if short, does := strings.CutSuffix(why, sayProxy); does && fix == fixProxy {
+		return short + " Nothing goes past it."
+	}
+	return why
+}
 
 // troubleFix says what to do about an error whose cause is that.
 func (c *Client) troubleFix(err error, cause string) string {
@@ -125,7 +134,7 @@ func CauseFix(cause string) string {
 
 func (c *Client) errDown(why string, err error) *Failure {
 	if proxyFailed(err) || c.proxySilent(err) {
-		return failure("network_down", "the network cannot be reached: "+why, fixProxy)
+		return failure("network_down", "the network cannot be reached: "+once(why, fixProxy), fixProxy)
 	}
 	if cause, _ := c.troubleOf(err); cause == "refused" {
 		return failure("network_down", "the network cannot be reached: "+why, fixRefused)

@@ -152,9 +152,9 @@ func (c *Client) troubleOf(err error) (cause, text string) {
 	case errors.Is(err, errStale):
 		return "directory_stale", c.freshnessWords(c.current(), time.Now(), false) + " No relay asked has one: the network is stalled, these relays hold it back, or this clock is fast."
 	case errors.Is(err, link.ErrProxy):
-		return "no_route", "the proxy that client.upstream names cannot be reached, or is none of its kind. Check that it runs, and what client.upstream says; nothing goes past it."
+		return "no_route", "the proxy that client.upstream names cannot be reached, or is none of its kind." + sayProxy
 	case c.proxySilent(err):
-		return "no_route", "nothing comes back in time through the proxy that client.upstream names: it takes connections and stays silent, or the relay that was asked is gone. Check that it runs and what client.upstream says; nothing goes past it."
+		return "no_route", "nothing comes back in time through the proxy that client.upstream names: it takes connections and stays silent, or the relay that was asked is gone." + sayProxy
 	case errors.Is(err, link.ErrProxyAuth):
 		return "proxy_auth", "the proxy that client.upstream names does not take the user and password. Put them right in client.upstream: http://USER:PASSWORD@HOST:PORT."
 	case errors.Is(err, link.ErrProxyDenied):
@@ -193,6 +193,10 @@ func (c *Client) troubleOf(err error) (cause, text string) {
 	}
 	return "no_peers", "no guard can be used. They are tried again."
 }
+
+// sayProxy ends what is said where the proxy on the way is in the way: fixProxy says the same
+// to whom has a place of its own for it.
+const sayProxy = " Check that it runs, and what client.upstream says; nothing goes past it."
 
 // peerHint is the way out when the relays that a client knows are gone.
 const peerHint = "If other connections work, those that this client knows may be gone: name one that runs with --peer RID@IP:PORT (its operator reads both from chive status)."

@@ -160,7 +160,18 @@ func (d *doctor) checkSockets(ctx context.Context) {
 			"If a relay has just left the list, ask again. Otherwise stop the daemon, and report this as a fault of chive.")
 		return
 	}
-	if upstream != "" {
+	d.sayLinks(links, upstream != "")
+}
+
+// sayLinks says that so many connections out of this machine lead where they may.
+func (d *doctor) sayLinks(links int, proxied bool) {
+	const check = "leak"
+	if links == 0 {
+		d.warn(check, "no_links", "Nothing is proven: the daemon has no connection out of this machine now.",
+			"Ask again when it is connected. Relays or a proxy on this machine itself, such as a testnet's, cannot be judged so.")
+		return
+	}
+	if proxied {
 		d.ok(check, "links_only", fmt.Sprintf("All of the daemon's outside connections, %d, lead to the proxy of client.upstream or are links of its relay.", links))
 		return
 	}

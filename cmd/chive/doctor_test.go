@@ -124,6 +124,19 @@ func TestDoctorKnowsTheProxyOnTheWay(t *testing.T) {
 	}
 }
 
+// TestDoctorProvesNothingByNoConnection (product CLI-11).
+func TestDoctorProvesNothingByNoConnection(t *testing.T) {
+	for links, want := range map[int]string{0: "warning no_links", 1: "ok links_only"} {
+		for _, proxied := range []bool{false, true} {
+			d := &doctor{}
+			d.sayLinks(links, proxied)
+			if got := codes(d.found); !slices.Equal(got, []string{want}) {
+				t.Errorf("%d links: %v", links, got)
+			}
+		}
+	}
+}
+
 func TestDoctorReadsTheKernelsTables(t *testing.T) {
 	if binary.NativeEndian.Uint16([]byte{1, 0}) != 1 {
 		t.Skip("the table below is a little-endian machine's")

@@ -62,6 +62,11 @@ func (a *app) keysFounder() *cobra.Command {
 			}
 			a.noteMade(r.Made, state.Dir(), o.Family)
 			a.warnOfAddresses(r.Addresses)
+			if r.Exit != "off" {
+				for _, line := range exitNotes(r.About.Contact) {
+					a.note("%s", line)
+				}
+			}
 			rate := uint64(r.RateKbit) * 125
 			a.answer(founderObject{
 				"chive.keys.founder/1", r.File, r.Identity, texts(r.Addresses), r.Exit, rate,

@@ -84,6 +84,10 @@ func (a *app) lookupFault(ctx context.Context, p proxyPlace, query string, began
 	if !errors.As(err, &refused) {
 		return f
 	}
+	if name := strings.ToLower(strings.TrimSuffix(query, ".")); name == "onion" || strings.HasSuffix(name, ".onion") {
+		f.Kind, f.Code, f.Text, f.Fix = node.Unreachable, "name_not_found", "Names under .onion belong to another network, Tor's, and are never forwarded: no exit was asked", "Use Tor for them."
+		return f
+	}
 	told, asked := a.lookupTold(ctx, query, began)
 	switch {
 	case told != nil && told.Reason == "exit_policy": // a look-up has no port

@@ -89,8 +89,9 @@ type dialer struct{ network, address, key string }
 // noProxy is the error of a port where no client answers any more.
 type noProxy struct{}
 
-func (noProxy) Error() string  { return "front: the running client is gone" }
+func (noProxy) Error() string  { return "the client that chive run goes through is gone" }
 func (noProxy) Reason() string { return "network_down" }
+func (noProxy) Fix() string    { return "start that client again, with the same proxy port" }
 
 func (d *dialer) dial(ctx context.Context) (net.Conn, error) {
 	c, err := new(net.Dialer).DialContext(ctx, d.network, d.address)

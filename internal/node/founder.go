@@ -40,7 +40,8 @@ type Made struct {
 // Founding is what Found did.
 type Founding struct {
 	Made
-	File string
+	File  string
+	About About // what it is called, and who answers for it
 }
 
 // made begins a Made with what is declared.
@@ -77,7 +78,7 @@ func (s *State) Found(o FounderOptions, rand io.Reader, now time.Time) (*Foundin
 	if d.isExit() {
 		f.Roles |= record.RoleExit
 	}
-	done := &Founding{File: o.Out, Made: d.made()}
+	done := &Founding{File: o.Out, Made: d.made(), About: d.About}
 	if err := s.foundKeys(d, &f, done, rand, now); err != nil {
 		return nil, err
 	}

@@ -273,7 +273,7 @@ func loadGenesis(path string) (*genesis.Document, error) {
 func readDraft(path string) (*genesis.Document, error) {
 	data, err := store.ReadFile(path, genesis.MaxTestnetSize)
 	if err != nil {
-		return nil, fileFault(path, "genesis document", err)
+		return nil, genesisUnread(path, err)
 	}
 	doc, err := genesis.ParseDraft(data)
 	if _, notFounder := record.ParseFounderFile(data); err != nil && notFounder == nil {
@@ -284,6 +284,16 @@ func readDraft(path string) (*genesis.Document, error) {
 		return doc, genesisFault(path, doc, err)
 	}
 	return doc, nil
+}
+
+// genesisUnread says that a document cannot be read. It is public, and a service of the
+// system runs as a user of its own.
+func genesisUnread(path string, err error) *Fault {
+	f := fileFault(path, "genesis document", err)
+	if f.Code == "file_forbidden" {
+		f.Fix = "It holds no secret: let everybody read it, chmod a+r " + quote(path) + ", in a folder that everybody may enter, such as /etc/chive."
+	}
+	return f
 }
 
 func writeGenesis(path string, doc *genesis.Document) error {
