@@ -7,7 +7,9 @@ import (
 	"encoding/json"
 	"errors"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -173,6 +175,47 @@ func TestConfigDefaultIsTaken(t *testing.T) {
 	var o defaultObject
 	if err := json.Unmarshal([]byte(runConfig(t, "", nil, "config", "default", "--json").out), &o); err != nil || o.Text != text || len(o.Keys) < 20 {
 		t.Errorf("%v, %d keys", err, len(o.Keys))
+	}
+}
+
+// TestInstallingChangesTheShippedFile runs the lines with which the page changes the file
+// that the Debian package installs, on what it installs.
+func TestInstallingChangesTheShippedFile(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("the lines are for Debian")
+	}
+	page, err := os.ReadFile("../../docs/installing.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	const shipped = "/etc/chive/chive.toml"
+	file := filepath.Join(t.TempDir(), "chive.toml")
+	writeConfig(t, file, runConfig(t, "", nil, "config", "default").out)
+	seen := 0
+	for _, block := range blocks(string(page), "sh") {
+		for line := range strings.Lines(block) {
+			if !strings.Contains(line, shipped) {
+				continue
+			}
+			seen++
+			line = strings.ReplaceAll(strings.ReplaceAll(line, "sudo ", ""), shipped, file)
+			if out, err := exec.Command("sh", "-c", line).CombinedOutput(); err != nil {
+				t.Fatalf("%s: %v\n%s", line, err, out)
+			}
+		}
+	}
+	if seen < 2 {
+		t.Fatalf("%d lines change %s", seen, shipped)
+	}
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := runConfig(t, string(text), nil, "config", "show", "--changed")
+	for _, want := range []string{"genesis.chive", "relay.enabled"} {
+		if got.code != 0 || !strings.Contains(got.out, want) {
+			t.Errorf("%q is not in %+v", want, got)
+		}
 	}
 }
 

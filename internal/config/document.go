@@ -220,7 +220,8 @@ func (d *document) twice() {
 		if len(d.bad) < maxProblems {
 			d.bad = append(d.bad, Problem{
 				Where: Origin{Layer: Files, Name: d.file, Line: e.line, Column: e.column}, Key: dotted(e.path), Code: "twice",
-				Text: clip(dotted(e.path)) + " is there twice: line " + strconv.Itoa(before.line) + " says it as well", Fix: "Remove one of them.",
+				Text: clip(dotted(e.path)) + " is there twice: line " + strconv.Itoa(before.line) + " says it as well",
+				Fix:  "Keep one: put what belongs together at line " + strconv.Itoa(before.line) + ", and remove this.",
 			})
 		}
 	}

@@ -85,9 +85,9 @@ func TestConfigMistakesAreNamed(t *testing.T) {
 		{"odd nickname", "relay.nickname = \"two words\"", `c.toml:1:18: relay.nickname = "two words" is not at most 19 letters, digits, - and _. Fix: Choose another.`},
 		{"long contact", "relay.contact = \"" + strings.Repeat("a", 129) + "\"", `c.toml:1:17: relay.contact = "` + strings.Repeat("a", 79) + `... is not one line of at most 128 bytes. Fix: Shorten it to a mail address or a page.`},
 
-		{"duplicate key", "[relay]\nrate = \"1 MiB/s\"\n\nrate = \"2 MiB/s\"", `c.toml:4:1: relay.rate is there twice: line 2 says it as well. Fix: Remove one of them.`},
-		{"duplicate key in two ways", "client.hops = 4\n[client]\nhops = 5", `c.toml:3:1: client.hops is there twice: line 1 says it as well. Fix: Remove one of them.`},
-		{"duplicate section", "[relay]\n[web]\n[relay]", `c.toml:3:2: relay is there twice: line 1 says it as well. Fix: Remove one of them.`},
+		{"duplicate key", "[relay]\nrate = \"1 MiB/s\"\n\nrate = \"2 MiB/s\"", `c.toml:4:1: relay.rate is there twice: line 2 says it as well. Fix: Keep one: put what belongs together at line 2, and remove this.`},
+		{"duplicate key in two ways", "client.hops = 4\n[client]\nhops = 5", `c.toml:3:1: client.hops is there twice: line 1 says it as well. Fix: Keep one: put what belongs together at line 1, and remove this.`},
+		{"duplicate section", "[relay]\n[web]\n[relay]", `c.toml:3:2: relay is there twice: line 1 says it as well. Fix: Keep one: put what belongs together at line 1, and remove this.`},
 		{"syntax", "[relay]\nrate", `c.toml:2:4: This is not TOML: expected '=' after key. Fix: Write lines such as key = "value" below lines such as [section]; chive config default shows all of them.`},
 		{"text without quotes", "relay.exit.policy = web", `c.toml:1:21: This is not TOML: unexpected character U+0077 'w' at start of value. Fix: Write lines such as key = "value" below lines such as [section]; chive config default shows all of them.`},
 		{"not a text at all", "\x00\x01", `c.toml:1:1: This is not TOML: invalid character at start of key: U+0000. Fix: Write lines such as key = "value" below lines such as [section]; chive config default shows all of them.`},
