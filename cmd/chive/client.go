@@ -64,6 +64,7 @@ func (a *app) clientCommand() *cobra.Command {
 			}
 			ctx, stop := untilSignal(c.Context(), func() { a.note("Stopping.") }, a.atOnce)
 			defer stop()
+			o.Effect.Without("relay.")
 			o.Ready = a.whenClientReady(ctx, "off")
 			heed, deaf := a.heed(o.Effect)
 			defer deaf()

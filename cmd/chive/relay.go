@@ -64,7 +64,7 @@ func (a *app) relayRun() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			o.Effect = a.effect(c, cfg)
+			o.Effect = a.effect(c, cfg).Without("client.", "relay.enabled")
 			ctx, stop := untilSignal(c.Context(), func() {
 				a.note("Draining: no new circuits, and %v at most for those that are in use. Interrupt again to stop at once.", o.Effect.Drain())
 			}, a.atOnce)

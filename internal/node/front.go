@@ -388,7 +388,11 @@ const pageTime = web.TokenTime
 func (f *Front) pageAddress() (string, time.Duration, error) {
 	at := f.pageAt()
 	if at == nil {
-		return "", 0, &control.Failure{Code: "no_page", Text: "This process serves no page", Fix: "Start it with --web 127.0.0.1:9251."}
+		none := &control.Failure{Code: "no_page", Text: "This process serves no page", Fix: "Start it with a page at a port that is free: --web 127.0.0.1:PORT."}
+		if note := f.pageNote(); note != "" { // which names the port that is taken
+			none.Text, none.Fix = note, "Start it with another port: --web 127.0.0.1:PORT."
+		}
+		return "", 0, none
 	}
 	return web.Address(at, f.tokens.Mint()), pageTime, nil
 }

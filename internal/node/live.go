@@ -133,7 +133,12 @@ func (r *relayRun) redeclare(_, next *config.Config) (p prepared, err error) {
 		p.also = append(p.also, "relay.contact")
 	}
 	p.drop = func() { _ = r.state.keepDeclared(was) } // what the configuration says is said again at the next start
-	p.commit = func() { r.become(d, e) }
+	p.commit = func() {
+		r.become(d, e)
+		if d.unseen() && !bytes.Equal(d.rules, was.rules) { // as the start says it
+			teller(r.o.Tell)(unseenNote + ".")
+		}
+	}
 	return p, nil
 }
 

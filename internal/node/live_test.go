@@ -51,6 +51,12 @@ func TestARunningRelayFollowsItsConfiguration(t *testing.T) {
 		State: s.Dir(), Genesis: w.doc, Listen: listenOf(t, s, info), Metrics: metrics, Drain: -1, Effect: e,
 		Control: ControlSocket{Path: socket, Fixed: true},
 	}
+	told := make(chan string, 8)
+	o.Tell = func(text string) {
+		if strings.HasPrefix(text, unseenNote) {
+			told <- text
+		}
+	}
 	var source *RelaySources
 	o.Serving = func(s control.Source) { source = s.(*RelaySources) }
 	ready := make(chan RelayReady, 1)
@@ -112,6 +118,16 @@ func TestARunningRelayFollowsItsConfiguration(t *testing.T) {
 	want(head+"relay.metrics.listen = \""+other+"\"", "relay.exit.policy", "relay.listen")
 	if permits(80) || !permits(81) {
 		t.Error("the rules are those of before")
+	}
+
+	// One of which clients see nothing is told, as at the start.
+	write("accept tcp 5.0.0.0/8:81")
+	if want(head+"relay.metrics.listen = \""+other+"\"", "relay.exit.policy", "relay.listen"); len(told) != 1 {
+		t.Errorf("an exit that clients do not see: %d", len(told))
+	}
+	write("accept tcp *:81")
+	if want(head+"relay.metrics.listen = \""+other+"\"", "relay.exit.policy", "relay.listen"); len(told) != 1 {
+		t.Errorf("one that they see: %d", len(told))
 	}
 
 	// All or nothing.

@@ -496,3 +496,27 @@ func TestAReloadKeepsTheNoteOfThePage(t *testing.T) {
 		t.Errorf("once the port is free: %q, %s", f.pageNote(), f.PageName())
 	}
 }
+
+// TestNoPageNamesNoTakenPort (product PAGE-2): who asks for the page's address is not sent
+// to a port that another program has.
+func TestNoPageNamesNoTakenPort(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	at := taken.Addr().String()
+	for _, o := range []FrontOptions{{Web: at, WebUsual: true}, {}} {
+		o.Socks = SocksOptions{Addrs: []string{"127.0.0.1:0"}}
+		f, err := OpenFront(o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _, err = f.pageAddress()
+		f.Close()
+		var said *control.Failure
+		if !errors.As(err, &said) || said.Code != "no_page" || !strings.Contains(said.Fix, "127.0.0.1:PORT") || strings.Contains(said.Text, at) != (o.Web != "") {
+			t.Errorf("%+v: %v, %+v", o, err, said)
+		}
+	}
+}

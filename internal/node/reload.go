@@ -29,6 +29,7 @@ type Effect struct {
 	mu      sync.Mutex
 	began   *config.Config // whose values of keys that need a restart are in force
 	now     *config.Config // whose other values are
+	foreign []string       // see Without
 	changes []change
 }
 
@@ -108,11 +109,12 @@ func (e *Effect) Reload() (*control.Reloaded, error) {
 		return nil, err
 	}
 	e.mu.Lock()
-	began, now, changes := e.began, e.now, slices.Clone(e.changes)
+	began, now, changes, foreign := e.began, e.now, slices.Clone(e.changes), change{keys: e.foreign}
 	e.mu.Unlock()
 	done := &control.Reloaded{}
 	changed, _ := config.Diff(now, next)
 	_, done.Restart = config.Diff(began, next)
+	done.Restart = slices.DeleteFunc(done.Restart, foreign.follows)
 	var all []prepared
 	for _, c := range changes {
 		p, err := c.prepare(now, next)
@@ -141,6 +143,14 @@ func (e *Effect) Reload() (*control.Reloaded, error) {
 		}
 	}
 	return done, nil
+}
+
+// Without says which keys this process does not read, whenever it starts: their change
+// needs no restart. One that ends in a dot stands for all below it. It is called before
+// anything is read again, and returns e.
+func (e *Effect) Without(keys ...string) *Effect {
+	e.foreign = keys
+	return e
 }
 
 // Drain is how long open circuits are given when the relay of this process ends, as the

@@ -62,6 +62,15 @@ func (w *written) reload(t *testing.T, e *Effect, text, applied, restart string)
 	}
 }
 
+// TestReloadNamesNoForeignKey (CFG-4): a client does not read relay.enabled at a start
+// either, so that no restart would have it count.
+func TestReloadNamesNoForeignKey(t *testing.T) {
+	var w written
+	w.reload(t, w.effect(t, ""), "relay.enabled = true\nclient.hops = 4", "", "client.hops relay.enabled")
+	w.reload(t, w.effect(t, "").Without("relay."), "relay.enabled = true\nclient.hops = 4", "", "client.hops")
+	w.reload(t, w.effect(t, "").Without("client.", "relay.enabled"), "relay.enabled = true\nclient.hops = 4", "", "")
+}
+
 // TestReloadAppliesAllOrNothing (CFG-4): a mistake, and something that cannot be done,
 // keep everything; what was prepared is undone, the last first.
 func TestReloadAppliesAllOrNothing(t *testing.T) {
