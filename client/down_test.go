@@ -58,6 +58,11 @@ func TestAClientWhoseRelaysAreGoneIsDown(t *testing.T) {
 				if p := s.Bootstrap; s.State != StateDown || p.Cause != cause || !p.Stuck || p.Fix == "" || s.Text != p.Text || strings.Contains(s.Text, another) {
 					t.Fatalf("%s: %s, %q, %+v", cause, s.State, s.Text, p)
 				}
+				for _, g := range s.Guards {
+					if g.State == "in use" {
+						t.Fatalf("%s: a guard is in use while no circuit can be made: %s", cause, g.Why)
+					}
+				}
 				v.pass(time.Second)
 			}
 			_, err := w.construct(t.Context(), needDir, nil, func(e TryExplained) {

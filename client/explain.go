@@ -15,7 +15,8 @@ import (
 type GuardExplained struct {
 	RID   record.RID
 	Until time.Time // it is replaced then, or after being away for too long; nothing else replaces it
-	// State is "in use" (the first that is usable and not only to be tried again), "ready", "unreachable", "absent"
+	// State is "in use" (the first that is usable and not only to be tried again), "failing" (the same, while the
+	// client is down), "ready", "unreachable", "absent"
 	// (not in the list of relays, or not running), or "last" (it broke circuits).
 	State string
 	Share float64 // of the guard weight of the list used now, 0 to 1
@@ -55,8 +56,8 @@ func percent(share float64) string {
 }
 
 // explainGuards says of each guard what it is and why. carries counts the open circuits
-// that begin at each.
-func explainGuards(t *table, all []path.GuardStatus, usable []record.RID, carries map[record.RID]int) []GuardExplained {
+// that begin at each; down: none can be made.
+func explainGuards(t *table, all []path.GuardStatus, usable []record.RID, carries map[record.RID]int, down bool) []GuardExplained {
 	var out []GuardExplained
 	// The first that is usable, or else the first of those that are not only to be tried
 	// again: there circuits begin while that fails.
@@ -71,6 +72,8 @@ func explainGuards(t *table, all []path.GuardStatus, usable []record.RID, carrie
 			e.State = "absent"
 		case g.Unreachable:
 			e.State = "unreachable"
+		case used >= 0 && usable[used] == g.RID && down:
+			e.State = "failing"
 		case used >= 0 && usable[used] == g.RID:
 			e.State = "in use"
 		case g.Last:
@@ -108,6 +111,8 @@ func guardWords(state string, first bool, carries int) string {
 	switch state {
 	case "in use":
 		return "New circuits begin here: it is the first guard that can be used; " + open + "."
+	case "failing":
+		return "New circuits are tried here first, and fail for now: no guard can be reached." + was
 	case "unreachable":
 		when := "it is tried again in a while, and kept."
 		if first {

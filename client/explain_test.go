@@ -111,6 +111,7 @@ func TestGuardWordsFollowTheState(t *testing.T) {
 		want    []string
 	}{
 		{"in use", true, 1, []string{"New circuits begin here", "1 open circuit begins here"}},
+		{"failing", true, 0, []string{"tried here first, and fail"}},
 		{"ready", false, 0, []string{"New circuits begin here only where", "none is open"}},
 		{"unreachable", true, 0, []string{"tried again with the next circuit"}},
 		{"unreachable", false, 0, []string{"tried again in a while"}},

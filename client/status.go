@@ -161,7 +161,7 @@ func (c *Client) Status() Status {
 			carries[x.q.path[0].RID]++
 		}
 	}
-	s.Guards = explainGuards(t, guards, usable, carries)
+	s.Guards = explainGuards(t, guards, usable, carries, s.State == StateDown)
 	for _, x := range circuits {
 		if x.q.table != nil {
 			x.e.Epoch = x.q.table.view.Epoch()
