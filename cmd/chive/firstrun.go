@@ -30,8 +30,9 @@ type consent struct {
 const maxAnswer = 256
 
 // askConsent asks once whether to carry others' traffic, and with what ceilings. A bare
-// Enter, and the end of the input, are a no. Spec: product CLI-3.
-func askConsent(in io.Reader, out io.Writer) (consent, error) {
+// Enter, and the end of the input, are a no. hint, if there is one, is what to know of
+// this machine before the answer. Spec: product CLI-3.
+func askConsent(in io.Reader, out io.Writer, hint string) (consent, error) {
 	lines := bufio.NewReader(io.LimitReader(in, 16*maxAnswer))
 	fmt.Fprintf(out, `
 chive has no company behind it: the network is what its users carry for each other.
@@ -39,6 +40,9 @@ This computer can pass on others' traffic beside yours, at most %s and %s a
 month. It is encrypted, and nothing leaves the network from here: you are no exit.
 
 `, proposedRate, proposedMonthly)
+	if hint != "" {
+		fmt.Fprintf(out, "%s\n\n", hint)
+	}
 	for range 3 {
 		answer, err := ask(lines, out, "Carry others' traffic? [y/N] ")
 		if err != nil {
@@ -53,6 +57,18 @@ month. It is encrypted, and nothing leaves the network from here: you are no exi
 		fmt.Fprintln(out, "Answer y or n.")
 	}
 	return consent{}, nil
+}
+
+// reachHint says of a machine without a public address what a yes depends on; else
+// nothing.
+func reachHint(cfg *config.Config) string {
+	listen := cfg.Relay.Listen.Or(config.DefaultListen)
+	if len(cfg.Relay.Addresses) > 0 || !node.BehindRouter(listen) {
+		return ""
+	}
+	return "This computer has no public address of its own. Your router is asked to let others in (UPnP,\n" +
+		"NAT-PMP); if it does not, nobody can use this relay before you forward the port of " + listen + "\n" +
+		"there. Your own traffic flows in any case."
 }
 
 // askCeilings asks for the ceilings of a yes.

@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"chive/internal/config"
 )
 
 func TestTheFirstRunAsksOnce(t *testing.T) {
@@ -27,7 +29,7 @@ func TestTheFirstRunAsksOnce(t *testing.T) {
 		"no right one":       {"y\n1\n2\n3\n\n", yes},
 	} {
 		var said strings.Builder
-		got, err := askConsent(strings.NewReader(c.typed), &said)
+		got, err := askConsent(strings.NewReader(c.typed), &said, "")
 		if err != nil || got != c.want {
 			t.Errorf("%s: %+v, %v; want %+v", name, got, err, c.want)
 		}
@@ -35,6 +37,28 @@ func TestTheFirstRunAsksOnce(t *testing.T) {
 			if !strings.Contains(said.String(), must) {
 				t.Errorf("%s: the question does not say %q", name, must)
 			}
+		}
+	}
+}
+
+// TestTheFirstRunSaysWhatAYesDependsOn: where others cannot reach this machine is said
+// before the answer, and only there.
+func TestTheFirstRunSaysWhatAYesDependsOn(t *testing.T) {
+	for listen, want := range map[string]bool{"10.1.2.3:9240": true, "127.0.0.1:9240": false, "1.1.1.1:9240": false} {
+		cfg := &config.Config{}
+		cfg.Relay.Listen = config.Address(listen)
+		hint := reachHint(cfg)
+		if (hint != "") != want {
+			t.Errorf("%s: %q", listen, hint)
+		}
+		var said strings.Builder
+		if _, err := askConsent(strings.NewReader("n\n"), &said, hint); err != nil || !strings.Contains(said.String(), hint+"\n") ||
+			strings.Index(said.String(), hint) > strings.Index(said.String(), "[y/N]") {
+			t.Errorf("%s: %v: %q", listen, err, said.String())
+		}
+		cfg.Relay.Addresses = []string{"1.1.1.1:9240"}
+		if hint := reachHint(cfg); hint != "" {
+			t.Errorf("%s, with the router's address: %q", listen, hint)
 		}
 	}
 }

@@ -115,7 +115,7 @@ func (a *app) consented(c *cobra.Command, cfg *config.Config) (*config.Config, e
 		!term.IsTerminal(int(os.Stdin.Fd())) || !isFile || !term.IsTerminal(int(out.Fd())) {
 		return cfg, nil
 	}
-	said, err := askConsent(os.Stdin, a.err)
+	said, err := askConsent(os.Stdin, a.err, reachHint(cfg))
 	if err != nil {
 		return nil, err
 	}

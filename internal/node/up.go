@@ -154,6 +154,18 @@ func (r *relayRun) found(ctx context.Context) error {
 	return err
 }
 
+// BehindRouter reports whether a relay that listens there has no public address of this
+// machine, so that others reach it only if a router forwards its port. False for loopback,
+// and for what is no address.
+func BehindRouter(listen string) bool {
+	at, err := netip.ParseAddrPort(listen)
+	if err != nil || at.Addr().IsLoopback() {
+		return false
+	}
+	own, err := ownAddress(at)
+	return err != nil || !record.Public(own.Addr())
+}
+
 // ownAddress is where others reach this machine's relay: where it listens, if that is one
 // address, else the first public address of an interface.
 func ownAddress(listen netip.AddrPort) (netip.AddrPort, error) {
