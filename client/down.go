@@ -78,8 +78,8 @@ func (c *Client) tellOutage() {
 	c.tell(Event{Kind: EventBootstrap, State: p.Cause})
 }
 
-// outageOver forgets what was noted: a circuit is open, or it is not the guards that one
-// fails for.
+// outageOver forgets what was noted: a circuit is open, or it is not for want of a guard
+// that one fails.
 func (c *Client) outageOver() {
 	c.mu.Lock()
 	told := c.outage.told
@@ -89,7 +89,7 @@ func (c *Client) outageOver() {
 	if !told {
 		return
 	}
-	c.cfg.Log.Info().EmbedObject(redact.RoleClient).EmbedObject(redact.Event("up")).Msg("circuits can be made again")
+	c.cfg.Log.Info().EmbedObject(redact.RoleClient).EmbedObject(redact.Event("up")).Msg("a guard can be reached again")
 	if c.cfg.Progress != nil {
 		c.cfg.Progress(p)
 	}

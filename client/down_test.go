@@ -104,3 +104,48 @@ func TestAClientWhoseRelaysAreGoneIsDown(t *testing.T) {
 		})
 	}
 }
+
+// TestGuardsThatAreReachedAreNotDown (CLI-6, CLI-7): for a moment no guard could be
+// reached. Since then every one can be, and it is the circuits through them that fail: that
+// is not said to be a guard which cannot be reached.
+func TestGuardsThatAreReachedAreNotDown(t *testing.T) {
+	inVillage(t, 9, func(t *testing.T, v *village) {
+		gone := &byAddress{fails: map[netip.AddrPort]error{}}
+		w := v.walk(func(c *Config) { gone.Transport, c.Transport = c.Transport, gone })
+		defer w.end()
+		w.settleIn(t)
+		for _, r := range v.relays {
+			for _, a := range w.relayOf(t, r.rid).Addresses {
+				gone.fails[a] = syscall.ECONNREFUSED
+			}
+			if l := w.links.Lookup(r.rid); l != nil {
+				_ = l.Close()
+				<-l.Done()
+			}
+		}
+		_, _ = w.construct(t.Context(), needDir, nil, nil)
+		w.mu.Lock()
+		noted := !w.outage.since.IsZero()
+		w.mu.Unlock()
+		if !noted {
+			t.Fatal("that no guard can be reached is not noted")
+		}
+		clear(gone.fails)
+		for range 8 {
+			v.pass(5 * time.Second)
+			var why *circuitError
+			path, table, err := w.choose(needDir, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := w.build(t.Context(), path, table, needDir); !errors.As(err, &why) {
+				t.Fatalf("a circuit ends with %v, not as one of a guard that was reached", err)
+			}
+			_, _ = w.construct(t.Context(), needDir, nil, nil)
+			w.tellOutage()
+		}
+		if s := w.Status(); s.State != StateReady || s.Bootstrap.Cause != "" {
+			t.Errorf("%s: %s", s.State, s.Text)
+		}
+	})
+}

@@ -126,6 +126,8 @@ func (c *Client) construct(ctx context.Context, n need, avoid []record.RID, note
 		}
 		if guardFault(err) {
 			c.noCircuit(err)
+		} else {
+			c.outageOver() // the guard was reached
 		}
 		if note != nil {
 			note(c.explainTry(path, err, took))
