@@ -16,6 +16,8 @@ import (
 	"testing"
 	"time"
 
+	"go.uber.org/goleak"
+
 	"chive/client"
 	"chive/directory/record"
 	"chive/internal/control"
@@ -320,5 +322,15 @@ func TestPeersAreTriedOneByOne(t *testing.T) {
 		}
 	}
 	_, err = TryPeers(t.Context(), w.doc, []string{"no peer"}, time.Second)
+	wantFault(t, err, "peer")
+}
+
+// TestPeersAreTriedAllOrNone: one that is malformed is said before any other is tried, and
+// nothing goes on behind the fault.
+func TestPeersAreTriedAllOrNone(t *testing.T) {
+	w := found(t, 3, nil)
+	w.sign(t)
+	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
+	_, err := TryPeers(t.Context(), w.doc, []string{strings.Repeat("ab", 16) + "@" + freePort(t), "no peer"}, time.Second)
 	wantFault(t, err, "peer")
 }

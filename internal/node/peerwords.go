@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"chive/client"
@@ -115,26 +116,27 @@ func TryPeers(ctx context.Context, genesisFile string, texts []string, within ti
 	if err != nil {
 		return nil, err
 	}
-	out := make([]PeerTried, min(len(texts), maxPeersTried))
-	done := make(chan struct{})
-	for i := range out {
-		peers, err := parsePeers(texts[i : i+1])
+	peers := make([]client.Peer, min(len(texts), maxPeersTried))
+	for i := range peers { // all, before the first is tried
+		one, err := parsePeers(texts[i : i+1])
 		if err == nil {
-			err = checkPeers(doc.Testnet, peers)
+			err = checkPeers(doc.Testnet, one)
 		}
 		if err != nil {
 			return nil, err
 		}
-		go func() {
-			defer func() { done <- struct{}{} }()
+		peers[i] = clientPeers(one)[0]
+	}
+	out := make([]PeerTried, len(peers))
+	var tries sync.WaitGroup
+	for i := range out {
+		tries.Go(func() {
 			ctx, cancel := context.WithTimeout(ctx, within)
 			defer cancel()
-			s := client.TryPeer(ctx, link.TCP{}, doc, rand.Reader, clientPeers(peers)[0])
+			s := client.TryPeer(ctx, link.TCP{}, doc, rand.Reader, peers[i])
 			out[i] = PeerTried{texts[i], peerWords[s.State]}
-		}()
+		})
 	}
-	for range out {
-		<-done
-	}
+	tries.Wait()
 	return out, nil
 }
