@@ -152,6 +152,7 @@ type Relay struct {
 
 	// What the directory's loop shows to everybody else.
 	shown      atomic.Pointer[shown]
+	remembers  atomic.Bool // shown is the loop's
 	serve      atomic.Pointer[dirsync.Server]
 	final      atomic.Pointer[dirsync.Final] // the newest that the machine holds
 	onion      atomic.Pointer[[]*handshake.OnionKey]

@@ -24,6 +24,11 @@ type shown struct {
 // nil. An older one stays valid for whoever holds it.
 func (r *Relay) View() snapshot.View { return r.shown.Load().snapshot }
 
+// Remembers reports whether View is out of what this relay has stored, or learnt since. In
+// the first moments of a run it is the genesis document's, which says nothing of a relay
+// that came later.
+func (r *Relay) Remembers() bool { return r.remembers.Load() }
+
 // IsRelay reports whether a relay of the newest table has its link at an address. No
 // client may reach one through an exit.
 func (r *Relay) IsRelay(a netip.AddrPort) bool {
@@ -92,6 +97,7 @@ func (d *replica) viewed(v directory.View) {
 func (d *replica) show() {
 	s := d.machine.Newest()
 	d.r.show(s)
+	d.r.remembers.Store(true)
 	was := d.listed
 	d.listed = listingAbsent
 	if _, listed := s.Table().Index(d.r.rid); listed {

@@ -58,8 +58,8 @@ read everything anew.
 
 A relay, alone or beside a client, says ` + "`relay`" + ` within a second, with its ` + "`id`" + ` and a ` + "`state`" + `: ` + "`listed`" + ` or ` + "`unlisted`" + ` (on the list
 of relays), ` + "`running`" + ` or ` + "`not_running`" + ` (as the list marks it), ` + "`address`" + ` (where others reach it has changed), ` + "`reachable`" + ` or
-` + "`unreachable`" + ` (by the newest test of its addresses), ` + "`quota`" + ` (used up: it rests) or ` + "`works`" + ` (again), ` + "`draining`" + `. A client says
-` + "`bootstrap`" + `, ` + "`circuit`" + `, ` + "`stream`" + ` and ` + "`warning`" + `.
+` + "`unreachable`" + ` (by the newest test of its addresses), ` + "`quota`" + ` (used up: it rests) or ` + "`works`" + ` (again), ` + "`draining`" + `. That it was on the
+list before a start or a rest, and still is, is no change. A client says ` + "`bootstrap`" + `, ` + "`circuit`" + `, ` + "`stream`" + ` and ` + "`warning`" + `.
 
 `
 

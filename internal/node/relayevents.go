@@ -19,6 +19,7 @@ const publishEvery = time.Second
 
 // standing is what of a relay is told when it changes.
 type standing struct {
+	unknown         bool             // the role has only begun, and knows no list but the first
 	listed, running bool             // as the newest list says
 	reach           string           // yes or no by the newest test of its addresses; empty: not known
 	drains, rests   bool             // for the end of the process; until the next period
@@ -36,8 +37,8 @@ func (was *standing) changes(now *standing) (states []string) {
 			states = append(states, state)
 		}
 	}
-	say(now.listed != was.listed, control.RelayListed, control.RelayUnlisted, now.listed)
-	say(now.listed && now.running != was.running, control.RelayRunning, control.RelayNotRunning, now.running)
+	say(now.listed != was.listed && !was.unknown, control.RelayListed, control.RelayUnlisted, now.listed)
+	say(now.listed && now.running != was.running && !was.unknown, control.RelayRunning, control.RelayNotRunning, now.running)
 	say(!slices.Equal(now.published, was.published), control.RelayAddress, "", true)
 	say(now.reach != was.reach && now.reach != "", control.RelayReachable, control.RelayUnreachable, now.reach == "yes")
 	say(now.rests != was.rests, control.RelayRests, control.RelayWorks, now.rests)
@@ -65,8 +66,12 @@ func (r *relayRun) standing(was *standing, ends bool) *standing {
 	reach := role.Reach()
 	now := &standing{reach: reachState(&reach), drains: ends || role.Draining(), published: role.Published()}
 	now.rests, _ = r.allowed.used(time.Now())
-	if self, ok := role.View().Table().Relay(r.rid); ok {
-		now.listed, now.running = true, self.Flags&snapshot.FlagRunning != 0
+	if role.Remembers() {
+		if self, ok := role.View().Table().Relay(r.rid); ok {
+			now.listed, now.running = true, self.Flags&snapshot.FlagRunning != 0
+		}
+	} else if now.unknown = was == nil || was.unknown; was != nil {
+		now.listed, now.running = was.listed, was.running
 	}
 	if was != nil && now.reach == "" {
 		now.reach = was.reach

@@ -4,6 +4,7 @@ package node
 
 import (
 	"context"
+	"crypto/rand"
 	"encoding/hex"
 	"net/netip"
 	"strings"
@@ -26,6 +27,7 @@ func TestWhatChangesAboutARelayIsAnEvent(t *testing.T) {
 		{standing{listed: true, running: true}, standing{listed: true}, "not_running"},
 		{standing{listed: true, running: true}, standing{}, "unlisted"},
 		{standing{}, standing{published: at}, "address"},
+		{standing{unknown: true}, standing{listed: true, running: true}, ""}, // as before this start
 		{standing{published: at, reach: "yes"}, standing{published: at, reach: "no"}, "unreachable"},
 		{standing{reach: "no"}, standing{published: at, reach: "yes"}, "address reachable"},
 		{standing{reach: "yes"}, standing{}, ""}, // not known yet
@@ -104,5 +106,31 @@ func TestARelayTellsItsEvents(t *testing.T) {
 	hear(control.RelayDrains)
 	if err := <-ended; err != nil {
 		t.Error(err)
+	}
+}
+
+// TestARoleThatBeginsIsNoChange: a role begins at each start and after each rest of a quota,
+// and until it has read its memory its list is the first one, which has founders alone. That
+// is not told as a relay that left the list and has come back (API-2).
+func TestARoleThatBeginsIsNoChange(t *testing.T) {
+	w := found(t, 3, nil)
+	w.sign(t)
+	s := stateOf(t, w.dir+"/later")
+	if _, err := s.Init(InitOptions{Declaring: Declaring{Addresses: []string{freePort(t)}}}, rand.Reader, time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	r, err := prepareRelay(t.Context(), RelayOptions{State: s.Dir(), Genesis: w.doc, Listen: freePort(t), Drain: -1}, s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	defer r.close()
+	before := &standing{listed: true, running: true}
+	if got := before.changes(r.standing(before, false)); len(got) > 0 {
+		t.Errorf("a role that begins is told as %q", got)
+	}
+	first := r.standing(nil, false)
+	if got := first.changes(&standing{listed: true, running: true}); len(got) > 0 {
+		t.Errorf("what it was before the start is told as %q", got)
 	}
 }
