@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # What somebody does in the first minute: build the binary, start a testnet,
 # paste the curl line that it prints, stop it with Ctrl-C. Once as a program
-# reads it (--json), once as a person does. Then the programs that must work
-# unmodified: real ones, to real targets, each with a row in testnet/compat_*_test.go.
+# reads it (--json), once as a person does. Then a network of 20 processes that
+# renews itself, and the programs that must work unmodified: real ones, to real
+# targets, each with a row in testnet/compat_*_test.go.
 
 # shellcheck source=.ci/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/../lib.sh"
@@ -140,6 +141,94 @@ stop "$socks"
 [ "$(grep -c '^ready ' "$place/out")" -eq 1 ] || fail "not exactly one ready line"
 
 say "a testnet was started, used and stopped twice; nothing is left"
+
+# --- as a network that renews itself: of 20 relays, each a process, 6 are killed and 4 come, while both clients fetch
+# a page each second; every list of an epoch is the same everywhere, and whoever is restarted has lost nothing
+
+readonly RENEWAL_SECONDS=60 # to the list that says so: six epochs of 10 s
+readonly LEAVE_SECONDS=1    # what a relay is given to leave before it is killed, as a service manager does
+
+lab=$SCRATCH/lab
+nodes() { "$SCRATCH/chive" testnet status --keep "$lab" --json; }
+
+# fetching fetches the page through a proxy until there is no more file $lab.fetch: one line for each time. What
+# broke with a relay is tried once more, as a person does.
+fetching() {
+    page() { [ "$(curl -s --max-time 15 --proxy "socks5h://$1" "$2")" = "$(cat "$SCRATCH/expected")" ]; }
+    while [ -e "$lab.fetch" ]; do
+        if page "$@"; then echo fetched; elif page "$@"; then echo again; else echo failed; fi
+        sleep 1
+    done
+}
+
+start renewal --driver proc -n 20 --exits 6 --clients 2 --socks 127.0.0.1:0 --web off --keep "$lab" --json
+await ready_object
+socks=$(jq -r .socks <<<"$answer")
+url=$(jq -r '.try[] | select(.name == "hello") | .command' <<<"$answer")
+touch "$lab.fetch"
+fetchers=()
+while read -r proxy; do
+    fetching "$proxy" "${url##* }" >"$lab.fetched.${proxy##*:}" &
+    fetchers+=($!)
+done < <(jq -r '.socks_list[]' <<<"$answer")
+
+# same checks that all lists of an epoch that nodes hold are one, and keeps its answer in $answer.
+same() {
+    answer=$(nodes)
+    jq -e '[.nodes[] | select(.dir_root) | {epoch, dir_root}] | group_by(.epoch) | all(unique | length == 1)' <<<"$answer" >/dev/null ||
+        fail "two lists of one epoch: $(jq -c '[.nodes[] | [.name, .epoch, .dir_root]]' <<<"$answer")"
+}
+
+# until_list waits until a jq expression holds of the nodes, looking at their lists all the while.
+until_list() {
+    local until=$((SECONDS + RENEWAL_SECONDS))
+    while same; ! jq -e "$2" <<<"$answer" >/dev/null; do
+        [ "$SECONDS" -lt "$until" ] || fail "$1: not within $RENEWAL_SECONDS s: $(jq -c '[.nodes[] | [.name, .state, .epoch, .listed, .marked]]' <<<"$answer")"
+        sleep 0.5
+    done
+}
+
+# All relays that run hold the newest list.
+readonly TOGETHER='[.nodes[] | select(.role == "relay" and .state == "running") | .epoch] | unique | length == 1'
+until_list "the first list" ".list_epoch >= 1 and ($TOGETHER)"
+began=$SECONDS
+readonly DEAD='["relay3","relay4","relay5","relay6","relay15","relay16"]' # two of them exits
+mapfile -t dead < <(jq ".nodes[] | select(.name as \$n | $DEAD | index(\$n)) | .pid" <<<"$answer")
+[ ${#dead[@]} -eq 6 ] || fail "six relays were to be killed"
+kill -KILL "${dead[@]}"
+"$SCRATCH/chive" testnet add 4 --keep "$lab" >/dev/null 2>&1 || fail "no relays could be added"
+until_list "six marked and four added" "($TOGETHER) and ([.nodes[] | select(.role == \"relay\" and .listed and .marked) | .name] == $DEAD) and
+    ([.nodes[] | select(.role == \"relay\" and .listed and (.marked | not))] | length == 18)"
+say "of 20 relays 6 were killed and 4 came: listed so, the same everywhere, after $((SECONDS - began)) s"
+
+# Each of the others is restarted in turn.
+began=$SECONDS restarted=0
+while read -r name pid epoch; do
+    kill -TERM "$pid"
+    for ((i = 0; i < LEAVE_SECONDS * 10; i++)); do
+        kill -0 "$pid" 2>/dev/null || break
+        sleep 0.1
+    done
+    kill -KILL "$pid" 2>/dev/null || true
+    until_list "$name has ended" ".nodes[] | select(.name == \"$name\") | .state == \"ended\""
+    "$SCRATCH/chive" testnet start "$name" --keep "$lab" >/dev/null || fail "$name could not be started again"
+    until_list "$name is back" ".nodes[] | select(.name == \"$name\") | .state == \"running\""
+    now=$(jq ".nodes[] | select(.name == \"$name\") | .epoch" <<<"$answer")
+    [ "$now" -ge "$epoch" ] || fail "$name was at epoch $epoch and came back at $now"
+    restarted=$((restarted + 1))
+done < <(jq -r '.nodes[] | select(.role == "relay" and .state == "running") | "\(.name) \(.pid) \(.epoch)"' <<<"$answer")
+[ "$restarted" -eq 18 ] || fail "$restarted relays were restarted, not 18"
+until_list "a list after the restarts" "($TOGETHER) and .list_epoch > $(nodes | jq .current_epoch) and
+    ([.nodes[] | select(.role == \"relay\" and .state == \"running\" and .listed and (.marked | not))] | length == 18)"
+say "18 relays were restarted in turn, and hold a newer list together, after $((SECONDS - began)) s"
+rm "$lab.fetch"
+wait "${fetchers[@]}"
+for file in "$lab".fetched.*; do
+    say "a client's requests: $(sort "$file" | uniq -c | xargs)"
+    ! grep -q failed "$file" || fail "a client could not work all the while"
+    [ "$(grep -c '^fetched$' "$file")" -ge 20 ] || fail "a client fetched next to nothing"
+done
+stop "$socks"
 
 # --- as the programs do that people have
 
