@@ -68,6 +68,7 @@ type memory struct {
 	failed  redact.Reason  // why it does not
 	look    time.Time      // when to look again whether its file is there
 	gone    bool           // it is not
+	spoiled bool           // it was written over or cut
 	dropped uint64
 	loss    loss
 	other   uint64 // see otherSeen
@@ -138,11 +139,14 @@ func (m *memory) tick(now time.Time) []directory.Stored {
 
 // watch looks now and then whether the store's file is where it was opened.
 func (m *memory) watch(now time.Time) {
-	file, is := m.store.(interface{ Gone() bool })
+	file, is := m.store.(interface {
+		Gone() bool
+		Spoiled() bool
+	})
 	if !is || now.Before(m.look) {
 		return
 	}
-	m.look, m.gone = now.Add(lookStore), file.Gone()
+	m.look, m.gone, m.spoiled = now.Add(lookStore), file.Gone(), file.Spoiled()
 }
 
 // due is when tick has something to do, or zero.

@@ -5,6 +5,7 @@ package relay
 import (
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -202,6 +203,52 @@ func TestAStoreWhoseFileIsGoneCostsTheSeat(t *testing.T) {
 		if w.accused() {
 			t.Error("somebody has signed two things")
 		}
+	})
+}
+
+// TestAStoreThatIsSpoiledCostsTheSeat: its file is cut under the relay, which neither
+// panics nor signs, says so and carries on; after a start it knows that it has lost what
+// it promised (EPOCH-11).
+func TestAStoreThatIsSpoiledCostsTheSeat(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("this system keeps others from an open file")
+	}
+	inCity(t, 4, genesis.Testnet(), func(t *testing.T, w *city) {
+		poor := w.all[3]
+		path := filepath.Join(t.TempDir(), "directory")
+		table, err := store.OpenTable(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		poor.table = table
+		w.startAll()
+		w.atEnd(2)
+		if err := os.Truncate(path, 0); err != nil {
+			t.Fatal(err)
+		}
+		w.atEnd(3)
+		pass(lookStore + 2*longestNap)
+		s := poor.Status().Directory
+		if !strings.Contains(s.Store, "written over or cut") || !s.Committee.Seat || !strings.Contains(s.Committee.Reason, "signs nothing") {
+			t.Errorf("%q, %+v", s.Store, s.Committee)
+		}
+		w.atEnd(6)
+		if w.agree(w.all...) != 6 || w.accused() {
+			t.Error("not all follow, or somebody has signed two things")
+		}
+		for e, c := range w.all[0].certificates() {
+			if e >= 3 && e <= 6 && signed(t, w, poor, c) {
+				t.Errorf("epoch %d was signed by who could not remember it", e)
+			}
+		}
+		poor.kill()
+		if err := table.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if table, err = store.OpenTable(path); err != nil || !table.Damaged() {
+			t.Fatalf("the start finds %v, damaged %v", err, table.Damaged())
+		}
+		_ = table.Close()
 	})
 }
 

@@ -338,10 +338,17 @@ func vouchingOf(p genesis.Params, s *transition.State, self record.RID) Vouching
 const goneWords = "the file of the directory's memory was removed, or another was put in its place, while the relay runs. It takes no part in the committee, since nothing it signs would be remembered; " +
 	"traffic goes on. If the file was moved, move that very file back; else start the relay again: it begins a fresh one, and takes no seat until the terms that run are over"
 
+// spoiledWords say that the store's file was changed under the relay.
+const spoiledWords = "the file of the directory's memory was written over or cut while the relay runs. It takes no part in the committee, since nothing it signs would be remembered; " +
+	"traffic goes on. Start the relay again: it reads what is there, and takes no seat until the terms that run are over. Nothing but the relay may write that file; a backup is put back while the relay is stopped"
+
 // abstains says why a member whose store fails takes no part.
 func (m *memory) abstains() string {
 	if m.gone {
 		return "the file of its memory was removed, so that nothing it signs would be remembered: it signs nothing"
+	}
+	if m.spoiled {
+		return "the file of its memory was written over, so that nothing it signs would be remembered: it signs nothing"
 	}
 	return "it cannot keep what it promises, so it promises nothing"
 }
@@ -363,6 +370,8 @@ func (m *memory) words() string {
 	switch {
 	case m.gone:
 		return goneWords
+	case m.spoiled:
+		return spoiledWords
 	case m.retry.IsZero():
 		return ""
 	}

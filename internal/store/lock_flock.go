@@ -29,3 +29,6 @@ func openLocked(path string) (file *os.File, held bool, err error) {
 	}
 	return file, false, nil
 }
+
+// unlock frees the kernel's lock on a file that a mapping may outlive.
+func unlock(file *os.File) { _ = syscall.Flock(int(file.Fd()), syscall.LOCK_UN) }

@@ -37,6 +37,8 @@ var (
 	ErrTableHeld = errors.New("store: another process holds the table")
 	// ErrTableGone stands beside ErrTable: see Gone.
 	ErrTableGone = errors.New("store: the table's file is gone")
+	// ErrTableSpoiled stands beside ErrTable: see Spoiled.
+	ErrTableSpoiled = errors.New("store: the table's file was changed by another")
 )
 
 // errDamaged means bytes that are not what a Table writes.
@@ -58,11 +60,17 @@ type Write struct {
 type Table struct {
 	db      *bolt.DB
 	path    string
-	file    fs.FileInfo // that is open
+	held    *os.File    // that is open
+	file    fs.FileInfo // of it
 	movedTo string
 	damaged atomic.Bool
 	old     bool // it was when it was opened
 	counter counter
+	// What the file says of its latest transaction is one of these, else it is not what
+	// was written here: the number before the last try, and that of the try, of which an
+	// error does not tell whether it was kept. Within a transaction of update.
+	last, tried uint64
+	spoiled     atomic.Bool
 	// update runs a transaction; tests make it fail.
 	update func(func(*bolt.Tx) error) error
 }
@@ -86,11 +94,11 @@ func OpenTable(path string) (*Table, error) {
 	if err := begin(path); err != nil {
 		return nil, &hiddenError{ErrTable, err}
 	}
-	db, file, err := openBolt(path)
+	db, held, file, err := openBolt(path)
 	movedTo := ""
 	if errors.Is(err, errDamaged) {
 		if movedTo, err = replaceDamaged(path); err == nil {
-			db, file, err = openBolt(path)
+			db, held, file, err = openBolt(path)
 		}
 	}
 	if errors.Is(err, berrors.ErrTimeout) {
@@ -99,11 +107,12 @@ func OpenTable(path string) (*Table, error) {
 	if err != nil {
 		return nil, &hiddenError{ErrTable, err}
 	}
-	t := &Table{db: db, path: path, file: file, movedTo: movedTo, update: db.Update, counter: openCounter(path)}
+	t := &Table{db: db, path: path, held: held, file: file, movedTo: movedTo, update: db.Update, counter: openCounter(path)}
 	_ = db.View(func(tx *bolt.Tx) error {
 		b := tx.Bucket(ownBucket)
 		damaged := b != nil && b.Get(damagedKey) != nil
 		count, filled := countOf(tx)
+		t.last, t.tried = count, count
 		t.old = !damaged && filled && count < t.counter.from
 		t.damaged.Store(damaged || t.old)
 		return nil
@@ -113,16 +122,15 @@ func OpenTable(path string) (*Table, error) {
 
 // openBolt opens and checks a file, and returns which one it is. Errors: errDamaged,
 // berrors.ErrTimeout, and the operating system's.
-func openBolt(path string) (db *bolt.DB, info fs.FileInfo, err error) {
+func openBolt(path string) (db *bolt.DB, file *os.File, info fs.FileInfo, err error) {
 	if info, err := os.Stat(path); err == nil && exposed(info.Mode()) {
 		if err := os.Chmod(path, FileMode); err != nil {
-			return nil, nil, err
+			return nil, nil, nil, err
 		}
 	}
 	if short(path) {
-		return nil, nil, errDamaged
+		return nil, nil, nil, errDamaged
 	}
-	var file *os.File
 	// A file that was cut short is mapped beyond its end, and pages that were spoiled
 	// make the library panic: both count as damage.
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
@@ -148,16 +156,16 @@ func openBolt(path string) (db *bolt.DB, info fs.FileInfo, err error) {
 	})
 	for _, damage := range []error{berrors.ErrInvalid, berrors.ErrVersionMismatch, berrors.ErrChecksum, berrors.ErrInvalidMapping} {
 		if errors.Is(err, damage) {
-			return db, nil, errDamaged
+			return db, file, nil, errDamaged
 		}
 	}
 	if err == nil {
 		info, err = file.Stat()
 	}
 	if err != nil {
-		return db, nil, err
+		return db, file, nil, err
 	}
-	return db, info, db.View(func(tx *bolt.Tx) error {
+	return db, file, info, db.View(func(tx *bolt.Tx) error {
 		if info.Size() < tx.Size() {
 			return errDamaged
 		}
@@ -280,6 +288,32 @@ func (t *Table) Gone() bool {
 	return !os.SameFile(now, t.file)
 }
 
+// Spoiled reports that somebody wrote over the file, or cut it, while it was open: what a
+// transaction met there was no table, or one of another time. Nothing is read or put then
+// until the table is opened anew, which finds what it is: see Damaged and Old.
+func (t *Table) Spoiled() bool { return t.spoiled.Load() }
+
+// guarded runs a transaction on a file that others may have spoiled. Where the library
+// panics on it, or meets pages that are not there any more, the table is left alone from
+// then on, its locks included, which may be held. A panic of the caller's own code, during
+// which *inside is set, is the caller's.
+func (t *Table) guarded(inside *bool, transaction func() error) (err error) {
+	if t.spoiled.Load() {
+		return ErrTableSpoiled
+	}
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	defer func() {
+		if *inside {
+			return // on its way through, or there is none
+		}
+		if recover() != nil {
+			t.spoiled.Store(true)
+			err = ErrTableSpoiled
+		}
+	}()
+	return transaction()
+}
+
 // MovedTo returns where OpenTable has moved a damaged file, to be shown to the
 // operator; empty: nowhere.
 func (t *Table) MovedTo() string { return t.movedTo }
@@ -289,18 +323,23 @@ func (t *Table) MovedTo() string { return t.movedTo }
 // must not call Put. Errors: f's, ErrTable.
 func (t *Table) Each(bucket string, f func(key, value []byte) error) error {
 	var failed error
-	err := t.db.View(func(tx *bolt.Tx) error {
-		b := tx.Bucket([]byte(bucket))
-		if b == nil {
-			return nil
-		}
-		return b.ForEach(func(k, v []byte) error {
-			value, err := opened([]byte(bucket), k, v)
-			if err != nil {
-				return err
+	inside := false
+	err := t.guarded(&inside, func() error {
+		return t.db.View(func(tx *bolt.Tx) error {
+			b := tx.Bucket([]byte(bucket))
+			if b == nil {
+				return nil
 			}
-			failed = f(k, value)
-			return failed
+			return b.ForEach(func(k, v []byte) error {
+				value, err := opened([]byte(bucket), k, v)
+				if err != nil {
+					return err
+				}
+				inside = true
+				failed = f(k, value)
+				inside = false
+				return failed
+			})
 		})
 	})
 	if err == nil || failed != nil {
@@ -310,15 +349,19 @@ func (t *Table) Each(bucket string, f func(key, value []byte) error) error {
 }
 
 // Put makes all writes durable, or none. It must not be called within Each.
-// Errors: ErrTable, ErrTableGone.
+// Errors: ErrTable, with it ErrTableGone or ErrTableSpoiled.
 func (t *Table) Put(writes []Write) error {
 	if t.Gone() {
 		return &hiddenError{ErrTable, errors.Join(ErrTableGone, fs.ErrNotExist)}
 	}
 	var next uint64
-	err := t.update(func(tx *bolt.Tx) error {
+	update := func(tx *bolt.Tx) error {
 		count, _ := countOf(tx)
+		if count != t.last && count != t.tried {
+			return ErrTableSpoiled
+		}
 		next = max(count, t.counter.from) + 1
+		t.last, t.tried = count, next
 		if t.damaged.Load() && tx.Bucket(ownBucket) != nil {
 			if err := tx.DeleteBucket(ownBucket); err != nil {
 				return err
@@ -334,7 +377,12 @@ func (t *Table) Put(writes []Write) error {
 			}
 		}
 		return nil
-	})
+	}
+	err := t.guarded(new(bool), func() error { return t.update(update) })
+	if errors.Is(err, ErrTableSpoiled) {
+		t.spoiled.Store(true)
+		return &hiddenError{ErrTable, err}
+	}
 	if err != nil {
 		return &hiddenError{ErrTable, err}
 	}
@@ -357,6 +405,11 @@ func put(tx *bolt.Tx, bucket, key, value []byte) error {
 // Close closes the file. Error: ErrTable.
 func (t *Table) Close() error {
 	t.counter.close()
+	if t.spoiled.Load() { // the library may hold its locks for ever, and the mapping stays
+		unlock(t.held)
+		_ = t.held.Close()
+		return nil
+	}
 	if err := t.db.Close(); err != nil {
 		return &hiddenError{ErrTable, err}
 	}

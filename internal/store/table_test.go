@@ -10,6 +10,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"syscall"
@@ -370,4 +371,86 @@ func TestErrorsOfATableHoldNoPath(t *testing.T) {
 			t.Errorf("%v", err)
 		}
 	}
+}
+
+// TestATableThatIsSpoiledWhileOpenIsLeftAlone cuts, overwrites and sets back the file
+// under an open table: no panic, nothing is put, and the next start finds out.
+func TestATableThatIsSpoiledWhileOpenIsLeftAlone(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("this system keeps others from an open file")
+	}
+	var older []byte
+	big := bytes.Repeat([]byte("x"), 200<<10)
+	for name, spoil := range map[string]func(path string) error{
+		"cut":         func(path string) error { return os.Truncate(path, 4096) },
+		"emptied":     func(path string) error { return os.Truncate(path, 0) },
+		"noise":       func(path string) error { return overwriteWith(path, bytes.Repeat([]byte{0xa5}, 1<<20)) },
+		"zeros":       func(path string) error { return overwriteWith(path, make([]byte, 1<<20)) },
+		"an old copy": func(path string) error { return overwriteWith(path, older) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "directory")
+			table := openTable(t, path)
+			write(t, table, set("self", "a", "1"), Write{Bucket: "desc", Key: []byte("d"), Value: big})
+			var err error
+			if older, err = os.ReadFile(path); err != nil {
+				t.Fatal(err)
+			}
+			for range 3 {
+				write(t, table, set("self", "a", "2"))
+			}
+			if err := spoil(path); err != nil {
+				t.Fatal(err)
+			}
+			for range 3 {
+				err := table.Put([]Write{set("self", "a", "3")})
+				if !errors.Is(err, ErrTable) || !errors.Is(err, ErrTableSpoiled) || !table.Spoiled() {
+					t.Fatalf("Put says %v, spoiled is %v", err, table.Spoiled())
+				}
+				if err := table.Each("desc", func(_, _ []byte) error { return nil }); !errors.Is(err, ErrTable) {
+					t.Errorf("Each says %v", err)
+				}
+			}
+			if err := table.Close(); err != nil {
+				t.Error(err)
+			}
+			table = openTable(t, path)
+			defer table.Close()
+			if table.Spoiled() || !table.Damaged() || table.Old() != (name == "an old copy") {
+				t.Errorf("after a restart: spoiled %v, damaged %v, old %v", table.Spoiled(), table.Damaged(), table.Old())
+			}
+			write(t, table, set("self", "a", "4"))
+			want(t, table, "self", "a", "4")
+		})
+	}
+}
+
+// TestAPanicOfTheCallerIsTheCallers: it goes through, and the table goes on.
+func TestAPanicOfTheCallerIsTheCallers(t *testing.T) {
+	table := openTable(t, filepath.Join(t.TempDir(), "directory"))
+	defer table.Close()
+	write(t, table, set("self", "a", "1"))
+	func() {
+		defer func() {
+			if recover() != "mine" {
+				t.Error("it was swallowed")
+			}
+		}()
+		_ = table.Each("self", func(_, _ []byte) error { panic("mine") })
+	}()
+	if table.Spoiled() {
+		t.Error("the table counts as spoiled")
+	}
+	write(t, table, set("self", "a", "2"))
+	want(t, table, "self", "a", "2")
+}
+
+// overwriteWith writes over a file that stays the same one.
+func overwriteWith(path string, data []byte) error {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_TRUNC, 0)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(data)
+	return errors.Join(err, f.Close())
 }
