@@ -5,11 +5,12 @@
 // comes who joins and waits.
 //
 // It drives the code that relays run (transition, committee, sybil, weight, path,
-// vote) and has no rule of its own. There are three simulators:
+// vote) and has no rule of its own. There are three simulators, and a variant:
 //
 //	seats    committees drawn for years of half-terms, and the outcome of every epoch  [seats.go, epoch.go]
 //	members  vote's machines of a small committee with traitors, message by message    [member.go, traitor.go]
 //	growth   the table day by day under a plan of attack, two snapshots a day      [growth.go, share.go]
+//	evasion  the same, every epoch, with relays that move, stop and return             [evasion.go]
 //
 // What is not simulated: gossip and sockets (package model's and the testnet's), real
 // work (its bits are drawn), signatures outside of members.

@@ -38,6 +38,8 @@ type Growth struct {
 	// voucher and without.
 	Vouched, Open int
 	At            []int // days to look at; none: those of the design's table
+	Turned        int   // relays of the start that are the attacker's
+	Evade         Evasion
 }
 
 // total is the capacity of a thousand honest relays, kbit/s. Spec: directory §7.
@@ -68,6 +70,7 @@ type growth struct {
 	owed    [2]int // hundredths of honest newcomers, open and vouched
 	serial  int
 	changed map[record.RID]transition.Seen
+	evading *evasion // nil: nobody does
 	out     Outcome
 }
 
@@ -118,9 +121,13 @@ func newGrowth(g Growth) (*growth, error) {
 	}
 	var founders []*record.Founder
 	var all []*node
-	for _, at := range population(s.rng, g.Relays, total) {
+	for i, at := range population(s.rng, g.Relays, total) {
 		at.exit = at.exit || g.AllExit
-		r := s.make(at, honest)
+		of := honest
+		if i < g.Turned {
+			of = hostile
+		}
+		r := s.make(at, of)
 		all = append(all, r)
 		founders = append(founders, r.founder(g.Seed))
 	}
@@ -148,7 +155,10 @@ func newGrowth(g Growth) (*growth, error) {
 		s.idle = append(s.idle, r)
 	}
 	slices.SortStableFunc(s.idle, func(a, b *node) int { return cmp.Compare(b.work, a.work) })
-	s.out = Outcome{Attack: g.Plan.Name, Honest: g.Relays}
+	s.out = Outcome{Attack: g.Plan.Name, Honest: g.Relays - g.Turned}
+	if g.Evade != (Evasion{}) {
+		s.evading = s.newEvasion()
+	}
 	return s, nil
 }
 
@@ -181,6 +191,11 @@ func (s *growth) step() error {
 	}
 	seen := &transition.Observations{Descriptors: s.changed}
 	var err error
+	if s.evading != nil {
+		if seen.Reached, err = s.evade(epoch, now); err != nil {
+			return err
+		}
+	}
 	if seen.Candidates, err = s.candidates(epoch); err != nil {
 		return err
 	}
@@ -203,6 +218,9 @@ func (s *growth) step() error {
 	}
 	if err := transition.Check(s.doc, s.state.Snapshot(), child.Snapshot()); err != nil {
 		return errors.Join(errCheck, err)
+	}
+	if s.evading != nil {
+		s.evaded(child, seen.Reached)
 	}
 	s.settle(child)
 	return nil
@@ -269,13 +287,13 @@ const mostDrawn = 32
 // candidates returns those whose turn it is, all of whom are there when they are
 // dialled.
 func (s *growth) candidates(epoch uint64) ([]transition.Candidate, error) {
-	if slots := s.state.Slots(s.p, epoch); slots[sybil.LaneOpen]+slots[sybil.LaneVouched] == 0 {
+	if slots := s.state.Slots(s.p, epoch); slots[sybil.LaneOpen]+slots[sybil.LaneVouched]+slots[sybil.LaneReturning] == 0 {
 		return nil, nil
 	}
 	var out []transition.Candidate
 	var turns []record.RID
 	slots, lanes := s.state.Slots(s.p, epoch), s.state.Drawn(s.p, epoch, s.beacon, s.pending)
-	for _, lane := range []sybil.Lane{sybil.LaneVouched, sybil.LaneOpen} {
+	for _, lane := range []sybil.Lane{sybil.LaneVouched, sybil.LaneOpen, sybil.LaneReturning} {
 		most := min(mostDrawn, max(slots[lane], slots[sybil.LaneReturning])) // a little more: caps keep some out
 		turns = append(turns, lanes[lane][:min(len(lanes[lane]), most)]...)
 	}

@@ -30,6 +30,11 @@ func Scenarios() []scenario.Scenario {
 			Text: "each attacker of the design's table joins 1,000 aged relays for 180 days: its share of paths and of the committee beside the table's",
 			Run:  weights,
 		},
+		{
+			Name: "evasion", Goal: "",
+			Text: "an attacker's relays change their address every day, share the uptime of a machine, leave and return: what the caps leave it",
+			Run:  evading,
+		},
 	}
 }
 

@@ -44,6 +44,7 @@ type Outcome struct {
 	OpenWaits    []Wait
 	Fill         float64 // largest part of the store of candidates in use
 	Broken       int     // paths that no rule left
+	Evaded       Evaded  // with an evasion
 	Trace        string
 }
 
@@ -196,6 +197,9 @@ func (s *growth) finish() {
 				s.out.OpenWaits = append(s.out.OpenWaits, w)
 			}
 		}
+	}
+	if s.evading != nil {
+		s.evasionEnds()
 	}
 	s.out.Trace = hex.EncodeToString(s.trace.Sum(nil))
 }
