@@ -378,8 +378,12 @@ func printSeats(w io.Writer, c *control.Committee, stalled bool) {
 		return // it is this relay that is alone: nobody is missing more than others
 	}
 	named, more := 0, 0
+	var silent []string // reached, and have not signed, while nothing is agreed
 	for i := range c.Seats {
 		m := &c.Seats[i]
+		if stalled && c.Signers > 0 && !m.Self && m.Running && m.Stream && !m.Signed && m.Penalty.IsZero() {
+			silent = append(silent, strings.TrimSpace(m.RID+" "+m.Nickname))
+		}
 		// While the network stands still, who signed before does not matter.
 		if m.Self || m.Running && (m.Stream || m.Signed && !stalled) && m.Penalty.IsZero() {
 			continue
@@ -403,6 +407,13 @@ func printSeats(w io.Writer, c *control.Committee, stalled bool) {
 	}
 	if more > 0 {
 		fmt.Fprintf(w, "    and %d more\n", more)
+	}
+	for i, who := range silent {
+		if i == fewSeats {
+			fmt.Fprintf(w, "    and %d more that did not sign\n", len(silent)-i)
+			break
+		}
+		fmt.Fprintf(w, "    not signed: %s (reached; its chive status says whether it takes part)\n", who)
 	}
 }
 
