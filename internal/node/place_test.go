@@ -418,6 +418,53 @@ func TestARelayComesLateBesideItsClient(t *testing.T) {
 	}
 }
 
+// TestALateRelayGoesByTheConfigurationOfItsStart (CFG-4, REL-8): what was read again while
+// no router forwarded a port counts for the relay that comes then.
+func TestALateRelayGoesByTheConfigurationOfItsStart(t *testing.T) {
+	w := found(t, 3, nil)
+	w.sign(t)
+	dir, socks := w.dir+"/late", freePort(t)
+	port := netip.MustParseAddrPort(freePort(t)).Port()
+	base := "web.listen = \"off\"\nclient.socks = [\"" + socks + "\"]\n"
+	var text written
+	e := text.effect(t, base)
+	told, ended := make(chan string, 1024), make(chan error, 1)
+	sources := make(chan *ClientSources, 1)
+	tell := func(text string) { told <- text }
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	o := UpOptions{
+		Client: ClientOptions{
+			State: dir, Genesis: w.doc, Socks: SocksOptions{Addrs: []string{socks}}, Tell: tell, Effect: e,
+			Serving: func(s control.Source) { sources <- s.(*ClientSources) },
+		},
+		Relay: &RelayOptions{
+			State: dir, Genesis: w.doc, Listen: netip.AddrPortFrom(netip.IPv4Unspecified(), port).String(), Make: true, Drain: -1, Effect: e,
+			NAT:      &NATOptions{nat.Config{Gateway: natGateway, Search: nobodyThere, Addresses: noInterfaces, Timeout: 200 * time.Millisecond}, true},
+			AskAgain: 20 * time.Millisecond, Tell: tell, Ready: func(r RelayReady) { told <- "ready " + r.RID },
+		},
+		Without: func(*Fault) { told <- "without" },
+	}
+	go func() { ended <- RunUp(ctx, o) }()
+	hears(t, told, ended, "without")
+	var source *ClientSources
+	select {
+	case source = <-sources:
+	case err := <-ended:
+		t.Fatal(err)
+	}
+	text.reload(t, e, base+"relay.nickname = \"oak\"\nrelay.rate = \"3 MiB/s\"", "", "")
+	startRouter(t, "203.0.113.5", 3600)
+	hears(t, told, ended, "ready ")
+	if s := source.Status(); len(s.Relays) != 1 || s.Relays[0].Nickname != "oak" || s.Relays[0].Rate != 3<<20 {
+		t.Errorf("the relay is %+v", s.Relays)
+	}
+	stop()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+}
+
 // TestARouterWithoutLeasesIsTold: its entry outlives a crash (REL-8).
 func TestARouterWithoutLeasesIsTold(t *testing.T) {
 	at := netip.MustParseAddrPort("1.2.3.4:9240")

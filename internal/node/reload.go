@@ -115,18 +115,11 @@ func (e *Effect) Reload() (*control.Reloaded, error) {
 	changed, _ := config.Diff(now, next)
 	_, done.Restart = config.Diff(began, next)
 	done.Restart = slices.DeleteFunc(done.Restart, foreign.follows)
-	var all []prepared
-	for _, c := range changes {
-		p, err := c.prepare(now, next)
-		if err != nil {
-			for _, p := range slices.Backward(all) {
-				if p.drop != nil {
-					p.drop()
-				}
-			}
-			return nil, err
-		}
-		all = append(all, p)
+	all, err := prepareAll(changes, now, next)
+	if err != nil {
+		return nil, err
+	}
+	for _, p := range all {
 		changed = append(changed, p.also...)
 	}
 	for _, p := range all {
@@ -151,6 +144,56 @@ func (e *Effect) Reload() (*control.Reloaded, error) {
 func (e *Effect) Without(keys ...string) *Effect {
 	e.foreign = keys
 	return e
+}
+
+// prepareAll has all changes prepared, or none.
+func prepareAll(changes []change, now, next *config.Config) (all []prepared, err error) {
+	for _, c := range changes {
+		p, err := c.prepare(now, next)
+		if err != nil {
+			for _, p := range slices.Backward(all) {
+				if p.drop != nil {
+					p.drop()
+				}
+			}
+			return nil, err
+		}
+		all = append(all, p)
+	}
+	return all, nil
+}
+
+// following is how many changes follow the configuration.
+func (e *Effect) following() int {
+	if e == nil {
+		return 0
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return len(e.changes)
+}
+
+// catchUp puts into force, for all changes but the first ones, what was read again before
+// they followed: what they are of was made from what the process began with.
+func (e *Effect) catchUp(first int) error {
+	if e == nil {
+		return nil
+	}
+	e.turn <- struct{}{}
+	defer func() { <-e.turn }()
+	e.mu.Lock()
+	began, now, late := e.began, e.now, slices.Clone(e.changes[first:])
+	e.mu.Unlock()
+	if began == now {
+		return nil
+	}
+	all, err := prepareAll(late, began, now)
+	for _, p := range all {
+		if p.commit != nil {
+			p.commit()
+		}
+	}
+	return err
 }
 
 // Drain is how long open circuits are given when the relay of this process ends, as the

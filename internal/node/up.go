@@ -115,12 +115,17 @@ func (c *clientRun) putBeside(ctx context.Context, r *relayRun, end context.Canc
 // ended, or it cannot be made, which is told; the client goes on. Spec: product REL-8.
 func (c *clientRun) lateRelay(ctx context.Context, o RelayOptions) *relayRun {
 	o.Waits = func(*Fault) {}
+	before := o.Effect.following()
 	r, err := prepareRelay(ctx, o, c.state)
 	if err == nil {
 		err = c.beginRelay(r)
 	}
 	switch {
 	case err == nil:
+		// The configuration may have been read again while it waited.
+		if err := o.Effect.catchUp(before); err != nil {
+			teller(c.o.Tell)(err.Error() + ". The relay that begins now goes by what the configuration said at the start.")
+		}
 		return r
 	case ctx.Err() == nil:
 		teller(c.o.Tell)(err.Error() + ". There is a place for a relay now, but it cannot start; the client goes on without.")
