@@ -217,6 +217,11 @@ func moreTelling(a, b error) error {
 	return a
 }
 
+// ofThisSide reports whether there is no link for a reason that says nothing of the relay.
+func ofThisSide(err error) bool {
+	return proxyFailed(err) || errors.Is(err, context.Canceled) || errors.Is(err, link.ErrBusy) || errors.Is(err, link.ErrClosed) || errors.Is(err, link.ErrDescriptors)
+}
+
 // proxyFailed reports whether a link failed because of the proxy on the way to all
 // relays: that says nothing about the guard, and no other one can be reached either.
 // Spec: directory, invariant I11.

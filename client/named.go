@@ -60,8 +60,8 @@ func peerState(err error) (state PeerState, ok bool) {
 	switch {
 	case spoke(err):
 		return PeerReached, true
-	case proxyFailed(err), errors.Is(err, context.Canceled), errors.Is(err, link.ErrBusy), errors.Is(err, link.ErrClosed), errors.Is(err, link.ErrDescriptors):
-		return "", false // of this side
+	case ofThisSide(err):
+		return "", false
 	}
 	return PeerUnspecified, true
 }

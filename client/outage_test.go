@@ -12,6 +12,7 @@ import (
 
 	"chive/directory/record"
 	"chive/directory/snapshot"
+	"chive/link"
 )
 
 // TestAShortOutageChangesNoGuard (I11): the network is away for less than the time after
@@ -123,4 +124,56 @@ func (w *walker) relayOf(t *testing.T, rid record.RID) *snapshot.Relay {
 		t.Fatal("no such relay")
 	}
 	return r
+}
+
+// TestWhatThisMachineLacksProvesNothing (I11): all guards are marked since a short outage.
+// Then a probe finds another relay, and links to the guards fail for want of file
+// descriptors, or of the proxy on the way: that says nothing of the guards. Where they refuse
+// it does.
+//
+// Spec: DIR-12.
+func TestWhatThisMachineLacksProvesNothing(t *testing.T) {
+	for why, proves := range map[error]bool{syscall.EMFILE: false, link.ErrProxy: false, syscall.ECONNREFUSED: true} {
+		inVillage(t, 9, func(t *testing.T, v *village) {
+			var proxy *byAddress
+			w := v.walk(func(c *Config) {
+				proxy = &byAddress{Transport: c.Transport, fails: map[netip.AddrPort]error{}}
+				c.Transport = proxy
+			})
+			defer w.end()
+			w.settleIn(t)
+			guards := w.Guards()
+			if err := w.firstGuard(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			v.pass(probePause + time.Second)
+			for _, rid := range guards {
+				for _, a := range w.relayOf(t, rid).Addresses {
+					proxy.fails[a] = syscall.ECONNREFUSED
+				}
+				if l := w.links.Lookup(rid); l != nil {
+					_ = l.Close()
+					<-l.Done()
+				}
+				if _, err := w.linkTo(t.Context(), w.relayOf(t, rid)); err == nil {
+					t.Fatal("a guard was reached")
+				}
+				for _, a := range w.relayOf(t, rid).Addresses {
+					proxy.fails[a] = why
+				}
+			}
+			w.probe(t.Context())
+			proven := 0
+			w.mu.Lock()
+			for _, g := range w.guards.List(time.Now()) {
+				if g.Proven {
+					proven++
+				}
+			}
+			w.mu.Unlock()
+			if (proven > 0) != proves {
+				t.Errorf("%v: %d of %d guards count as gone", why, proven, len(guards))
+			}
+		})
+	}
 }

@@ -8,7 +8,6 @@ import (
 	"io"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"chive/directory/record"
@@ -104,7 +103,7 @@ func (c *Client) probeBy(ctx context.Context, r *snapshot.Relay) (reached, found
 	if untried := c.unprovenGuards(); len(untried) > 0 {
 		// With the first link open the network is not down, and a failure counts. One of
 		// before may have been the network's.
-		found := c.reachesAny(ctx, untried)
+		found, failed := c.reachesAny(ctx, untried)
 		leave(l)
 		if found {
 			return true, true
@@ -113,12 +112,8 @@ func (c *Client) probeBy(ctx context.Context, r *snapshot.Relay) (reached, found
 		if l, err = c.probeLink(ctx, r); err != nil {
 			return true, false
 		}
-		var rids []record.RID
-		for _, g := range untried {
-			rids = append(rids, g.RID)
-		}
 		c.mu.Lock()
-		c.guards.Proven(rids)
+		c.guards.Proven(failed)
 		c.mu.Unlock()
 	}
 	leave(l)
@@ -141,20 +136,25 @@ func leave(l *link.Link) {
 	}
 }
 
-// reachesAny reports whether a link to one of these can be made. It tries all at once: one
-// that does not answer takes as long as a probe may.
-func (c *Client) reachesAny(ctx context.Context, relays []*snapshot.Relay) bool {
-	var found atomic.Bool
+// reachesAny reports whether a link to one of these can be made, and to which of them none
+// could for a reason that is not on this side. It tries all at once: one that does not
+// answer takes as long as a probe may.
+func (c *Client) reachesAny(ctx context.Context, relays []*snapshot.Relay) (found bool, failed []record.RID) {
+	errs := make([]error, len(relays))
 	var tasks sync.WaitGroup
-	for _, r := range relays {
-		tasks.Go(func() {
-			if _, err := c.probeLink(ctx, r); err == nil {
-				found.Store(true)
-			}
-		})
+	for i, r := range relays {
+		tasks.Go(func() { _, errs[i] = c.probeLink(ctx, r) })
 	}
 	tasks.Wait()
-	return found.Load()
+	for i, err := range errs {
+		switch {
+		case err == nil:
+			found = true
+		case !ofThisSide(err):
+			failed = append(failed, relays[i].RID)
+		}
+	}
+	return found, failed
 }
 
 // unprovenGuards returns the guards of the table that could not be reached only when
