@@ -178,6 +178,9 @@ func (c *Client) dialLink(ctx context.Context, rid [16]byte, addrs []netip.AddrP
 			c.notePeer(rid, nil)
 			return l, nil
 		}
+		if worst == errPorts {
+			worst = err
+		}
 		worst = moreTelling(worst, err)
 		if ctx.Err() != nil {
 			break

@@ -48,5 +48,13 @@ func TestTheMostTellingErrorIsTold(t *testing.T) {
 				t.Errorf("%v: %v", addrs, err)
 			}
 		}
+		// A dial that was given up was not left out for its port.
+		proxy.fails[first] = context.Canceled
+		if _, err := w.dialLink(t.Context(), v.relays[0].rid, []netip.AddrPort{first}); !errors.Is(err, context.Canceled) {
+			t.Errorf("given up: %v", err)
+		}
+		if _, err := w.dialLink(t.Context(), v.relays[0].rid, nil); !errors.Is(err, errPorts) {
+			t.Errorf("no address: %v", err)
+		}
 	})
 }
