@@ -276,6 +276,20 @@ func TestADamagedStoreCostsTheTerm(t *testing.T) {
 		hurt.kill()
 		hurt.store = &flakyStore{MemoryStore: NewMemoryStore(), damaged: true}
 		hurt.start()
+		heard := 0
+		for time.Now().Before(w.doc.EpochStart(4)) { // from its first word on, when its list is the one of the beginning again
+			pass(longestNap)
+			d := hurt.Status().Directory
+			if d.Committee.K == 0 {
+				continue
+			}
+			if heard++; !strings.HasPrefix(d.Committee.Reason, reasonWords[vote.MemoryLost]) {
+				t.Fatalf("in epoch %d, with the list of %d: the reason is %q", d.Current, d.Head, d.Committee.Reason)
+			}
+		}
+		if heard == 0 {
+			t.Error("it says nothing of the committee")
+		}
 		w.atEnd(4)
 		if got := hurt.Status().Directory.Committee.Reason; !strings.HasPrefix(got, reasonWords[vote.MemoryLost]+": ") {
 			t.Errorf("the reason is %q", got)

@@ -164,6 +164,14 @@ func (d *replica) tell(now time.Time) {
 		d.members(&s.Committee, peers, voting)
 	}
 	s.Committee.In, s.Committee.Penalty = d.seatsIn(), d.penalty(d.r.rid)
+	if v.Reason == vote.NoSeat { // it may be that the list which says so is not known yet
+		switch {
+		case v.Old || s.Current < uint64(d.memory.loss):
+			v.Reason = vote.MemoryLost
+		case v.Seat && s.Current > 0:
+			v.Reason = vote.Behind
+		}
+	}
 	s.Committee.Reason = d.doubtWords(v.Reason)
 	if s.Current == 0 && (v.Reason == vote.NoSeat || v.Reason == vote.Behind) {
 		s.Committee.Reason = "the first list of relays is still to come"
