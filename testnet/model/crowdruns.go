@@ -76,17 +76,34 @@ func spreadCrowd(ctx context.Context, t task) (*outcome, error) {
 // costCrowd lets an hour pass in a crowd, with an epoch's votes, proposals, signatures
 // and certificates, the descriptors that fall due, and repairs. Spec: directory §14 (G2).
 func costCrowd(ctx context.Context, t task) (*outcome, error) {
+	return crowdHour(ctx, t, t.relays, 1.0, crowdNote(t.relays))
+}
+
+// largest is the network whose traffic costLarge carries (directory §14, G2).
+const largest = 100_000
+
+// costLarge lets fewer machines pass on what a network of 100,000 has to: as many
+// descriptors an hour, and votes of its size by as many members. What a relay sends and
+// receives hangs on those and on its number of neighbours, which is the same in any
+// network, and not on how many others there are; how far records travel, and how long,
+// does, and is not what this tells.
+func costLarge(ctx context.Context, t task) (*outcome, error) {
+	return crowdHour(ctx, t, largest, 8.0, fmt.Sprintf("%d gossip machines among each other, with the records of a network of %d relays", t.relays, largest))
+}
+
+// crowdHour is an hour of a crowd with the records of a network of so many relays.
+func crowdHour(ctx context.Context, t task, network int, most float64, note string) (*outcome, error) {
 	p := genesis.Public()
 	c := newCrowd(t.seed, t.relays, 0, commonRecords, p, t.progress)
-	out := &outcome{notes: []string{crowdNote(t.relays)}}
+	out := &outcome{notes: []string{note}}
 	if err := c.run(ctx, time.Minute, nil); err != nil {
 		return nil, err
 	}
 	before := c.bytes()
-	seats := min(t.relays, p.CommitteeMax)
+	seats := min(network, p.CommitteeMax)
 	// Sizes of directory §6 and protocol §11: a vote of so many relays, a proposal, a
 	// signature, a certificate of a quorum.
-	voteSize := 180 + t.relays*182/1000
+	voteSize := 180 + network*182/1000
 	c.quorum = committee.Quorum(seats)
 	certificate := c.records[c.record(record.ClassCertificate, 700+64*c.quorum)]
 	c.final = func(m *member) { c.announce(m, certificate) }
@@ -103,7 +120,7 @@ func costCrowd(ctx context.Context, t task) (*outcome, error) {
 		}
 	}
 	var bulk []*crowdRecord
-	due := int(time.Duration(t.relays) * p.EpochLen / p.Republish)
+	due := int(time.Duration(network) * p.EpochLen / p.Republish)
 	for range due {
 		m := c.nodes[below(c.chance, len(c.nodes))]
 		c.after(time.Duration(c.chance.Uint64()%uint64(p.EpochLen-time.Minute)), func() {
@@ -128,7 +145,7 @@ func costCrowd(ctx context.Context, t task) (*outcome, error) {
 	_, _, v, lostVotes := c.times(votes)
 	_, _, b, lostBulk := c.times(bulk)
 	out.figures = []figure{
-		atMost("bytes per relay and hour, both directions, mean", "MB/h", mb(total/float64(len(c.nodes))), 1.0),
+		atMost("bytes per relay and hour, both directions, mean", "MB/h", mb(total/float64(len(c.nodes))), most),
 		show("the busiest relay", "MB/h", mb(highest)),
 		atMost("votes: payloads received per relay and record", "copies", v, 1.05),
 		atMost("descriptors: payloads received per relay and record", "copies", b, 1.05),

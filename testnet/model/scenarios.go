@@ -23,6 +23,8 @@ func experiments() []experiment {
 			1000, 30, upTo(10), bySize(spreadRelays, spreadCrowd)},
 		{"cost", "G2", "bytes, copies, processor time and memory of an hour of an honest network",
 			1000, 30, upTo(3), bySize(costRelays, costCrowd)},
+		{"large", "G2", "bytes and copies of an hour of a relay in a network of 100,000, whose records fewer machines pass to each other",
+			1000, 30, upTo(3), costLarge},
 		{"whole", "G2, G3", "seven minutes of a large network of full machines, across the start of an epoch",
 			10000, 30, upTo(1), wholeRelays},
 		{"memory", "G2", "what one machine of a large network holds in memory",
