@@ -173,6 +173,18 @@ func (e *Effect) following() int {
 	return len(e.changes)
 }
 
+// forget has those of all changes but the first ones that are of a relay follow no more: it
+// could not begin.
+func (e *Effect) forget(first int) {
+	if e == nil {
+		return
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	kept := slices.DeleteFunc(slices.Clone(e.changes[first:]), func(c change) bool { return strings.HasPrefix(c.keys[0], "relay.") })
+	e.changes = append(e.changes[:first:first], kept...)
+}
+
 // catchUp puts into force, for all changes but the first ones, what was read again before
 // they followed: what they are of was made from what the process began with.
 func (e *Effect) catchUp(first int) error {

@@ -120,6 +120,9 @@ func (c *clientRun) lateRelay(ctx context.Context, o RelayOptions) *relayRun {
 	if err == nil {
 		err = c.beginRelay(r)
 	}
+	if err != nil {
+		o.Effect.forget(before)
+	}
 	switch {
 	case err == nil:
 		// The configuration may have been read again while it waited.
