@@ -40,7 +40,7 @@ func TestTwoProcessesWithOneKeyAbstain(t *testing.T) {
 			t.Fatal("it does not take it")
 		}
 		w.atEnd(14)
-		if d := first.Status().Directory; !strings.HasPrefix(d.Committee.Reason, reasonWords[vote.OtherSelf]+": ") || !first.reported(directory.ReportOtherSelf) {
+		if d := first.Status().Directory; !strings.HasPrefix(d.Committee.Reason, reasonWords[vote.OtherSelf]+": ") || !d.Committee.Other || !first.reported(directory.ReportOtherSelf) {
 			t.Errorf("the first one: %q, %v", d.Committee.Reason, d.Reports)
 		}
 		reason := twin.Status().Directory.Committee.Reason

@@ -72,6 +72,8 @@ type CommitteeStatus struct {
 	K, M, Q int    // seats; votes that change something; signatures that make final
 	Seat    bool   // this relay has one
 	Reason  string // why it takes no part, in words; empty: it does
+	// Other: another process has this relay's keys, or had a short while ago.
+	Other bool
 	// In names the committees in which this relay has a seat.
 	In []string
 	// Penalty is until when this relay is shut out for what it has signed; zero: it is not.
@@ -186,7 +188,7 @@ func (d *replica) tell(now time.Time) {
 			}
 		}
 	}
-	if v.Other { // also of a relay that has no seat now
+	if s.Committee.Other = v.Other; v.Other { // also of a relay that has no seat now
 		s.Committee.Reason = d.doubtWords(vote.OtherSelf)
 	}
 	if end := s.Committee.Penalty; !end.IsZero() {

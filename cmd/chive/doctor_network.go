@@ -319,7 +319,11 @@ func (d *doctor) checkRelays() {
 			good = false
 			d.warn(check, "unlisted", sentence("It is not on the list of relays yet. "+r.Joining), "Wait some epochs; chive relay status says what is missing.")
 		}
-		if !r.Penalty.IsZero() {
+		if seats := judgeSeat(r); len(seats) > 0 {
+			good = false
+			d.found = append(d.found, seats...)
+		}
+		if !r.Penalty.IsZero() && !r.Twin {
 			good = false
 			d.warn(check, "penalty", sentence(r.Abstains), "Run one process with these keys, from one state folder, and never an old copy of it. Nothing ends the time sooner.")
 		}

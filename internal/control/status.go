@@ -200,7 +200,8 @@ type Relay struct {
 	Running    bool      `json:"running"` // as the list says
 	AgeDays    int       `json:"age_days"`
 	Seat       bool      `json:"seat"`                  // in the committee of this epoch
-	Abstains   string    `json:"abstains,omitempty"`    // why it takes no part though it has a seat, or is shut out of the committee
+	Abstains   string    `json:"abstains,omitempty"`    // why it takes no part though it has a seat, or is shut out of the committee, or has a twin
+	Twin       bool      `json:"twin,omitempty"`        // another process runs with its keys, or did a short while ago
 	SeatIn     []string  `json:"seat_in,omitempty"`     // committees, A and B, in which it has a seat
 	Penalty    time.Time `json:"penalty_ends,omitzero"` // it is shut out of the committee until then, for two signatures
 	Neighbours int       `json:"neighbours"`

@@ -177,8 +177,8 @@ func (r *RelaySource) part(doc *genesis.Document) control.Relay {
 	if c := s.Certified; c != nil {
 		out.Certificates = certificatesPart(c, time.Now())
 	}
-	out.SeatIn, out.Penalty = f.Committee.In, utc(f.Committee.Penalty)
-	if out.Seat || !out.Penalty.IsZero() {
+	out.SeatIn, out.Penalty, out.Twin = f.Committee.In, utc(f.Committee.Penalty), f.Committee.Other
+	if out.Seat || out.Twin || !out.Penalty.IsZero() {
 		out.Abstains = f.Committee.Reason
 	}
 	for _, a := range role.Published() {
