@@ -242,8 +242,24 @@ func (r *RelaySource) part(doc *genesis.Document) control.Relay {
 	if r.quota != nil {
 		out.Rate, out.RateUse = r.quota.rate(), r.quota.ceiling(time.Now())
 		out.Quota = r.quota.part(time.Now())
+		quotaOfMember(&out)
 	}
 	return out
+}
+
+// quotaOfMember says what a quota means for a seat in the committee: who rests signs nothing.
+func quotaOfMember(r *control.Relay) {
+	q := r.Quota
+	switch {
+	case q == nil || !r.Seat && len(r.SeatIn) == 0:
+	case !q.UsedUp:
+		q.Text = strings.TrimSpace(q.Text + " It has a seat in the committee: when the quota is used up it is away there, too.")
+	default:
+		q.Text += " It has a seat in the committee, where the others count it as away until then."
+		if r.Seat {
+			r.Abstains = cmp.Or(r.Abstains, "its quota is used up, so it rests, and the others count it as away")
+		}
+	}
 }
 
 // memoryPart shows a relay's account of memory, and says when it binds. A relay without a
