@@ -15,6 +15,9 @@ import (
 // checkSurroundings looks for ways by which programs of this machine go around the
 // proxy. Spec: product CLI-11.
 func (d *doctor) checkSurroundings() {
+	if d.noClient() {
+		return
+	}
 	var socks, dns []string
 	for _, l := range d.cfg.Client.Listeners() {
 		if !l.Address.IsOff() {
@@ -39,6 +42,15 @@ func (d *doctor) checkSurroundings() {
 	if f := runObstacle(); f != nil {
 		d.warn("run", f.Code, sentence("chive run does not work here. "+f.Text), f.Fix)
 	}
+}
+
+// noClient reports that no client runs here, or is likely to: what programs do with a proxy
+// does not matter then.
+func (d *doctor) noClient() bool {
+	if d.status != nil {
+		return d.status.Client == nil && !d.leak
+	}
+	return d.relayOnly && !d.leak
 }
 
 // resolvFile says which name servers the system asks.

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"chive/internal/config"
 	"chive/internal/control"
 )
 
@@ -57,5 +58,37 @@ func away(r *control.Relay, n int) {
 	seats := r.Directory.Committee.Seats
 	for i := range n {
 		seats[len(seats)-1-i].Stream = false
+	}
+}
+
+// TestDoctorOfARelayLeavesProgramsAlone: what they do with a proxy does not matter on a host
+// that has none.
+func TestDoctorOfARelayLeavesProgramsAlone(t *testing.T) {
+	relay, both := &control.Status{Relays: []control.Relay{{}}}, &control.Status{Relays: []control.Relay{{}}, Client: &control.Client{}}
+	for name, c := range map[string]struct {
+		d    doctor
+		want bool // it looks at them
+	}{
+		"a relay runs":          {doctor{status: relay}, false},
+		"a relay with a client": {doctor{status: both, relayOnly: true}, true},
+		"a relay does not run":  {doctor{relayOnly: true}, false},
+		"nothing is known":      {doctor{}, true},
+		"asked for leaks":       {doctor{relayOnly: true, leak: true}, true},
+	} {
+		c.d.cfg = config.Default()
+		c.d.checkSurroundings()
+		if got := slices.ContainsFunc(c.d.found, func(f finding) bool { return f.Check == "names" }); got != c.want {
+			t.Errorf("%s: %v", name, codes(c.d.found))
+		}
+	}
+}
+
+// TestAnUnsaidValueIsNamedAsOne: a setting of the file that stands against nothing.
+func TestAnUnsaidValueIsNamedAsOne(t *testing.T) {
+	for declared, want := range map[string]string{"": "holds whenever the relay runs with it, though nothing was said of it here", "oak": `which wins over "oak" whenever`} {
+		got := overruledObject{"relay.nickname", "birch", declared, "chive.toml:1:1"}.text()
+		if !strings.Contains(got, want) || strings.Contains(got, "over nothing") || !strings.Contains(got, `-o "relay.nickname=`+declared+`"`) {
+			t.Errorf("%q", got)
+		}
 	}
 }

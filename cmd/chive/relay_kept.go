@@ -42,6 +42,10 @@ type overruledObject struct {
 }
 
 func (o overruledObject) text() string {
+	if o.Declared == "" {
+		return fmt.Sprintf("%s is %s in %s, which holds whenever the relay runs with it, though nothing was said of it here. Change it there, or run the relay with -o %q.",
+			o.Key, said(o.Value), o.Origin, o.Key+"=")
+	}
 	return fmt.Sprintf("%s is %s in %s, which wins over %s whenever the relay runs with it. Change it there, or run the relay with -o %q.",
 		o.Key, said(o.Value), o.Origin, said(o.Declared), o.Key+"="+o.Declared)
 }

@@ -166,6 +166,8 @@ func TestStatusOfACommitteeInTrouble(t *testing.T) {
 		"who signed is not silent":     {func(*control.Relay) {}, "missing: 0505", "not signed:"},
 		"nothing stalls, one is late":  {func(r *control.Relay) { r.Directory.Committee.Seats[1].Signed, r.Directory.Stalled = false, false }, "this relay reaches", "not signed:"},
 		"it does not stall":            {func(r *control.Relay) { r.Directory.Stalled = false }, "this relay reaches", "missing:"},
+		"a newcomer":                   {func(r *control.Relay) { r.Listed, r.Joining = false, "3 of 3 relays introduce it" }, "not on the list; neighbours come with its place there", "0 neighbours"},
+		"a newcomer with guests":       {func(r *control.Relay) { r.Listed, r.Neighbours = false, 1 }, "not on the list; 1 neighbour", "come with"},
 		"who has signed":               {func(*control.Relay) {}, "signed by 2 of 5 of committee A (4 are enough", "(7 are enough"},
 		"which committee":              {func(*control.Relay) {}, "it is committee B, which agrees on each fifth epoch", ""},
 		"the other":                    {func(r *control.Relay) { r.Directory.Committee.Name = "A" }, "it is committee A; B, drawn apart", ""},

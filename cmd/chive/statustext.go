@@ -214,7 +214,11 @@ func printRelay(w io.Writer, s *control.Status, r *control.Relay, said map[strin
 	default:
 		fmt.Fprintf(w, "  not on the list; ")
 	}
-	fmt.Fprintf(w, "%s\n", number(r.Neighbours, "neighbour"))
+	if r.Listed || r.Neighbours > 0 {
+		fmt.Fprintf(w, "%s\n", number(r.Neighbours, "neighbour"))
+	} else { // those that introduce it are none
+		fmt.Fprintln(w, "neighbours come with its place there")
+	}
 	switch p := r.Reachable; {
 	case p == nil:
 	case p.State == "no":
