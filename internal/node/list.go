@@ -107,12 +107,18 @@ func weightPart(t *snapshot.Table, rid record.RID) *control.Weight {
 	if !listed {
 		return nil
 	}
-	why := "It follows from the rate that the relay declares, which nobody measures, and from its age: a young relay is chosen less, as guard and exit above all."
+	return &control.Weight{Share: share(r, runningRate(t)), Why: weightWords(r)}
+}
+
+// weightWords says why a relay of the list is chosen as much as it is.
+func weightWords(r *snapshot.Relay) string {
 	switch {
 	case r.Flags&snapshot.FlagRunning == 0:
-		why = "The list does not call it running, so nobody chooses it."
+		return "The list does not call it running, so nobody chooses it."
 	case r.Flags&snapshot.FlagProbation != 0:
-		why = "It is on probation, so it is chosen for little, whatever it declares."
+		return "It is on probation, so it is chosen for little, whatever it declares."
+	case r.Bucket == 0:
+		return "On this list it declares a rate of 0, so it is hardly chosen: as a relay does that drains for long or rests on its quota. A later list has what it declares after that."
 	}
-	return &control.Weight{Share: share(r, runningRate(t)), Why: why}
+	return "It follows from the rate that the relay declares, which nobody measures, and from its age: a young relay is chosen less, as guard and exit above all."
 }

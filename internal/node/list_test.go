@@ -5,10 +5,12 @@ package node
 import (
 	"math"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
 	"chive/directory/record"
+	"chive/directory/snapshot"
 	"chive/directory/transition"
 )
 
@@ -51,6 +53,17 @@ func TestTheListIsShownAsItIs(t *testing.T) {
 	}
 	if got := weightPart(view.Table(), view.Table().At(0).RID); got == nil || got.Share != l.Relays[0].Share || got.Why == "" {
 		t.Errorf("%+v", got)
+	}
+	for want, change := range map[string]func(r *snapshot.Relay){
+		"It follows from the rate": func(*snapshot.Relay) {},
+		"drains for long":          func(r *snapshot.Relay) { r.Bucket = 0 },
+		"not call it running":      func(r *snapshot.Relay) { r.Bucket, r.Flags = 0, r.Flags&^snapshot.FlagRunning },
+	} {
+		r := *view.Table().At(0)
+		change(&r)
+		if got := weightWords(&r); !strings.Contains(got, want) {
+			t.Errorf("%q is not in %q", want, got)
+		}
 	}
 	if got := weightPart(view.Table(), record.RID{}); got != nil {
 		t.Errorf("a relay that is not on the list has a weight: %+v", got)
