@@ -194,7 +194,7 @@ func (d *doctor) checkState(e node.Examined) {
 	}
 	switch e.Storeless {
 	case "":
-	case "memory_lost":
+	case "memory_lost", "memory_damaged":
 		d.warn(check, e.Storeless, sentence(e.StorelessText), e.StorelessFix)
 	default:
 		d.ok(check, e.Storeless, sentence(e.StorelessText))

@@ -24,7 +24,8 @@ type Examined struct {
 	Ends   time.Time // when what the relay's offline identity has certified ends; zero: it is not offline, or has certified nothing
 	Soon   string    // that it ends soon, without a full stop; empty: it does not
 	// Why a relay's folder has no directory's store: it has never run (relay_unrun, or
-	// founder_unrun), or has lost it (memory_lost); empty: it has one, or is no relay's.
+	// founder_unrun), has lost it (memory_lost), or that it is damaged (memory_damaged);
+	// empty: it has one, or is no relay's.
 	Storeless, StorelessText, StorelessFix string
 
 	// Relay and Client are the networks that the folder is bound to, each with the beginning
@@ -78,7 +79,9 @@ func ExamineState(dir string) Examined {
 	}
 	if err == nil && len(e.Faults) == 0 && !e.InUse { // one that runs says it itself
 		var l storeless
-		l, err = s.storeless()
+		if l, err = s.storeless(); l.code == "" && err == nil && e.Keys {
+			l = s.storeDamaged()
+		}
 		e.Storeless, e.StorelessText, e.StorelessFix = l.code, l.text, l.fix
 	}
 	if len(e.Faults) == 0 {

@@ -2,6 +2,8 @@
 
 package node
 
+import "chive/internal/store"
+
 // storeless is a relay's state folder without a directory's store.
 type storeless struct {
 	code string // empty: it has one, or is no relay's; founder_unrun, relay_unrun, memory_lost
@@ -59,4 +61,14 @@ func (s *State) storeless() (l storeless, err error) {
 		return storeless{"founder_unrun", "The relay in " + s.dir + " " + what + " and has never run, so that it holds no list yet", run}, nil
 	}
 	return storeless{"relay_unrun", "The relay in " + s.dir + " was made (chive relay init) and has never run, so that it holds no list yet", run}, nil
+}
+
+// storeDamaged says that the store of a relay that does not run is damaged. One that cannot
+// be read is a matter of the file's rights, which is said elsewhere. It changes nothing.
+func (s *State) storeDamaged() (l storeless) {
+	if damaged, err := store.CheckTable(s.path(tableFile)); err != nil || !damaged {
+		return l
+	}
+	return storeless{"memory_damaged", "The directory's store " + s.path(tableFile) + " is damaged: the list that it held is lost, and what the relay has signed is not known",
+		"Start the relay: it moves the file aside, begins a fresh one, and takes no seat in the committee until the terms that run are over. Look at the disk, too. Never put an old copy back."}
 }

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"chive/internal/store"
 )
 
 // TestAFolderWithoutAStoreSaysWhy: a founder's before and after it signed, one that relay
@@ -61,5 +63,21 @@ func TestAFolderWithoutAStoreSaysWhy(t *testing.T) {
 	}
 	if l, err := lost.storeless(); err != nil || l.code != "" {
 		t.Errorf("one with a store: %+v, %v", l, err)
+	}
+	if e := ExamineState(lost.Dir()); e.Storeless != "memory_damaged" || !strings.Contains(e.StorelessFix, "moves the file aside") || len(e.Faults) > 0 {
+		t.Errorf("one whose store is damaged: %+v", e)
+	}
+	if err := os.Remove(lost.path(tableFile)); err != nil {
+		t.Fatal(err)
+	}
+	table, err := store.OpenTable(lost.path(tableFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := table.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if e := ExamineState(lost.Dir()); e.Storeless != "" || len(e.Faults) > 0 {
+		t.Errorf("one whose store is whole: %+v", e)
 	}
 }

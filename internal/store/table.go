@@ -94,11 +94,11 @@ func OpenTable(path string) (*Table, error) {
 	if err := begin(path); err != nil {
 		return nil, &hiddenError{ErrTable, err}
 	}
-	db, held, file, err := openBolt(path)
+	db, held, file, err := openBolt(path, false)
 	movedTo := ""
 	if errors.Is(err, errDamaged) {
 		if movedTo, err = replaceDamaged(path); err == nil {
-			db, held, file, err = openBolt(path)
+			db, held, file, err = openBolt(path, false)
 		}
 	}
 	if errors.Is(err, berrors.ErrTimeout) {
@@ -120,10 +120,28 @@ func OpenTable(path string) (*Table, error) {
 	return t, nil
 }
 
+// CheckTable reads the whole table at a path and reports whether it is damaged, so that
+// OpenTable would move it aside. It changes nothing. Errors: ErrTableHeld, ErrTable.
+func CheckTable(path string) (damaged bool, err error) {
+	db, _, _, err := openBolt(path, true)
+	if db != nil {
+		_ = db.Close()
+	}
+	switch {
+	case errors.Is(err, errDamaged):
+		return true, nil
+	case errors.Is(err, berrors.ErrTimeout):
+		return false, &hiddenError{ErrTableHeld, err}
+	case err != nil:
+		return false, &hiddenError{ErrTable, err}
+	}
+	return false, nil
+}
+
 // openBolt opens and checks a file, and returns which one it is. Errors: errDamaged,
 // berrors.ErrTimeout, and the operating system's.
-func openBolt(path string) (db *bolt.DB, file *os.File, info fs.FileInfo, err error) {
-	if info, err := os.Stat(path); err == nil && exposed(info.Mode()) {
+func openBolt(path string, readOnly bool) (db *bolt.DB, file *os.File, info fs.FileInfo, err error) {
+	if info, err := os.Stat(path); err == nil && exposed(info.Mode()) && !readOnly {
 		if err := os.Chmod(path, FileMode); err != nil {
 			return nil, nil, nil, err
 		}
@@ -147,7 +165,7 @@ func openBolt(path string) (db *bolt.DB, file *os.File, info fs.FileInfo, err er
 		}
 	}()
 	db, err = bolt.Open(path, FileMode, &bolt.Options{
-		Timeout: lockPatience, FreelistType: bolt.FreelistMapType, MaxSize: maxTableSize,
+		Timeout: lockPatience, FreelistType: bolt.FreelistMapType, MaxSize: maxTableSize, ReadOnly: readOnly,
 		OpenFile: func(name string, flag int, mode fs.FileMode) (*os.File, error) {
 			var err error
 			file, err = os.OpenFile(name, flag, mode)
