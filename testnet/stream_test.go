@@ -59,8 +59,8 @@ func TestFailuresNameTheirCause(t *testing.T) {
 		}{
 			{TargetName, "refused_by_target", 81},
 			{"nowhere.test", "name_not_found", 80},
-			{"10.1.2.3", "exit_policy", 80},        // the exit's address rules
-			{"169.254.169.254", "exit_policy", 80}, // metadata services too (EXIT-2)
+			{"10.1.2.3", "private_address", 80},        // asked of no exit, whose own rules package exit tests
+			{"169.254.169.254", "private_address", 80}, // metadata services too (EXIT-2)
 		} {
 			began := time.Now()
 			_, err := cl.Dial(t.Context(), "f", c.host, c.port, nil)
