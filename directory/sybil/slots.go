@@ -29,10 +29,11 @@ const returnRate = 20
 // How all relays of a predecessor may return to its successor: in so many days, while
 // the network is that young. Afterwards the lane would let others in in masses, who left
 // later, and heirs that have been sold meanwhile. Spec: protocol §7 (DIR-16).
-const (
-	heirDays = 7
-	heirsEnd = 30
-)
+const heirDays = 7
+
+// HeirsEnd is the first day of a successor on which the relays that it took over are like
+// any others that return. Spec: protocol §7 (DIR-16).
+const HeirsEnd = 30
 
 // Unlimited is the number of slots where a network sets no quota.
 const Unlimited = math.MaxInt
@@ -50,7 +51,7 @@ func Slots(p genesis.Params, n int, epoch uint64) [laneCount]int {
 	total := max(p.AdmitFloor, n*p.AdmitRate/1000)
 	vouched := total * p.VoucherShare / 1000
 	returning := max(1, n*returnRate/1000)
-	if epoch/uint64(max(p.Day, 1)) < heirsEnd {
+	if epoch/uint64(max(p.Day, 1)) < HeirsEnd {
 		returning = max(returning, (p.Heirs+heirDays-1)/heirDays)
 	}
 	return [laneCount]int{LaneOpen: total - vouched, LaneVouched: vouched, LaneReturning: returning}

@@ -162,6 +162,10 @@ func (w *work) admit(o Op) (bool, error) {
 		earned, absent := int(was.Since)-int(was.Birth), w.day-int(was.Since)
 		l.BirthDay = day16(w.day - max(0, earned-absent))
 		a.VoucherDay, a.PenaltyEnd, a.ProbationEnd = was.VoucherDay, was.PenaltyEnd, was.ProbationEnd
+		if int(was.Since) == w.p.GuardFull { // the day of the heirs, who have to wait for their turn
+			absent = max(0, absent-sybil.HeirsEnd)
+		}
+		a.Uptime = uptimeAfter(was.Uptime, absent*w.p.Day)
 		if w.returned == nil {
 			w.returned = map[record.RID]bool{}
 		}

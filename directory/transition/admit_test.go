@@ -174,6 +174,10 @@ func TestReturningKeepsAgeLessTheAbsence(t *testing.T) {
 	if got := n.now.snap.Day() - int(n.leaf(back).BirthDay); got != age-5 {
 		t.Errorf("age %d, was %d", got, age)
 	}
+	// It ran until it left, and has been away for five days of six snapshots.
+	if got, want := n.aux(back).Uptime, tickUptime(uptimeAfter(maxUptime, 5*6), true); got != want || want > 62000 {
+		t.Errorf("uptime %d, want %d", got, want)
+	}
 	if _, found := n.now.Dormant(rid(n.doc, back)); found || n.leaf(back).Bucket > 36 {
 		t.Error("it is dormant still, or kept its bandwidth")
 	}

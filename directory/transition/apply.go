@@ -4,6 +4,7 @@ package transition
 
 import (
 	"chive/directory/committee"
+	"chive/directory/record"
 	"chive/directory/snapshot"
 )
 
@@ -84,7 +85,7 @@ func (w *work) update(o Op) error {
 // away. Spec: directory §5 (reach).
 func (w *work) reach(down, up []Op) {
 	said := make([]bool, len(w.leaves))
-	var stopping []int
+	var stopping, missed []int
 	for _, o := range down {
 		i := int(o.Index)
 		if w.gone[i] || w.leaves[i].Flags&snapshot.FlagRunning == 0 {
@@ -93,6 +94,8 @@ func (w *work) reach(down, up []Op) {
 		said[i] = true
 		if w.aux[i].Reach == 1 {
 			stopping = append(stopping, i)
+		} else {
+			missed = append(missed, i)
 		}
 	}
 	for _, o := range up {
@@ -112,10 +115,29 @@ func (w *work) reach(down, up []Op) {
 			said[i] = false
 		}
 	}
+	w.miss(missed)
 	for i := range w.aux {
 		w.aux[i].Reach = 0
 		if said[i] {
 			w.aux[i].Reach = 1
+		}
+	}
+}
+
+// miss has relays that run lose this snapshot's uptime and its part of the day, which
+// they were not reached in for the first time. Votes can do that to no more of the
+// guard weight than they could stop in one snapshot: else who has M of them could wear
+// out everybody's uptime faster than he may stop relays. Spec: protocol §7 (TRN-4, TRN-6).
+func (w *work) miss(indices []int) {
+	if len(indices) == 0 {
+		return
+	}
+	caps := *w.stopCaps()
+	caps.spent, caps.today, caps.first = 0, caps.total, true
+	w.absent = map[record.RID]bool{}
+	for i, passes := range w.pass(&caps, indices) {
+		if passes {
+			w.absent[w.leaves[i].RID] = true
 		}
 	}
 }

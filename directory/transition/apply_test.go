@@ -213,6 +213,15 @@ func TestStopCapsOfEpochAndDay(t *testing.T) {
 	uncapped := func(p *genesis.Params) { p.CapRelay, p.CapGroup, p.CapCohort = 0, 0, 0 }
 	n := newNet(t, documentOf(t, all, rules(uncapped)))
 	n.step(everybody(n, Down)...)
+	there := 0
+	for i := range 40 {
+		if n.aux(i).DayRunning == 2 && n.aux(i).Uptime == maxUptime {
+			there++
+		}
+	}
+	if there != 36 { // nobody was reached, for the first time, 10 % of them count as away
+		t.Errorf("%d of 40 were there", there)
+	}
 	for i, want := range []int{4, 7, 10, 10, 10} { // 10 % of 40, 36, 33; then 27.4 % of the day are spent, and one more is 3.3 %
 		n.step(everybody(n, Down)...)
 		if got := stopped(n); got != want {

@@ -31,7 +31,7 @@ type Aux struct {
 	Reach        uint8                 // 1: the last snapshot had a DOWN (while running) or an UP (while not)
 	Idle         uint8                 // days in a row without running
 	Uptime       uint16
-	DayRunning   uint16 // of this day's snapshots, in how many it ran
+	DayRunning   uint16 // of this day's snapshots, in how many it was there
 	Admitted     uint64 // epoch
 	Lane         uint8
 	VoucherDay   uint16 // day of its last voucher that was used, plus 1; 0: none
@@ -46,6 +46,7 @@ type Dormant struct {
 	VoucherDay   uint16
 	PenaltyEnd   uint64
 	ProbationEnd uint64
+	Uptime       uint16 // when it left
 }
 
 // counters are of the day of a snapshot, up to and with it.
@@ -67,7 +68,7 @@ const (
 	auxSize      = 1 + 32 + 32 + 3 + 2 + 2 + 8 + 1 + 2 + 8 + 8 + 1 // without committee keys
 	auxKeySize   = 8 + 32
 	maxAuxSize   = auxSize + record.MaxCommitteeKeyCount*auxKeySize
-	dormantSize  = 1 + 16 + 3*2 + 2*8
+	dormantSize  = 1 + 16 + 3*2 + 2*8 + 2
 	countersSize = 1 + 4 + 2 + 4
 )
 
@@ -138,14 +139,15 @@ func (a *Aux) key(term uint64) ([32]byte, bool) {
 
 // append appends the record that is hashed and sent:
 //
-//	kind 1 (2) | rid 16 | birth day 2 | since 2 | voucher day 2 | penalty end 8 | probation end 8
+//	kind 1 (2) | rid 16 | birth day 2 | since 2 | voucher day 2 | penalty end 8 | probation end 8 | uptime 2
 func (d *Dormant) append(out []byte) []byte {
 	out = append(append(out, kindDormant), d.RID[:]...)
 	out = binary.BigEndian.AppendUint16(out, d.Birth)
 	out = binary.BigEndian.AppendUint16(out, d.Since)
 	out = binary.BigEndian.AppendUint16(out, d.VoucherDay)
 	out = binary.BigEndian.AppendUint64(out, d.PenaltyEnd)
-	return binary.BigEndian.AppendUint64(out, d.ProbationEnd)
+	out = binary.BigEndian.AppendUint64(out, d.ProbationEnd)
+	return binary.BigEndian.AppendUint16(out, d.Uptime)
 }
 
 func parseDormant(data []byte) (Dormant, int, error) {
@@ -156,8 +158,9 @@ func parseDormant(data []byte) (Dormant, int, error) {
 	d := Dormant{
 		RID: record.RID(data[1:17]), Birth: binary.BigEndian.Uint16(b), Since: binary.BigEndian.Uint16(b[2:]),
 		VoucherDay: binary.BigEndian.Uint16(b[4:]), PenaltyEnd: binary.BigEndian.Uint64(b[6:]), ProbationEnd: binary.BigEndian.Uint64(b[14:]),
+		Uptime: binary.BigEndian.Uint16(b[22:]),
 	}
-	if d.Birth > d.Since {
+	if d.Birth > d.Since || d.Uptime > maxUptime {
 		return Dormant{}, 0, ErrAux
 	}
 	return d, dormantSize, nil
@@ -188,13 +191,22 @@ func uptimeThreshold(p genesis.Params) uint16 {
 	return uint16((maxUptime*p.CommitteeUptime + 999) / 1000)
 }
 
-// tickUptime is one snapshot's change. Spec: directory §5 (uptime).
-func tickUptime(u uint16, running bool) uint16 {
+// tickUptime is one snapshot's change. Spec: directory §5 (uptime), protocol §7 (TRN-4).
+func tickUptime(u uint16, there bool) uint16 {
 	next := u - u>>9
-	if running {
+	if there {
 		next += 127
 	}
 	return min(next, maxUptime)
+}
+
+// uptimeAfter is what is left of an uptime after so many snapshots without the relay. It
+// ends: below 512 nothing changes.
+func uptimeAfter(u uint16, snapshots int) uint16 {
+	for ; snapshots > 0 && u >= 1<<9; snapshots-- {
+		u = tickUptime(u, false)
+	}
+	return u
 }
 
 // day16 is a day as leaves and records hold it.

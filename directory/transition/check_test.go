@@ -109,7 +109,7 @@ func TestSnapshotsThatNoSignatureMakesValid(t *testing.T) {
 		"newcomer with bandwidth":     {admit(1, func(l *snapshot.Leaf) { l.Bucket = 38 }), ErrBucket},
 		"newcomer as a founder":       {admit(1, func(l *snapshot.Leaf) { l.Flags |= snapshot.FlagFounder }), ErrAge},
 		"relay becomes a founder":     {func(f *forged) { f.leaves[young].Flags |= snapshot.FlagFounder }, ErrAge},
-		"born earlier":                {func(f *forged) { f.leaves[young].BirthDay-- }, ErrAge},
+		"born earlier":                {func(f *forged) { f.leaves[young].BirthDay = parent.snap.Table().At(young).BirthDay - 1 }, ErrAge},
 		"born two days later":         {func(f *forged) { f.leaves[old].BirthDay += 2 }, ErrAge},
 		"a bucket up":                 {func(f *forged) { f.leaves[young].Bucket = 37 }, nil},
 		"two buckets up":              {func(f *forged) { f.leaves[young].Bucket = 38 }, ErrBucket},

@@ -18,8 +18,9 @@ const (
 )
 
 // changeDay does what the first snapshot of a new day does, over the counters of
-// the day before. Days that passed without any snapshot are nobody's days of
-// service. Spec: directory §5 (change of day), protocol §7 (TRN-4).
+// the day before. A day of service is one of which a relay was there for more than half:
+// of two that share what one machine runs, at most one has it. Days that passed without
+// any snapshot are nobody's. Spec: directory §5 (change of day), protocol §7 (TRN-4).
 func (w *work) changeDay() {
 	elapsed := w.day - w.parent.snap.Day()
 	if elapsed <= 0 {
@@ -29,7 +30,7 @@ func (w *work) changeDay() {
 	for i := range w.leaves {
 		l, a := &w.leaves[i], &w.aux[i]
 		lost := elapsed - 1
-		if 2*int(a.DayRunning) < snapshots {
+		if 2*int(a.DayRunning) <= snapshots {
 			lost++
 		}
 		l.BirthDay = day16(min(int(l.BirthDay)+lost, w.day))
@@ -77,7 +78,7 @@ func (w *work) leave(i int, keep bool) {
 	if keep && l.Flags&snapshot.FlagFounder == 0 {
 		w.dormant = append(w.dormant, Dormant{
 			RID: l.RID, Birth: l.BirthDay, Since: day16(w.day), VoucherDay: a.VoucherDay,
-			PenaltyEnd: a.PenaltyEnd, ProbationEnd: a.ProbationEnd,
+			PenaltyEnd: a.PenaltyEnd, ProbationEnd: a.ProbationEnd, Uptime: a.Uptime,
 		})
 	}
 }

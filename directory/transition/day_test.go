@@ -3,6 +3,7 @@
 package transition
 
 import (
+	"slices"
 	"testing"
 
 	"chive/directory/genesis"
@@ -15,30 +16,52 @@ func short(p *genesis.Params) { off(p); p.Day = 6 }
 // Spec: TRN-4.
 func TestAgeCountsDaysOfService(t *testing.T) {
 	n := newNet(t, document(t, 8, rules(short)))
-	// Day 0 has the epochs 0 to 5. Relay 1 runs in three of its six snapshots, relay
-	// 2 in two.
-	n.step(Op{Code: Down, Index: n.at(2)})
-	n.step(Op{Code: Down, Index: n.at(2)}, Op{Code: Down, Index: n.at(1)})
-	n.step(Op{Code: Down, Index: n.at(1)})
-	for n.next < 6 {
-		n.step()
+	// Day 0 has the epochs 0 to 5. Which of them each relay is not reached in:
+	away := map[int][]uint64{
+		1: {1, 3, 5}, // half of the day, and never twice in a row
+		2: {1, 3},
+		3: {4, 5},          // stopped by the second
+		4: {1, 2, 3, 4, 5}, // stopped, and gone
 	}
-	if n.aux(1).DayRunning != 3 || n.aux(2).DayRunning != 2 || n.now.DaySnapshots() != 6 {
-		t.Fatalf("ran in %d and %d of %d", n.aux(1).DayRunning, n.aux(2).DayRunning, n.now.DaySnapshots())
+	for n.next < 6 {
+		var ops []Op
+		for _, relay := range []int{1, 2, 3, 4} {
+			if slices.Contains(away[relay], n.next) {
+				ops = append(ops, Op{Code: Down, Index: n.at(relay)})
+			}
+		}
+		n.step(ops...)
+	}
+	for relay, want := range map[int]uint16{0: 6, 1: 3, 2: 4, 3: 4, 4: 1} {
+		if got := n.aux(relay).DayRunning; got != want || n.now.DaySnapshots() != 6 {
+			t.Errorf("relay %d was there in %d of %d, want %d", relay, got, n.now.DaySnapshots(), want)
+		}
+		if got := running(n.leaf(relay)); got != (relay < 3) {
+			t.Errorf("relay %d is called running: %v", relay, got)
+		}
+	}
+	u := uint16(maxUptime)
+	for epoch := range uint64(5) {
+		u = tickUptime(u, !slices.Contains(away[1], epoch+1))
+	}
+	if n.aux(1).Uptime != u || n.aux(0).Uptime != maxUptime {
+		t.Errorf("uptime %d of one that is away every other time, want %d", n.aux(1).Uptime, u)
 	}
 	n.step()
-	if n.leaf(0).BirthDay != 0 || n.leaf(1).BirthDay != 0 || n.leaf(2).BirthDay != 1 {
-		t.Errorf("born on %d, %d, %d", n.leaf(0).BirthDay, n.leaf(1).BirthDay, n.leaf(2).BirthDay)
+	for relay, want := range map[int]uint16{0: 0, 1: 1, 2: 0, 3: 0, 4: 1} {
+		if got := n.leaf(relay).BirthDay; got != want {
+			t.Errorf("relay %d is born on %d, want %d", relay, got, want)
+		}
 	}
-	if n.aux(0).DayRunning != 1 || n.aux(1).DayRunning != 0 || n.now.DaySnapshots() != 1 {
+	if n.aux(0).DayRunning != 1 || n.aux(1).DayRunning != 1 || n.aux(4).DayRunning != 0 || n.now.DaySnapshots() != 1 {
 		t.Error("the new day begins with old counts")
 	}
 	// Ten days without a snapshot: nobody ages, and who ran on the last one day does.
 	day := n.now.snap.Day()
 	n.skip(60)
 	n.step()
-	if passed := n.now.snap.Day() - day; passed != 10 || n.leaf(0).BirthDay != 9 || n.leaf(2).BirthDay != 1+10 {
-		t.Errorf("after %d days born on %d and %d", passed, n.leaf(0).BirthDay, n.leaf(2).BirthDay)
+	if passed := n.now.snap.Day() - day; passed != 10 || n.leaf(0).BirthDay != 9 || n.leaf(4).BirthDay != 1+10 {
+		t.Errorf("after %d days born on %d and %d", passed, n.leaf(0).BirthDay, n.leaf(4).BirthDay)
 	}
 }
 
@@ -145,5 +168,12 @@ func TestUptimeFallsAndRises(t *testing.T) {
 	}
 	if u != maxUptime {
 		t.Errorf("back at %d", u)
+	}
+	// e^-1 is left after 512 snapshots, and no count is too long.
+	if u := uptimeAfter(maxUptime, 512); u < 23800 || u > 24100 {
+		t.Errorf("%d left after 512 snapshots", u)
+	}
+	if a, b := uptimeAfter(maxUptime, 1<<20), uptimeAfter(511, 1<<62); a != 511 || b != 511 || uptimeAfter(40000, 0) != 40000 {
+		t.Errorf("%d, %d left after very many", a, b)
 	}
 }

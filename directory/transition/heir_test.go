@@ -57,6 +57,11 @@ func TestTheLaneOfHeirsEnds(t *testing.T) {
 	if n.step(wanted(20, 40)...); count(20, 40) != 6 { // a seventh of 40
 		t.Fatalf("day %d: %d returned", n.now.snap.Day(), count(20, 40))
 	}
+	for relay := 20; relay < 40; relay++ { // 28 days were not enough for all to return: nobody lost uptime by that
+		if n.has(relay) && n.aux(relay).Uptime != maxUptime {
+			t.Errorf("relay %d returned with an uptime of %d", relay, n.aux(relay).Uptime)
+		}
+	}
 	wide := n.now
 	n.skip(n.doc.Params.Day) // day 29
 	if got := n.now.Slots(n.doc.Params, n.next); got[LaneReturning] != 6 {
@@ -79,6 +84,19 @@ func TestTheLaneOfHeirsEnds(t *testing.T) {
 	}
 	if n.step(wanted(40, 60)...); count(40, 60) != 1 {
 		t.Errorf("on day 30 %d returned", count(40, 60))
+	}
+	late := n.now
+	n.skip(10*n.doc.Params.Day - 1)
+	n.step(wanted(40, 60)...)
+	for relay := 40; relay < 60; relay++ { // on day 40: ten days count
+		if _, before := late.snap.Table().Index(rid(n.doc, relay)); n.has(relay) && !before {
+			if got, want := n.aux(relay).Uptime, tickUptime(uptimeAfter(maxUptime, 10*n.doc.Params.Day), true); got != want {
+				t.Errorf("an heir of day %d has an uptime of %d, want %d", n.now.snap.Day()-n.doc.Params.GuardFull, got, want)
+			}
+		}
+	}
+	if count(40, 60) != 2 {
+		t.Errorf("on day 40 %d had returned", count(40, 60))
 	}
 	// What a malicious committee signs: across the end the wide lane counts for the day
 	// that began before it, and not after it.

@@ -62,6 +62,7 @@ type work struct {
 	added    []entry
 	dormant  []Dormant
 	returned map[record.RID]bool // nil: nobody
+	absent   map[record.RID]bool // same: not reached, and called running still
 	counters counters
 
 	numbers   *numbering       // nil until needed
@@ -131,7 +132,7 @@ func (w *work) finish() *State {
 		leaves, aux = append(leaves, added[i].leaf), append(aux, added[i].aux)
 	}
 	for i := range leaves {
-		tick(&leaves[i], &aux[i], w.in.Epoch)
+		tick(&leaves[i], &aux[i], w.in.Epoch, w.absent[leaves[i].RID])
 	}
 	dict := w.parent.snap.Table().Dictionaries()
 	if w.numbers != nil {
@@ -164,15 +165,16 @@ func (w *work) settleReturned() {
 }
 
 // tick is what a snapshot does to every relay: probation that is over or has begun,
-// uptime, the day's count.
-func tick(l *snapshot.Leaf, a *Aux, epoch uint64) {
+// uptime, the day's count. One that runs was there unless this very snapshot says that
+// it was not reached.
+func tick(l *snapshot.Leaf, a *Aux, epoch uint64, absent bool) {
 	l.Flags &^= snapshot.FlagProbation
 	if a.ProbationEnd > epoch {
 		l.Flags |= snapshot.FlagProbation
 	}
-	running := l.Flags&snapshot.FlagRunning != 0
-	a.Uptime = tickUptime(a.Uptime, running)
-	if running {
+	there := l.Flags&snapshot.FlagRunning != 0 && !absent
+	a.Uptime = tickUptime(a.Uptime, there)
+	if there {
 		a.DayRunning = inc16(a.DayRunning)
 	}
 }

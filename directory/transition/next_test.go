@@ -307,7 +307,7 @@ func TestAuxVectors(t *testing.T) {
 		key := public("committee", int(term))
 		a.Committee = append(a.Committee, record.CommitteeKey{Term: 7 + term, Key: key[:]})
 	}
-	d := Dormant{RID: record.RID{9, 15: 1}, Birth: 100, Since: 200, VoucherDay: 3, PenaltyEnd: 5, ProbationEnd: 6}
+	d := Dormant{RID: record.RID{9, 15: 1}, Birth: 100, Since: 200, VoucherDay: 3, PenaltyEnd: 5, ProbationEnd: 6, Uptime: 40000}
 	k := counters{dormants: 3, snapshots: 23, stopped: 123456}
 	lines := [][2]string{
 		{"aux_without_keys", fmt.Sprintf("%x", bare)}, {"aux_with_3_keys", fmt.Sprintf("%x", a.append(nil))},

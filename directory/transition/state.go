@@ -117,7 +117,7 @@ func Genesis(doc *genesis.Document) *State {
 	}
 	for _, h := range doc.Heirs {
 		s.dormant = append(s.dormant, Dormant{
-			RID: record.NewRID(nid, h.Identity), Since: day16(doc.Params.GuardFull), Birth: day16(doc.Params.GuardFull - h.Age),
+			RID: record.NewRID(nid, h.Identity), Since: day16(doc.Params.GuardFull), Birth: day16(doc.Params.GuardFull - h.Age), Uptime: maxUptime,
 		})
 	}
 	s.dormant = settleDormants(s.dormant)

@@ -79,26 +79,36 @@ func (s *stops) millionths() uint32 {
 	return uint32(q)
 }
 
-// choose passes the relays at these indices of the parent in the order of their cut
-// keys and returns who may go, by index.
+// stopCaps returns the caps of the child.
+func (w *work) stopCaps() *stops {
+	if w.stops == nil {
+		w.stops = newStops(w.p, w.parent.snap, w.counters.stopped)
+	}
+	return w.stops
+}
+
+// choose returns who may be taken out of use, by index of the parent.
 func (w *work) choose(indices []int) map[int]bool {
 	if len(indices) == 0 {
 		return nil
 	}
+	return w.pass(w.stopCaps(), indices)
+}
+
+// pass passes the relays at these indices of the parent in the order of their cut keys
+// and returns who may, by index.
+func (w *work) pass(caps *stops, indices []int) map[int]bool {
 	rid := func(i int) record.RID { return w.leaves[i].RID }
-	if w.stops == nil {
-		w.stops = newStops(w.p, w.parent.snap, w.counters.stopped)
-	}
 	var sum uint64
 	for _, i := range indices {
-		sum += w.stops.cost(i)
+		sum += caps.cost(i)
 	}
-	if sum > 0 && w.stops.spent+sum > min(w.stops.epoch, w.stops.today) {
+	if sum > 0 && caps.spent+sum > min(caps.epoch, caps.today) {
 		sortByCut(w.beacon, indices, rid)
 	}
 	out := make(map[int]bool, len(indices))
 	for _, i := range indices {
-		out[i] = w.stops.pass(w.stops.cost(i))
+		out[i] = caps.pass(caps.cost(i))
 	}
 	return out
 }

@@ -151,6 +151,9 @@ func TestAuxForm(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
+	if _, _, err := parseDormant((&Dormant{Uptime: maxUptime + 1}).append(nil)); !errors.Is(err, ErrAux) {
+		t.Errorf("an uptime above the highest: %v", err)
+	}
 	if _, _, err := parseDormant((&Dormant{Birth: 2, Since: 1}).append(nil)); !errors.Is(err, ErrAux) {
 		t.Errorf("born after it left: %v", err)
 	}
