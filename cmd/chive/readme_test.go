@@ -172,6 +172,22 @@ func TestReadmeCommandsExist(t *testing.T) {
 	}
 }
 
+// TestReadmeBuildsBeforeItUses: whoever follows the README from its top has a command
+// when it is first written as one.
+func TestReadmeBuildsBeforeItUses(t *testing.T) {
+	before, _, ok := strings.Cut(readme(t), "\n## Build it\n")
+	if !ok || len(blocks(before, "sh")) != 2 {
+		t.Fatal("README.md does not say how to build the command after its first two")
+	}
+	code := strings.Join(append(blocks(before, "sh"), blocks(before, "")...), "")
+	for _, m := range regexp.MustCompile("`([^`\n]+(\n[^`\n]+)?)`").FindAllStringSubmatch(fenced.ReplaceAllString(before, ""), -1) {
+		code += m[1] + "\n"
+	}
+	if found := regexp.MustCompile(`(?m)^(\./)?chive .*`).FindAllString(code, -1); len(found) > 0 {
+		t.Errorf("nothing is built yet where these stand: %q", found)
+	}
+}
+
 // commandsExist checks the chive command lines of a document, and counts them.
 func commandsExist(t *testing.T, text string) (seen int) {
 	t.Helper()
