@@ -73,7 +73,7 @@ func (d *doctor) tryResolve(ctx context.Context, p proxyPlace, cred socks.Creden
 	}
 	defer conn.Close()
 	if _, err := socks.Resolve(ctx, conn, cred, name); err != nil {
-		return d.app.socksFault(p, err)
+		return d.app.socksFault(ctx, p, err)
 	}
 	return nil
 }
@@ -85,7 +85,7 @@ func (d *doctor) tryFetch(ctx context.Context, p proxyPlace, cred socks.Credenti
 	}
 	defer conn.Close()
 	if err := socks.Connect(ctx, conn, cred, name, 80, nil); err != nil {
-		return d.app.socksFault(p, err)
+		return d.app.socksFault(ctx, p, err)
 	}
 	_ = conn.SetDeadline(time.Now().Add(leakTime))
 	_, err = io.WriteString(conn, "GET / HTTP/1.0\r\nHost: "+name+"\r\n\r\n")
@@ -94,7 +94,7 @@ func (d *doctor) tryFetch(ctx context.Context, p proxyPlace, cred socks.Credenti
 		_, err = io.ReadFull(bufio.NewReader(conn), head)
 	}
 	if err != nil || string(head) != "HTTP/" {
-		return d.app.socksFault(p, io.ErrUnexpectedEOF)
+		return d.app.socksFault(ctx, p, io.ErrUnexpectedEOF)
 	}
 	return nil
 }

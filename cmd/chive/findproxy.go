@@ -21,6 +21,8 @@ type proxyPlace struct {
 	name    string // host:port or unix:/path
 	asked   bool   // a running client said so
 	note    string // why nobody was asked
+	// control is the socket of the client that has this proxy; no path: it is not known.
+	control node.ControlSocket
 }
 
 // at is the place that a name means.
@@ -35,13 +37,19 @@ func at(name string) proxyPlace {
 // the command line or the configuration names. Where that one does not answer this fails:
 // whoever listens at the usual port then is another, and what was meant for one network
 // would pass another's. Where nothing was named it is the usual client's, and where
-// nobody answers the usual port, with a note. Spec: product CLI-10.
+// nobody answers the usual port, with a note. Within chive run it is the run's, unless the
+// command line names another client: no other's port is reached from there.
+// Spec: product CLI-10.
 func (a *app) findProxy(c *cobra.Command, flag string) (proxyPlace, error) {
 	if flag != "" {
 		if err := (node.SocksOptions{Addrs: []string{flag}}).Check(); err != nil {
 			return proxyPlace{}, err
 		}
+		_ = a.locate(c) // who may have it is asked only if something fails
 		return at(flag), nil
+	}
+	if a.env.RunSocks != "" && !a.namesClient(c) {
+		return a.runsProxy()
 	}
 	cfg, err := config.Load(a.placeSources(c)) // a mistake in any file may hide a name
 	if err != nil {
@@ -89,7 +97,87 @@ func (a *app) findProxy(c *cobra.Command, flag string) (proxyPlace, error) {
 		usual.note = "What answers at " + socket.Name() + " is no client: this is the usual address, " + usual.name + "."
 		return usual, nil
 	}
-	return proxyOf(socket, s)
+	p, err := proxyOf(socket, s)
+	if err == nil && a.env.RunSocks != "" && p.network == "tcp" {
+		return a.withinRun(p, s)
+	}
+	return p, err
+}
+
+// namesClient reports whether the command line itself says which client is meant.
+func (a *app) namesClient(c *cobra.Command) bool {
+	return c.Flags().Changed("state") || c.Flags().Changed("control") || len(a.global.configs)+len(a.global.options) > 0
+}
+
+// runsProxy is the proxy of the chive run in which this process is, and asks nobody: the
+// files of this user are the same within, and would lead to the usual client.
+func (a *app) runsProxy() (proxyPlace, error) {
+	if err := (node.SocksOptions{Addrs: []string{a.env.RunSocks}}).Check(); err != nil {
+		return proxyPlace{}, err
+	}
+	p := at(a.env.RunSocks)
+	p.control, p.asked = a.runsClient()
+	return p, nil
+}
+
+// runsClient is the control socket of the client of the chive run in which this process is,
+// if the run knew it.
+func (a *app) runsClient() (node.ControlSocket, bool) {
+	socket, err := node.ControlPath(a.env.RunControl, "")
+	return socket, err == nil && socket.Path != ""
+}
+
+// withinRun is where a client is reached that answered, from within a chive run: at a path
+// as from anywhere, at a port only if it is the run's. Another that had the same number would
+// be the run's proxy all the same.
+func (a *app) withinRun(p proxyPlace, s *control.Status) (proxyPlace, error) {
+	if run, known := a.runsClient(); known && run.Shown() == p.control.Shown() {
+		return a.runsProxy()
+	}
+	for _, name := range listenersOf(s, "socks") {
+		if strings.HasPrefix(name, "unix:") {
+			there := at(name)
+			there.asked, there.control = true, p.control
+			return there, nil
+		}
+	}
+	return proxyPlace{}, &node.Fault{
+		Kind: node.Unreachable, Code: "no_proxy", Text: "Within chive run no other client's port is reached, and the one that answers at " + p.control.Name() + " has its proxy at " + p.name,
+		Fix: "Ask from outside, or give that client a socket: --socks " + p.name + ",unix:PATH",
+	}
+}
+
+// ownerOf is the control socket of the client that has a proxy: of the one that said so, or
+// else of the one that this command line means, if that says it has it. No other is asked
+// about what was done there.
+func (a *app) ownerOf(ctx context.Context, p proxyPlace) (node.ControlSocket, bool) {
+	switch {
+	case p.control.Path != "":
+		return p.control, true
+	case a.env.RunSocks != "" && p.network == "tcp": // no port is outside
+		socket, known := a.runsClient()
+		return socket, known && p.name == a.env.RunSocks
+	}
+	socket, err := a.controlSocket()
+	if err != nil || socket.Check() != nil {
+		return socket, false
+	}
+	ctx, cancel := context.WithTimeout(ctx, statusTime)
+	defer cancel()
+	s, _, err := control.Fetch(ctx, socket.Path)
+	return socket, err == nil && slices.Contains(listenersOf(s, "socks"), p.name)
+}
+
+// askOwner is what to type to ask the client that has a proxy how it stands.
+func (a *app) askOwner(ctx context.Context, p proxyPlace) string {
+	socket, known := a.ownerOf(ctx, p)
+	if !known {
+		return "chive status with the --state or --control of the client whose proxy is at " + p.name
+	}
+	if meant, err := a.controlSocket(); err == nil && meant.Path == socket.Path {
+		return a.ask("status")
+	}
+	return "chive status --control " + shellWord(socket.Shown())
 }
 
 // namesSocks reports whether the command line or the environment says where the proxy is:
@@ -120,7 +208,7 @@ func proxyOf(socket node.ControlSocket, s *control.Status) (proxyPlace, error) {
 		}
 	}
 	p := preferred(places)
-	p.asked = true
+	p.asked, p.control = true, socket
 	return p, nil
 }
 

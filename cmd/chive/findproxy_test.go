@@ -52,8 +52,13 @@ func TestAHintNamesTheDaemon(t *testing.T) {
 		if got := a.ask("status --web"); got != "chive status --web"+c.want {
 			t.Errorf("%+v: %s", c.g, got)
 		}
-		f := a.socksFault(proxyPlace{}, &socks.Refused{Code: 3})
-		if want := "chive status" + c.want; !strings.HasSuffix(f.Fix, want) {
+		meant, _ := a.controlSocket()
+		f := a.socksFault(t.Context(), proxyPlace{name: "127.0.0.1:1", control: meant}, &socks.Refused{Code: 3})
+		want := "chive status" + c.want
+		if meant.Path == "" {
+			want = "chive status with the --state or --control of the client whose proxy is at 127.0.0.1:1"
+		}
+		if !strings.HasSuffix(f.Fix, want) {
 			t.Errorf("%q, want %q", f.Fix, want)
 		}
 	}

@@ -82,7 +82,7 @@ func (a *app) ncCommand() *cobra.Command {
 			ctx, cancel := context.WithTimeout(c.Context(), requestTime)
 			defer cancel()
 			if err := socks.Connect(ctx, conn, cred, host, uint16(port), nil); err != nil {
-				return a.socksFault(p, err)
+				return a.socksFault(c.Context(), p, err)
 			}
 			return carry(os.Stdin, a.out, conn)
 		},
@@ -143,11 +143,14 @@ func (p proxyPlace) noProxy() *node.Fault {
 }
 
 // socksFault says why the proxy did not do what it was asked. Spec: product §4.6, CLI-6.
-func (a *app) socksFault(p proxyPlace, err error) *node.Fault {
+func (a *app) socksFault(ctx context.Context, p proxyPlace, err error) *node.Fault {
 	var refused *socks.Refused
 	switch {
 	case errors.As(err, &refused):
-		f := &node.Fault{Kind: node.Failed, Code: refused.Reason(), Text: refused.Text(), Fix: strings.Replace(refused.Fix(), "chive status", a.ask("status"), 1)}
+		f := &node.Fault{Kind: node.Failed, Code: refused.Reason(), Text: refused.Text(), Fix: refused.Fix()}
+		if advice, asks := strings.CutSuffix(f.Fix, "chive status"); asks { // nobody is asked for advice that names nobody
+			f.Fix = advice + a.askOwner(ctx, p)
+		}
 		switch refused.Code {
 		case 3, 4, 5, 6, 0xF0, 0xF7: // somebody does not answer, here or there
 			f.Kind = node.Unreachable
@@ -158,5 +161,5 @@ func (a *app) socksFault(p proxyPlace, err error) *node.Fault {
 	case errors.Is(err, socks.ErrProtocol):
 		return &node.Fault{Kind: node.Failed, Code: "not_a_proxy", Text: "What is at " + p.name + " is not the proxy of a chive client", Fix: "Name the proxy as the client's ready line does: --socks ADDR"}
 	}
-	return &node.Fault{Kind: node.Unreachable, Code: "proxy_broke", Text: "The proxy at " + p.name + " hung up or did not answer", Fix: "Look whether the client still runs: " + a.ask("status")}
+	return &node.Fault{Kind: node.Unreachable, Code: "proxy_broke", Text: "The proxy at " + p.name + " hung up or did not answer", Fix: "Look whether the client still runs: " + a.askOwner(ctx, p)}
 }

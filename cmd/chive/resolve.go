@@ -79,7 +79,7 @@ func (a *app) resolveCommand() *cobra.Command {
 // the daemon tells of this look-up says which, where it can be asked.
 // Spec: product §4.6, CLI-6.
 func (a *app) lookupFault(ctx context.Context, p proxyPlace, query string, began time.Time, err error) *node.Fault {
-	f := a.socksFault(p, err)
+	f := a.socksFault(ctx, p, err)
 	var refused *socks.Refused
 	if !errors.As(err, &refused) {
 		return f
@@ -88,7 +88,7 @@ func (a *app) lookupFault(ctx context.Context, p proxyPlace, query string, began
 		f.Kind, f.Code, f.Text, f.Fix = node.Unreachable, "name_not_found", "Names under .onion belong to another network, Tor's, and are never forwarded: no exit was asked", "Use Tor for them."
 		return f
 	}
-	told, asked := a.lookupTold(ctx, query, began)
+	told, asked := a.lookupTold(ctx, p, query, began)
 	switch {
 	case told != nil && told.Reason == "exit_policy": // a look-up has no port
 		f.Code, f.Text, f.Fix = told.Reason, "No exit that could be reached looks names up", "Try again later, when an exit may be running."
@@ -108,11 +108,11 @@ const (
 	codeHost       = 4
 )
 
-// lookupTold is what the daemon tells of the look-up of query since began; nil: nothing.
-// asked says that it answered.
-func (a *app) lookupTold(ctx context.Context, query string, began time.Time) (told *control.Stream, asked bool) {
-	socket, err := a.controlSocket()
-	if err != nil || socket.Check() != nil {
+// lookupTold is what the daemon whose proxy p is tells of the look-up of query since began;
+// nil: nothing. asked says that it answered.
+func (a *app) lookupTold(ctx context.Context, p proxyPlace, query string, began time.Time) (told *control.Stream, asked bool) {
+	socket, known := a.ownerOf(ctx, p)
+	if !known {
 		return nil, false
 	}
 	ctx, cancel := context.WithTimeout(ctx, statusTime)

@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
 
+	"chive/internal/config"
 	"chive/internal/front"
 	"chive/internal/namespace"
 	"chive/internal/node"
@@ -71,7 +72,7 @@ func (a *app) runCommandInside(c *cobra.Command, o throughFlags, command []strin
 	_ = conn.Close()
 
 	inside, err := namespace.Start(namespace.Config{
-		Args: []string{insideWord}, Path: path, Command: command, Env: withProxy(os.Environ()),
+		Args: []string{insideWord}, Path: path, Command: command, Env: withProxy(os.Environ(), a.ownerName(ctx, p)),
 		Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr,
 	})
 	if err != nil {
@@ -125,18 +126,32 @@ func findCommand(name string) (string, error) {
 	return "", &node.Fault{Kind: notFound, Code: "command_not_found", Text: "There is no command " + name, Fix: "Check its name, or give its path."}
 }
 
-// withProxy is an environment with the variables of chive env, in place of its own.
-func withProxy(env []string) []string {
+// ownerName is the control socket of the client that has a proxy, as CHIVE_RUN_CONTROL has
+// it; empty: it is not known.
+func (a *app) ownerName(ctx context.Context, p proxyPlace) string {
+	if socket, known := a.ownerOf(ctx, p); known {
+		return socket.Shown()
+	}
+	return ""
+}
+
+// withProxy is an environment with the variables of chive env, in place of its own, and
+// those that name this run to chive itself. control is the client's socket, unix:PATH.
+func withProxy(env []string, control string) []string {
 	vars := proxyVariables(namespace.ProxyAddress)
 	var out []string
 	for _, e := range env {
 		name, _, _ := strings.Cut(e, "=")
-		if !strings.HasSuffix(strings.ToUpper(name), "_PROXY") {
+		if !strings.HasSuffix(strings.ToUpper(name), "_PROXY") && name != config.RunSocksVariable && name != config.RunControlVariable {
 			out = append(out, e)
 		}
 	}
 	for _, v := range vars {
 		out = append(out, v.name+"="+v.value)
+	}
+	out = append(out, config.RunSocksVariable+"="+namespace.ProxyAddress)
+	if control != "" {
+		out = append(out, config.RunControlVariable+"="+control)
 	}
 	return out
 }

@@ -28,9 +28,10 @@ func namespacesHere() (bool, error) {
 }
 
 func TestOwnProxiesAreReplaced(t *testing.T) {
-	got := withProxy([]string{"A=1", "http_proxy=http://elsewhere", "FTP_PROXY=x", "no_proxy=*"})
+	got := withProxy([]string{"A=1", "http_proxy=http://elsewhere", "FTP_PROXY=x", "no_proxy=*", "CHIVE_RUN_SOCKS=elsewhere", "CHIVE_RUN_CONTROL=unix:/elsewhere"}, "unix:/c")
 	if !slices.Contains(got, "A=1") || !slices.Contains(got, "http_proxy=http://127.0.0.1:9250") || strings.Contains(strings.Join(got, " "), "elsewhere") ||
-		slices.Contains(got, "no_proxy=*") || len(got) != 9 {
+		slices.Contains(got, "no_proxy=*") || len(got) != 11 ||
+		!slices.Contains(got, "CHIVE_RUN_SOCKS=127.0.0.1:9250") || !slices.Contains(got, "CHIVE_RUN_CONTROL=unix:/c") {
 		t.Errorf("got %q", got)
 	}
 }

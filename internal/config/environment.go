@@ -37,6 +37,12 @@ type Environment struct {
 	UserFile string
 	// System says that a service manager runs the process for the whole system.
 	System bool
+	// RunSocks is the proxy that chive run gives to what it starts, which is the only one
+	// within; empty: this process is in none.
+	RunSocks string
+	// RunControl is the control socket, unix:PATH, of the client whose proxy that is; empty:
+	// the run did not know it.
+	RunControl string
 	// Variables are those that begin as the configuration's do, each NAME=VALUE.
 	Variables []string
 }
@@ -55,12 +61,20 @@ func ReadEnvironment() Environment {
 func readEnvironment(get func(string) string, system string) Environment {
 	e := Environment{StateDir: stateDir(get, system), RuntimeDir: runtimeDir(get, system), NoColor: get("NO_COLOR") != ""}
 	e.System = system != "windows" && (strings.HasPrefix(get("STATE_DIRECTORY"), "/var/") || strings.HasPrefix(get("CONFIGURATION_DIRECTORY"), "/etc/"))
+	e.RunSocks, e.RunControl = get(RunSocksVariable), get(RunControlVariable)
 	e.Files = configFiles(get, system, e.System)
 	if len(e.Files) > 0 && (system == "windows" || len(e.Files) > 1) {
 		e.UserFile = e.Files[len(e.Files)-1].Path
 	}
 	return e
 }
+
+// Variables of the environment in which chive run starts a command, for chive itself; none
+// is a key's. See [Environment].
+const (
+	RunSocksVariable   = "CHIVE_RUN_SOCKS"
+	RunControlVariable = "CHIVE_RUN_CONTROL"
+)
 
 // fileName is what a configuration file is called in its folder.
 const fileName = "chive.toml"

@@ -66,7 +66,7 @@ func claimed(name string) bool {
 // service that is named chive or chive-something.
 func foreign(name string) bool {
 	switch name {
-	case "CHIVE_STARTED_AGAIN", "CHIVE_REQUIRE_TOOLS", "CHIVE_FULL", "CHIVE_BENCH", "CHIVE_VOTE_EPOCHS", "CHIVE_STORE_TEST_HOLD":
+	case "CHIVE_STARTED_AGAIN", "CHIVE_REQUIRE_TOOLS", "CHIVE_FULL", "CHIVE_BENCH", "CHIVE_VOTE_EPOCHS", "CHIVE_STORE_TEST_HOLD", RunSocksVariable, RunControlVariable:
 		return true
 	}
 	if strings.HasPrefix(name, "CHIVE_TEST_") || strings.HasSuffix(name, "_SERVICE_HOST") ||
