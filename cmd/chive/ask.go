@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -44,19 +45,52 @@ func asked[T any](a *app, ctx context.Context, question func(ctx context.Context
 
 // ask is a command line that asks the daemon which this command line means, from any folder.
 func (a *app) ask(words string) string {
+	words = "chive " + words
+	where := a.askFlags()
+	if where == "" {
+		return words
+	}
+	return words + " " + where
+}
+
+// askFlags are what a command line needs to ask that daemon; empty: nothing.
+func (a *app) askFlags() string {
 	flag, place := "", ""
 	if path, ok := strings.CutPrefix(a.global.control, "unix:"); ok {
-		flag, place = " --control unix:", path
+		flag, place = "--control unix:", path
 	} else if a.global.state != a.env.StateDir && a.global.state != "" {
-		flag, place = " --state ", a.global.state
+		flag, place = "--state ", a.global.state
+	} else if a.env.System && a.env.RuntimeDir != "" { // no shell has the service's variables
+		if s, err := a.controlSocket(); err == nil && s.Path != "" {
+			flag, place = "--control unix:", s.Path
+		}
 	}
 	if flag == "" {
-		return "chive " + words
+		return ""
 	}
 	if full, err := filepath.Abs(place); err == nil {
 		place = full
 	}
-	return "chive " + words + flag + shellWord(place)
+	return flag + shellWord(place)
+}
+
+// questions finds what texts have people ask: the daemon that they are about, or, where they
+// say whose, another's.
+var questions = regexp.MustCompile(`(\b(?:own|operator's|their) )?\bchive (?:relay status|status|doctor)\b((?: --[a-z]+)*(?: with the --state)?)`)
+
+// addressed is a text whose questions to this daemon say which it is, as ask does.
+func (a *app) addressed(text string) string {
+	where := a.askFlags()
+	if where == "" || !strings.Contains(text, "chive ") {
+		return text
+	}
+	return questions.ReplaceAllStringFunc(text, func(q string) string {
+		m := questions.FindStringSubmatch(q)
+		if m[1] != "" || strings.Contains(m[2], "--state") || strings.Contains(m[2], "--control") {
+			return q
+		}
+		return strings.TrimSuffix(q, m[2]) + " " + where + m[2]
+	})
 }
 
 // askFault says what became of a question: what the daemon said to it, or why there is no

@@ -105,6 +105,10 @@ func (d *doctor) examine(c *cobra.Command) {
 
 // report prints the findings. Spec: product CLI-5, CLI-6, CLI-11.
 func (d *doctor) report() error {
+	for i := range d.found {
+		f := &d.found[i]
+		f.Text, f.Fix = d.app.addressed(f.Text), d.app.addressed(f.Fix)
+	}
 	out := doctorObject{Schema: "chive.doctor/1", Daemon: d.status != nil, Findings: d.found}
 	for _, f := range d.found {
 		switch f.Level {

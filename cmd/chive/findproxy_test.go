@@ -3,12 +3,14 @@
 package main
 
 import (
+	"bytes"
 	"errors"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	"chive/client"
 	"chive/internal/config"
 	"chive/internal/control"
 	"chive/internal/node"
@@ -28,6 +30,49 @@ func TestTheProxyIsTheAskedClients(t *testing.T) {
 	var f *node.Fault
 	if !errors.As(err, &f) || f.Code != "no_proxy" || f.Kind != node.Unreachable {
 		t.Errorf("%v", err)
+	}
+}
+
+// TestWhatADaemonTellsNamesItself: notes, steps, errors and findings say with which flags this
+// daemon is asked, and leave those that another operator is to ask as they are.
+func TestWhatADaemonTellsNamesItself(t *testing.T) {
+	const state = "/srv/one relay"
+	const where = " --state '/srv/one relay'"
+	var out bytes.Buffer
+	a := &app{err: &out, out: &out, env: config.Environment{StateDir: "/h/chive"}, global: global{state: state}}
+	for text, want := range map[string]string{
+		"chive status shows how it stands.":                       "chive status" + where + " shows how it stands.",
+		"See chive status; chive relay status says more.":         "See chive status" + where + "; chive relay status" + where + " says more.",
+		"chive doctor --offline says what is wrong here":          "chive doctor" + where + " --offline says what is wrong here",
+		"Its operator's chive status prints it.":                  "",
+		"Their own chive status says why.":                        "",
+		"chive status --web --state /x":                           "",
+		"go run ./cmd/chive status --watch --control unix:/x":     "",
+		"chive status with the --state or --control of that one.": "",
+		"chive relay init --state DIR":                            "",
+	} {
+		if want == "" {
+			want = text
+		}
+		out.Reset()
+		a.tell(text)
+		a.newProgress().step(client.Progress{Cause: "refused", Stuck: true, Text: text})
+		a.fail(&node.Fault{Text: "It failed", Fix: text})
+		d := &doctor{app: a}
+		d.warn("x", "x", "", text)
+		_ = d.report()
+		shown := strings.Join(strings.Fields(out.String()), " ")
+		if n := strings.Count(shown, want); n != 4 {
+			t.Errorf("%q is there %d times, want 4:\n%s", want, n, shown)
+		}
+	}
+	a.global.state, a.env.System, a.env.RuntimeDir = a.env.StateDir, true, "/run/chive" // no shell knows the service's folders
+	if got := a.ask("status"); got != "chive status --control unix:/run/chive/control.sock" {
+		t.Error(got)
+	}
+	a.env.System = false
+	if got := a.addressed("chive status"); got != "chive status" {
+		t.Error(got)
 	}
 }
 

@@ -33,12 +33,13 @@ func (a *app) fail(err error) int {
 			f.Kind, f.Code, f.Fix = node.Usage, "usage", "See: chive --help"
 		}
 	}
+	text, fix := a.addressed(f.Text), a.addressed(f.Fix)
 	if a.global.json {
-		printObject(a.err, errorObject{"chive.error/1", f.Code, f.Text, f.Fix})
-	} else if strings.Contains(f.Text, "\n") {
-		fmt.Fprintf(a.err, "Error: %s\nFix: %s\n", f.Text, f.Fix)
+		printObject(a.err, errorObject{"chive.error/1", f.Code, text, fix})
+	} else if strings.Contains(text, "\n") {
+		fmt.Fprintf(a.err, "Error: %s\nFix: %s\n", text, fix)
 	} else {
-		fmt.Fprintf(a.err, "Error: %s. Fix: %s\n", strings.TrimSuffix(f.Text, "."), f.Fix)
+		fmt.Fprintf(a.err, "Error: %s. Fix: %s\n", strings.TrimSuffix(text, "."), fix)
 	}
 	return int(f.Kind)
 }
@@ -55,7 +56,7 @@ func (a *app) answer(object any, text func(w io.Writer)) {
 // note tells a person something beside the data.
 func (a *app) note(format string, args ...any) {
 	if !a.global.quiet && !a.global.json {
-		fmt.Fprintf(a.err, format+"\n", args...)
+		fmt.Fprintln(a.err, a.addressed(fmt.Sprintf(format, args...)))
 	}
 }
 
@@ -71,7 +72,7 @@ func (a *app) tell(text string) {
 	switch {
 	case a.global.quiet:
 	case a.global.json:
-		printObject(a.err, noteObject{"chive.note/1", text})
+		printObject(a.err, noteObject{"chive.note/1", a.addressed(text)})
 	default:
 		a.note("Note: %s", text)
 	}

@@ -80,6 +80,7 @@ func (p *progress) step(s client.Progress) {
 }
 
 func (p *progress) print(event, cause, line, text string) {
+	line, text = p.a.addressed(line), p.a.addressed(text)
 	switch {
 	case p.a.global.quiet:
 	case p.a.global.json:

@@ -51,7 +51,7 @@ func ControlPath(named, folder string) (ControlSocket, error) {
 }
 
 func longPath(path string) *Fault {
-	return fault(Usage, "control_path", "Name a shorter one: --control unix:PATH, for the daemon and for chive status alike.",
+	return fault(Usage, "control_path", "Name a shorter one: --control unix:PATH, for the daemon and for what asks it.",
 		"The control socket %s has a path of %d bytes; no system takes more than %d everywhere", path, len(path), maxSocketPath)
 }
 
