@@ -179,7 +179,7 @@ func (a *app) configDefault() *cobra.Command {
 // what the configuration says. Its notes are told. The error is a *node.Fault.
 // Spec: product CFG-1.
 func (a *app) configuration(c *cobra.Command) (*config.Config, error) {
-	cfg, err := config.Load(a.sources(c, config.Named{}))
+	cfg, err := config.Load(a.sources(c, config.Named{Contact: a.toldContact}))
 	if err != nil {
 		return nil, configFault(err)
 	}

@@ -28,9 +28,14 @@ func (a *app) namedFiles() config.Named {
 		},
 		Family:  func(path string) error { return unfit(node.CheckFamily(path)) },
 		Anchor:  func(path string) error { return unfit(node.CheckAnchor(path)) },
+		Contact: a.toldContact,
 		Voucher: func(path, state string) error { return unfit(node.CheckVoucher(path, cmp.Or(state, a.global.state))) },
 	}
 }
+
+// toldContact reports whether the relay of a state folder was told a contact; empty is the
+// folder of this command line.
+func (a *app) toldContact(state string) bool { return node.ToldContact(cmp.Or(state, a.global.state)) }
 
 // unfit is a node's fault as the configuration tells it.
 func unfit(err error) error {

@@ -116,6 +116,40 @@ func TestConfigCheckListsEveryMistake(t *testing.T) {
 	}
 }
 
+// TestAnExitsContactMayBeInTheStateFolder: what chive relay init was told counts, unless it is
+// taken back.
+func TestAnExitsContactMayBeInTheStateFolder(t *testing.T) {
+	told, silent := t.TempDir(), t.TempDir()
+	if err := os.MkdirAll(filepath.Join(told, "relay"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	writeConfig(t, filepath.Join(told, "relay", "about"), `{"contact":"ops@example.net","addresses":["127.0.0.1:9240"]}`)
+	for _, c := range []struct {
+		text string
+		args []string
+		note bool
+	}{
+		{"", []string{"--state", silent}, true},
+		{"", []string{"--state", told}, false},
+		{"state = \"" + told + "\"\n", nil, false},
+		{"relay.contact = \"\"\n", []string{"--state", told}, true},
+	} {
+		text := "relay.exit.policy = \"web\"\n"
+		if strings.HasPrefix(c.text, "state") {
+			text = c.text + text
+		} else {
+			text += c.text
+		}
+		got := runConfig(t, text, nil, append([]string{"config", "check"}, c.args...)...)
+		if got.code != 0 || strings.Contains(got.out, "An exit needs relay.contact") != c.note {
+			t.Errorf("%s%v: code %d, %s%s", text, c.args, got.code, got.out, got.err)
+		}
+		if got := runConfig(t, text, nil, append([]string{"client", "--genesis", "none"}, c.args...)...); strings.Contains(got.err, "An exit needs relay.contact") != c.note {
+			t.Errorf("%s%v: at the start: %s", text, c.args, got.err)
+		}
+	}
+}
+
 func TestConfigCheckIsAnObjectForPrograms(t *testing.T) {
 	got := runConfig(t, "\nrelay.raet = 1", nil, "config", "check", "--json")
 	var o checkObject

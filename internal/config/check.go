@@ -24,9 +24,16 @@ func (l *loader) check() {
 	}
 	l.checkListeners()
 	l.checkTwice()
-	if c.Relay.Exit.Policy != "off" && c.Relay.Contact == "" {
-		c.notes = append(c.notes, Note{c.Origin("relay.exit.policy"), "An exit needs relay.contact, unless chive relay init was told one: what its users do looks as if this host did it."})
+}
+
+// checkContact notes an exit that says nobody to ask about it, neither here nor to chive
+// relay init; an empty text here takes back what that was told.
+func (l *loader) checkContact(told func(state string) bool) {
+	c := l.c
+	if c.Relay.Exit.Policy == "off" || c.Relay.Contact != "" || told != nil && !c.Given("relay.contact") && told(c.State) {
+		return
 	}
+	c.notes = append(c.notes, Note{c.Origin("relay.exit.policy"), "An exit needs relay.contact, unless chive relay init was told one: what its users do looks as if this host did it."})
 }
 
 // conflict is a problem of a key together with another; it is shown where the later one
@@ -122,6 +129,7 @@ func (c *Config) ForNetwork(testnet bool) error {
 // right. Spec: product CFG-3.
 func (l *loader) named(n Named) {
 	c := l.c
+	l.checkContact(n.Contact)
 	wrong := func(key string, err error) {
 		u := &Unfit{Code: "file_failed", Text: "The file that " + key + " names cannot be used", Fix: "Check the path."}
 		errors.As(err, &u)

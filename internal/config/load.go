@@ -52,6 +52,9 @@ type Named struct {
 	Family  func(path string) error
 	Voucher func(path, state string) error // state: the key of that name; empty is auto
 	Anchor  func(path string) error
+	// Contact reports whether the relay of a state folder was told a contact before; state is
+	// as for Voucher.
+	Contact func(state string) bool
 }
 
 // Unfit says why a file cannot be what it is named as.

@@ -155,6 +155,16 @@ func (s *State) declare(o Declaring) (*declared, error) {
 	return d, d.needContact(d.isExit())
 }
 
+// ToldContact reports whether the relay in a state folder was told a contact before; a
+// folder that cannot be read holds none.
+func ToldContact(dir string) bool {
+	if dir == "" {
+		return false
+	}
+	kept, err := (&State{dir: dir}).readDeclared()
+	return err == nil && strings.TrimSpace(kept.Contact) != ""
+}
+
 // readDeclared returns what the state folder holds about the relay.
 func (s *State) readDeclared() (declaration, error) {
 	path := s.path(aboutFile)
