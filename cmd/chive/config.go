@@ -216,6 +216,15 @@ func (a *app) locate(c *cobra.Command) error {
 	return nil
 }
 
+// openState opens the state folder that the command line and the configuration name, which is
+// the one that a daemon would run with.
+func (a *app) openState(c *cobra.Command) (*node.State, error) {
+	if err := a.locate(c); err != nil {
+		return nil, err
+	}
+	return node.OpenState(a.global.state)
+}
+
 // placeSources are the layers, of which flags say no more than where the daemon is.
 func (a *app) placeSources(c *cobra.Command) config.Sources {
 	s := a.sources(c, config.Named{})

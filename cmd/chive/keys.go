@@ -51,7 +51,7 @@ func (a *app) keysFounder() *cobra.Command {
 			"  chive keys founder --state relay2 --address 198.51.100.7:9240 --exit web --contact ops@example.net --out relay2.founder",
 		RunE: func(c *cobra.Command, _ []string) error {
 			withdraw(c, &o.Declaring)
-			state, err := node.OpenState(a.global.state)
+			state, err := a.openState(c)
 			if err != nil {
 				return err
 			}
@@ -155,8 +155,8 @@ func (a *app) keysList() *cobra.Command {
 		Long: "Lists the keys of the relay in the state folder: what each is for, its public half, its age and its file.\n" +
 			"Where the identity key is kept offline, also what it has signed, and until when.",
 		Example: "  chive keys list --state relay1",
-		RunE: func(*cobra.Command, []string) error {
-			state, err := node.OpenState(a.global.state)
+		RunE: func(c *cobra.Command, _ []string) error {
+			state, err := a.openState(c)
 			if err != nil {
 				return err
 			}

@@ -50,8 +50,8 @@ func (a *app) keysBackup() *cobra.Command {
 	c := &cobra.Command{
 		Use: "backup FILE", Short: "write a relay's keys into a file under a passphrase", Long: backupHelp, Args: exactly("FILE"),
 		Example: "  chive keys backup maple.age --state relay1",
-		RunE: func(_ *cobra.Command, args []string) error {
-			return a.withState(func(s *node.State) error {
+		RunE: func(c *cobra.Command, args []string) error {
+			return a.withState(c, func(s *node.State) error {
 				if there, err := s.NewRelay(); err == nil && there {
 					_, err = s.Keys() // says that there are none
 					return err
@@ -79,8 +79,8 @@ func (a *app) keysRestore() *cobra.Command {
 	c := &cobra.Command{
 		Use: "restore FILE", Short: "put a relay back out of a backup", Long: restoreHelp, Args: exactly("FILE"),
 		Example: "  chive keys restore maple.age --state relay1",
-		RunE: func(_ *cobra.Command, args []string) error {
-			return a.withState(func(s *node.State) error {
+		RunE: func(c *cobra.Command, args []string) error {
+			return a.withState(c, func(s *node.State) error {
 				passphrase, err := a.passphrase(from, false)
 				if err != nil {
 					return err
@@ -111,8 +111,8 @@ func (a *app) answerBackup(schema, word string, s *node.State, b *node.Backup) {
 }
 
 // withState opens the state folder for a command that looks at it or changes it.
-func (a *app) withState(do func(*node.State) error) error {
-	state, err := node.OpenState(a.global.state)
+func (a *app) withState(c *cobra.Command, do func(*node.State) error) error {
+	state, err := a.openState(c)
 	if err != nil {
 		return err
 	}

@@ -119,8 +119,8 @@ func (a *app) keysRequest() *cobra.Command {
 	c := &cobra.Command{
 		Use: "request FILE", Short: "write what the relay's offline identity is to sign", Long: requestHelp, Args: exactly("FILE"),
 		Example: "  chive keys request maple.request\n  chive keys request maple.request --genesis genesis.chive",
-		RunE: func(_ *cobra.Command, args []string) error {
-			return a.withState(func(s *node.State) error {
+		RunE: func(c *cobra.Command, args []string) error {
+			return a.withState(c, func(s *node.State) error {
 				r, err := s.Request(args[0], genesis, anew, rand.Reader, time.Now())
 				if err != nil {
 					return err
@@ -179,8 +179,8 @@ func (a *app) keysInstall() *cobra.Command {
 	return &cobra.Command{
 		Use: "install FILE", Short: "take what the relay's offline identity has signed", Long: installHelp, Args: exactly("FILE"),
 		Example: "  chive keys install maple.answer",
-		RunE: func(_ *cobra.Command, args []string) error {
-			return a.withState(func(s *node.State) error {
+		RunE: func(c *cobra.Command, args []string) error {
+			return a.withState(c, func(s *node.State) error {
 				r, err := s.Install(args[0], time.Now())
 				if err != nil {
 					return err
@@ -207,8 +207,8 @@ func (a *app) keysRotate() *cobra.Command {
 	link := &cobra.Command{
 		Use: "link", Short: "spend the link key in use, of a relay whose identity is offline", Long: rotateLinkHelp, Args: exactly(),
 		Example: "  chive keys rotate link",
-		RunE: func(*cobra.Command, []string) error {
-			return a.withState(func(s *node.State) error {
+		RunE: func(c *cobra.Command, _ []string) error {
+			return a.withState(c, func(s *node.State) error {
 				r, err := s.RotateLink(time.Now())
 				if err != nil {
 					return err
@@ -224,8 +224,8 @@ func (a *app) keysRotate() *cobra.Command {
 	onion := &cobra.Command{
 		Use: "onion", Short: "replace the key that circuits are made with", Long: rotateOnionHelp, Args: exactly(),
 		Example: "  chive keys rotate onion",
-		RunE: func(*cobra.Command, []string) error {
-			return a.withState(func(s *node.State) error {
+		RunE: func(c *cobra.Command, _ []string) error {
+			return a.withState(c, func(s *node.State) error {
 				r, err := s.RotateOnion(rand.Reader, time.Now())
 				if err != nil {
 					return err

@@ -84,8 +84,8 @@ func (a *app) networkSign() *cobra.Command {
 		Long: "Adds the signature of the relay in the state folder, and binds the folder to that network. Founders sign\n" +
 			"one after another and pass the file on.",
 		Example: "  chive network sign --state relay1 genesis.chive",
-		RunE: func(_ *cobra.Command, args []string) error {
-			state, err := node.OpenState(a.global.state)
+		RunE: func(c *cobra.Command, args []string) error {
+			state, err := a.openState(c)
 			if err != nil {
 				return err
 			}

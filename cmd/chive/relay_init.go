@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strconv"
 	"strings"
 	"time"
 
@@ -74,7 +75,7 @@ func (a *app) relayInit() *cobra.Command {
 			"  chive relay init --state relay2 --address 198.51.100.7:9240 --exit web --contact ops@example.net --genesis genesis.chive",
 		RunE: func(c *cobra.Command, _ []string) error {
 			withdraw(c, &o.Declaring)
-			state, err := node.OpenState(a.global.state)
+			state, err := a.openState(c)
 			if err != nil {
 				return err
 			}
@@ -198,12 +199,9 @@ func (a *app) sayRelay(state *node.State, o *node.InitOptions, kept ceilings, ye
 		return nil, err
 	}
 	said := relayAnswers{withdrawn: d.Withdrawn, exit: d.Exit, family: d.Family, nickname: d.About.Nickname, contact: d.About.Contact, rate: d.Rate, monthly: kept.monthly, burst: kept.burst, listen: kept.listen}
-	usual := a.global.state == a.env.StateDir && a.env.UserFile != ""
+	usual := a.usualState()
 	if flag, value := kept.first(); flag != "" && !usual {
-		return nil, &node.Fault{
-			Kind: node.Usage, Code: flag + "_place", Text: "--" + flag + " is kept in the configuration file of who has the usual state folder, and this is another",
-			Fix: "Say it when the relay runs: chive relay run --" + flag + " " + value,
-		}
+		return nil, a.notKept(flag, value)
 	}
 	fresh, err := state.NewRelay()
 	if err != nil {
@@ -234,11 +232,44 @@ func (a *app) sayRelay(state *node.State, o *node.InitOptions, kept ceilings, ye
 		d.Addresses = []string{got.address}
 	}
 	if !usual {
-		a.note("This relay has a state folder of its own, so give its ceilings when it runs: chive relay run --rate %q --monthly %q", got.rate, got.monthly)
+		a.note("This relay has a state folder of its own, so give its ceilings when it runs: chive relay run --state %s --rate %q --monthly %q", shellWord(a.global.state), got.rate, got.monthly)
 		return nil, nil
 	}
 	also, err := a.alsoSaid(usual, relayAnswers{exit: got.exit, family: got.family})
 	return append(got.settings(), also...), err
+}
+
+// usualState reports whether the state folder is the one of who runs chive without saying
+// which: the user's configuration file counts for that one's relay, and may be changed for it.
+func (a *app) usualState() bool {
+	if a.env.UserFile == "" {
+		return false
+	}
+	usual := a.env.StateDir
+	if cfg, err := config.Load(config.Sources{Files: a.env.Files}); err == nil && cfg.State != "" {
+		usual = cfg.State
+	}
+	return a.global.state == usual
+}
+
+// notKept refuses a flag that only a configuration file could keep. The user's counts for
+// every relay of the user, so it is not written for one that has a state folder of its own.
+func (a *app) notKept(flag, value string) *node.Fault {
+	key := "relay." + flag
+	if flag == "monthly" {
+		key = "relay.accounting.max"
+	}
+	if a.env.UserFile == "" {
+		return &node.Fault{
+			Kind: node.Usage, Code: flag + "_place", Text: "--" + flag + " is kept in a user's configuration file, and here is none",
+			Fix: "Write " + key + " = " + strconv.Quote(value) + " into the file of the system, or say it when the relay runs: -o " + shellWord(key+"="+value),
+		}
+	}
+	return &node.Fault{
+		Kind: node.Usage, Code: flag + "_place",
+		Text: "--" + flag + " is kept in " + a.env.UserFile + ", which counts for all that you run, and " + a.global.state + " is not the usual state folder",
+		Fix:  "Say it when this relay runs: chive relay run --state " + shellWord(a.global.state) + " -o " + shellWord(key+"="+value) + ". Or write it into a file for this relay alone, and run it with -c FILE.",
+	}
 }
 
 // canAsk reports whether somebody sits there who can be asked.
