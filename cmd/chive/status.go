@@ -30,7 +30,7 @@ which guards and circuits there are and why these; of a relay, whether it is on 
 its place in the committee, and what is wrong.
 
 With --relays it prints the list of relays that the daemon holds: name, addresses, age,
-rate, and what each may be used for.
+rate (in the list's steps), and what each may be used for.
 
 A stream is slow that took more than 10 s to connect; how fast its bytes come
 afterwards does not count.

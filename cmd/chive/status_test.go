@@ -288,6 +288,7 @@ func TestTheListOfRelaysForAPerson(t *testing.T) {
 	var out strings.Builder
 	printList(&out, l)
 	want := `list of relays of epoch 9: 4 relays, and a day of its ages 1 min 0 s
+A rate is the list's step at or below what the relay declares: up to 16 % less.
 
 rid                               name   addresses       running  age     rate       share  exit    flags
 01010101010101010101010101010101  maple  192.0.2.1:9240  yes      3 days  977 KiB/s  50 %   off     guard,founder

@@ -431,7 +431,8 @@ func shortDay(seconds float64) string {
 
 // printList writes the list of relays for a person.
 func printList(w io.Writer, l *control.Relays) {
-	fmt.Fprintf(w, "list of relays of epoch %d: %s%s\n\n", l.Epoch, number(len(l.Relays)+l.Left, "relay"), shortDay(l.Day))
+	fmt.Fprintf(w, "list of relays of epoch %d: %s%s\n", l.Epoch, number(len(l.Relays)+l.Left, "relay"), shortDay(l.Day))
+	fmt.Fprint(w, "A rate is the list's step at or below what the relay declares: up to 16 % less.\n\n") // steps of 2^(1/4)
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(t, "rid\tname\taddresses\trunning\tage\trate\tshare\texit\tflags")
 	for i := range l.Relays {

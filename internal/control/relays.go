@@ -39,7 +39,7 @@ type ListedRelay struct {
 	Flags     []string `json:"flags"` // guard, exit, founder, probation and so on
 	Exit      string   `json:"exit"`  // ports that it permits, in words; off
 	AgeDays   int      `json:"age_days"`
-	Rate      uint64   `json:"rate_bytes_per_second"` // that the list gives it
+	Rate      uint64   `json:"rate_bytes_per_second"` // that the list gives it: its step at or below what the relay declares, up to 16 % less
 	Share     float64  `json:"share"`                 // of all running relays' rate, before age and position count
 	// Penalty is until when it is shut out of the committee, for proof that it has signed two things; left out: it is not, or no relay runs in this
 	// process: clients are not told.

@@ -4,6 +4,7 @@ package node
 
 import (
 	"math"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -12,6 +13,7 @@ import (
 	"chive/directory/record"
 	"chive/directory/snapshot"
 	"chive/directory/transition"
+	"chive/internal/config"
 )
 
 // TestTheListIsShownAsItIs: names and addresses in full, shares that add up, and what each
@@ -70,5 +72,28 @@ func TestTheListIsShownAsItIs(t *testing.T) {
 	}
 	if new(Sources).List() != nil {
 		t.Error("a process without roles has a list")
+	}
+}
+
+// TestRatesOfTheListAreItsSteps: what the list of relays says about its rates holds, and so
+// does the README's example.
+func TestRatesOfTheListAreItsSteps(t *testing.T) {
+	const least = 0.84 // up to 16 % less
+	for _, kbit := range []uint32{128, 1000, 8388, 16777, 1e6 - 1} {
+		if step := snapshot.Rate(snapshot.BucketOf(kbit)); step > kbit || float64(step) < least*float64(kbit) {
+			t.Errorf("%d kbit/s stand as %d", kbit, step)
+		}
+	}
+	usual, err := parseRate(DefaultRate)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	step := config.Kbit(snapshot.Rate(snapshot.BucketOf(usual))).About()
+	if want := DefaultRate + " is " + step + " there"; !strings.Contains(string(text), want) {
+		t.Errorf("README.md lacks %q", want)
 	}
 }
