@@ -13,7 +13,8 @@ func TestNoCatchUpFromAStateThatIsTooOld(t *testing.T) {
 	s := newSim(t, 4, 1)
 	m := s.nodes[0].machine(t)
 	m.p.AnchorAge = time.Hour
-	m.heads[s.nodes[1].rid] = head{epoch: m.at.state.Epoch() + 100, digest: [32]byte{1}}
+	m.headsTo = m.at.state.Epoch() + 100
+	m.heads[s.nodes[1].rid] = head{epoch: m.headsTo, digest: [32]byte{1}}
 	start := m.doc.EpochStart(m.at.state.Epoch())
 	for age, old := range map[time.Duration]bool{time.Hour: false, time.Hour + 1: true, 1000 * time.Hour: true} {
 		m.now = start.Add(age)

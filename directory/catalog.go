@@ -27,7 +27,7 @@ import (
 type Catalog struct {
 	zero        *transition.State
 	descriptors shelf[*opened]                 // by their bytes: signatures hold
-	branches    memo[trieBranch, *trieBranch]  // of the machines' tries
+	branches    interned[trieBranch]           // of the machines' tries
 	bunches     memo[bunchOf, *trieBunch]      // of the machines' tries
 	sets        map[trie]*reconcile.Set        // of digests, for repairs, lately
 	holdings    memo[descriptor, *descriptor]  // as machines hold them
@@ -58,7 +58,6 @@ func (c *Catalog) turn(epoch uint64) {
 	}
 	c.turned = epoch
 	c.descriptors.turn()
-	c.branches.turn()
 	c.bunches.turn()
 	c.holdings.turn()
 	c.neighbours.turn()
@@ -127,7 +126,7 @@ func (c *Catalog) branch(b trieBranch) *trieBranch {
 	if c == nil {
 		return &b
 	}
-	return one(&c.branches, b)
+	return c.branches.one(b)
 }
 
 // bunch returns a bunch of a trie: one for all that have it.

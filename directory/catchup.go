@@ -66,6 +66,7 @@ func (m *Machine) headSeen(rid record.RID, epoch uint64, digest [32]byte) {
 	}
 	if old, ok := m.heads[rid]; !ok || epoch > old.epoch {
 		m.heads[rid] = head{epoch, digest}
+		m.headsTo = max(m.headsTo, epoch)
 	}
 }
 
@@ -211,10 +212,10 @@ func (m *Machine) pursueAt() time.Time {
 // best returns the newest head that a neighbour has and that is well ahead of ours.
 func (m *Machine) best() (out head, ok bool) {
 	var of record.RID // of equals the lowest rid's: the order of a map decides nothing
-	if m.tooOld() {
+	least := m.at.state.Epoch() + behindBy
+	if m.headsTo < least || m.tooOld() {
 		return head{}, false
 	}
-	least := m.at.state.Epoch() + behindBy
 	for rid, h := range m.heads {
 		if h.epoch < least || ok && (h.epoch < out.epoch || h.epoch == out.epoch && rid.Compare(of) > 0) ||
 			slices.Contains(m.failed, failure{rid, h.digest}) {

@@ -143,15 +143,20 @@ func (m *Machine) loadRecords() {
 			m.items.put(it)
 		}
 	}
-	out := m.out // what was stored is not stored again
+	out := m.out
+	m.loading = true
 	for key, value := range m.saved(BucketDesc) {
 		if len(key) == 0 {
 			continue
 		}
-		value = append([]byte(nil), value...)
+		if o := m.cfg.Catalog.descriptor(value); o != nil && key[0] == record.ClassDescriptor {
+			value = o.data
+		} else {
+			value = append([]byte(nil), value...)
+		}
 		switch key[0] {
 		case record.ClassDescriptor:
-			if bytes.Equal(key, descriptorKey(m.cfg.RID)) {
+			if bytes.Equal(key[1:], m.cfg.RID[:]) {
 				m.knowOwn(value)
 			}
 			m.acceptDescriptor(value)
@@ -161,7 +166,7 @@ func (m *Machine) loadRecords() {
 			m.acceptEvidence(value)
 		}
 	}
-	m.out = out
+	m.loading, m.out = false, out
 	m.loadCandidates()
 	m.cfg.Saved = nil
 }

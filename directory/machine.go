@@ -101,6 +101,8 @@ type Machine struct {
 	reach     reach
 	own       publication
 	heads     map[record.RID]head
+	headsTo   uint64 // no head is of a later epoch
+	loading   bool   // what is stored is being read
 	around    vote.Neighbours
 	told      bool // around was
 	moved     bool // neighbours may have changed
@@ -255,8 +257,11 @@ func (m *Machine) tell(ev gossip.Event) { m.asks = append(m.asks, ev) }
 
 func (m *Machine) emit(e Effect) { m.out = append(m.out, e) }
 
-// keep stores a value without an answer.
+// keep stores a value without an answer, unless it comes from there.
 func (m *Machine) keep(b Bucket, key, value []byte) {
+	if m.loading {
+		return
+	}
 	m.emit(Store{Bucket: b, Key: key, Value: value})
 }
 

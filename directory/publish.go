@@ -20,6 +20,18 @@ type publication struct {
 	seq   uint64    // highest known
 	term  uint64    // of the newest one
 	renew bool      // as soon as one may be
+
+	newest *descriptor // ours in tries of which this is the one by rid
+	of     trie
+}
+
+// mine returns our own newest descriptor, or nil. It is looked for when descriptors have
+// changed: every step asks.
+func (m *Machine) mine() *descriptor {
+	if m.own.of != m.descs.relays {
+		m.own.newest, m.own.of = m.descs.newest(m.cfg.RID), m.descs.relays
+	}
+	return m.own.newest
 }
 
 // retryPart: an unanswered Publish is repeated after a fraction of the republication.
@@ -28,7 +40,7 @@ const retryPart = 20
 // startPublishing goes on with the descriptor that was saved, or asks for one.
 func (m *Machine) startPublishing() {
 	m.own.at = m.now
-	if d := m.descs.newest(m.cfg.RID); d != nil {
+	if d := m.mine(); d != nil {
 		m.schedule(d)
 	}
 }
@@ -60,7 +72,7 @@ func (m *Machine) term() uint64 { return transition.TermAt(m.p, committee.A, m.d
 // shortest gap).
 func (m *Machine) publishAt() time.Time {
 	at := m.own.at
-	if d := m.descs.newest(m.cfg.RID); d != nil {
+	if d := m.mine(); d != nil {
 		gap := d.Published.Add(m.p.RepublishGap)
 		if m.own.renew || m.own.term != m.term() {
 			at = gap
@@ -85,7 +97,7 @@ func (m *Machine) publish() {
 	}
 	m.own.asked = m.now
 	published := m.now.Truncate(time.Second)
-	if d := m.descs.newest(m.cfg.RID); d != nil && published.Sub(d.Published) < m.p.RepublishGap {
+	if d := m.mine(); d != nil && published.Sub(d.Published) < m.p.RepublishGap {
 		published = d.Published.Add(m.p.RepublishGap)
 	}
 	term := m.term()

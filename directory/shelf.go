@@ -2,6 +2,11 @@
 
 package directory
 
+import (
+	"hash/maphash"
+	"weak"
+)
+
 // shelf holds values by name: those of now and those of the time before.
 type shelf[V any] struct{ now, before map[string]V }
 
@@ -63,5 +68,39 @@ func one[V comparable](m *memo[V, *V], v V) *V {
 		p = &v
 		m.put(v, p)
 	}
+	return p
+}
+
+// interned gives equal values one pointer while anybody holds it: unlike a memo it keeps
+// nothing alive. The zero value is empty.
+type interned[V comparable] struct {
+	seed  maphash.Seed
+	all   map[uint64]weak.Pointer[V] // by hash
+	sweep int                        // size at which those that are gone are taken out
+}
+
+// leastSweep is the size below which nothing is taken out.
+const leastSweep = 1 << 12
+
+// one returns the pointer to a value like v. Two values of one hash do not both have one,
+// which costs memory and nothing else.
+func (m *interned[V]) one(v V) *V {
+	if m.all == nil {
+		m.seed, m.all, m.sweep = maphash.MakeSeed(), map[uint64]weak.Pointer[V]{}, leastSweep
+	}
+	hash := maphash.Comparable(m.seed, v)
+	if p := m.all[hash].Value(); p != nil && *p == v {
+		return p
+	}
+	if len(m.all) >= m.sweep {
+		for hash, w := range m.all {
+			if w.Value() == nil {
+				delete(m.all, hash)
+			}
+		}
+		m.sweep = max(leastSweep, 2*len(m.all))
+	}
+	p := &v
+	m.all[hash] = weak.Make(p)
 	return p
 }

@@ -48,7 +48,7 @@ func TestWhoRefusesUsIsNotCalledAtOnce(t *testing.T) {
 	if n := calls(12*time.Minute, true); n < 100 {
 		t.Errorf("%d calls to a relay that talks", n)
 	}
-	if l.m.nextDeadline().Before(l.now) {
+	if sooner(l.m.restDeadline(), l.m.dialDeadline()).Before(l.now) {
 		t.Error("a deadline in the past")
 	}
 }

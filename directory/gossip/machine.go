@@ -143,13 +143,15 @@ func (m *Machine) Step(now time.Time, ev Event, out []Effect) []Effect {
 	case RepairNow:
 		m.repairNow()
 	}
-	if next := m.nextDeadline(); !next.IsZero() && !m.now.Before(next) {
+	rest := m.restDeadline()
+	if next := sooner(rest, m.dialDeadline()); !next.IsZero() && !m.now.Before(next) {
 		m.due()
+		rest = m.restDeadline()
 	}
 	if m.ready {
 		m.dialAll()
 	}
-	m.wake()
+	m.wake(sooner(rest, m.dialDeadline()))
 	out, m.out = m.out, nil
 	return out
 }
@@ -310,9 +312,8 @@ func (m *Machine) ignore(p *peer, count int) {
 	}
 }
 
-// wake asks for a Tick at the next deadline.
-func (m *Machine) wake() {
-	next := m.nextDeadline()
+// wake asks for a Tick at a deadline.
+func (m *Machine) wake(next time.Time) {
 	if !next.IsZero() && !next.Equal(m.woken) {
 		m.woken = next
 		m.emit(Wake{next})

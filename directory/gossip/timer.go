@@ -62,8 +62,25 @@ func (m *Machine) duePeer(p *peer) {
 
 func (m *Machine) helloTimeout() time.Duration { return helloTimeouts * m.cfg.Params.GetTimeout }
 
-// nextDeadline returns when due has something to do, or zero.
-func (m *Machine) nextDeadline() time.Time {
+// sooner returns the earlier of two times; zero is never.
+func sooner(a, b time.Time) time.Time {
+	if a.IsZero() || !b.IsZero() && b.Before(a) {
+		return b
+	}
+	return a
+}
+
+// dialDeadline returns when a call is late or may be made again, or zero. Together with
+// restDeadline it is when due has something to do; dialAll changes this one alone.
+func (m *Machine) dialDeadline() (next time.Time) {
+	for i := range m.dials {
+		next = sooner(next, m.dials[i].next)
+	}
+	return next
+}
+
+// restDeadline returns when due has something else to do, or zero.
+func (m *Machine) restDeadline() time.Time {
 	var next time.Time
 	by := func(t time.Time) {
 		if !t.IsZero() && (next.IsZero() || t.Before(next)) {
@@ -71,9 +88,6 @@ func (m *Machine) nextDeadline() time.Time {
 		}
 	}
 	by(m.repairAt)
-	for i := range m.dials {
-		by(m.dials[i].next)
-	}
 	for _, w := range m.wants {
 		by(w.due)
 	}
