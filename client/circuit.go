@@ -8,6 +8,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"chive/circuit"
@@ -44,8 +45,11 @@ type circ struct {
 	age       uint64        // of the requests that it is for
 	streams   int
 
+	heard atomic.Uint64 // batches of cells that came
+
 	mu   sync.Mutex
 	lost *circuitError // why it is gone; set once
+	echo *echo         // that is on its way
 }
 
 // circuitError says how a circuit failed, without naming its relays.
@@ -239,6 +243,7 @@ func (q *circ) batch(buf []byte) (*circuitError, circuit.Reason) {
 	if err != nil {
 		return &circuitError{hop: 0, reason: circuit.ReasonLinkLost}, circuit.ReasonNone
 	}
+	q.heard.Add(1)
 	if !q.car.Enter() {
 		return &circuitError{hop: -1, local: true}, circuit.ReasonNone
 	}

@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -110,7 +111,7 @@ func (c *Client) Dial(ctx context.Context, key Isolation, host string, port uint
 		if err != nil {
 			return false, err
 		}
-		if err := s.waitOpen(ctx); err != nil {
+		if err := q.await(ctx, story, openPatience, s.waitOpen); err != nil {
 			if len(early) > 0 && !notConnected(err) {
 				// The exit may have delivered the early data: a second
 				// try could deliver them twice.
@@ -156,9 +157,10 @@ func (c *Client) ask(ctx context.Context, key Isolation, target string, question
 		if err != nil {
 			return false, err
 		}
-		ctx, cancel := context.WithTimeout(ctx, answerPatience)
-		defer cancel()
-		answer, err = s.WaitAnswer(ctx)
+		err = q.await(ctx, story, answerPatience, func(ctx context.Context) (err error) {
+			answer, err = s.WaitAnswer(ctx)
+			return err
+		})
 		if err == nil && circuit.EndReason(answer.Reason) != circuit.EndDone {
 			err = &circuit.StreamError{Reason: circuit.EndReason(answer.Reason), Remote: true}
 		}
@@ -230,10 +232,8 @@ func (q *circ) open(begin func() (*circuit.Stream, error)) (opening, error) {
 	return opening{s}, err
 }
 
-// waitOpen waits for CONNECTED and gives up after openPatience.
+// waitOpen waits for CONNECTED, and closes the stream if that does not come.
 func (s opening) waitOpen(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, openPatience)
-	defer cancel()
 	err := s.WaitOpen(ctx)
 	if err != nil {
 		_ = s.Close()
@@ -254,10 +254,14 @@ func (c *Client) try(ctx context.Context, s *story, key Isolation, n need, f fun
 	age := c.age
 	c.mu.Unlock()
 	var last *Failure
-	var avoid []record.RID
+	var avoid, silent []record.RID // silent: rather not
 	busy := 0
 	for tries := 0; tries < maxTries; {
-		q, err := c.attach(ctx, s, age, key, n, avoid)
+		q, err := c.attach(ctx, s, age, key, n, slices.Concat(avoid, silent))
+		if err != nil && silent != nil && ctx.Err() == nil {
+			silent = nil
+			q, err = c.attach(ctx, s, age, key, n, avoid)
+		}
 		if err != nil {
 			if last != nil {
 				return last // the reason of the stream says more
@@ -294,9 +298,13 @@ func (c *Client) try(ctx context.Context, s *story, key Isolation, n need, f fun
 		}
 		busy = 0
 		tries++
-		if v.later || v.skipExit {
+		switch {
+		case v.silent:
+			silent = append(silent, q.last().RID)
+			c.retire(q)
+		case v.later || v.skipExit:
 			avoid = append(avoid, q.last().RID)
-		} else {
+		default:
 			c.retire(q)
 		}
 	}
@@ -340,6 +348,8 @@ func explainExit(q *circ, f *Failure, took time.Duration) TryExplained {
 	switch f {
 	case nil:
 		return t
+	case errCircuitSilent: // nobody can tell which relay it was
+		t.Phase, t.Hop, t.Relay = phaseCircuit, 0, ""
 	case errRefused, errNotFound, errUnreachable, errTimeout:
 	default:
 		t.Phase = phaseExit

@@ -73,6 +73,9 @@ func errCircuit(why string) *Failure {
 		"try again; if it stays so, look at the log for the network's state")
 }
 
+// errCircuitSilent says that nothing came back on a circuit any more.
+var errCircuitSilent = errCircuit("nothing came back on its circuit any more: a relay of it has stopped")
+
 // errStarting says that nothing can be sent yet.
 func errStarting(why, fix string) *Failure {
 	return failure("starting", "the client is not connected to the network yet: "+once(why, fix), fix)
@@ -158,6 +161,7 @@ type verdict struct {
 	final    bool     // another circuit cannot help
 	skipExit bool     // another exit may
 	later    bool     // the same exit may, in a moment
+	silent   bool     // another circuit may, best one with another exit
 }
 
 // errMaybeDelivered marks a failure after which early data may have arrived.
@@ -186,6 +190,8 @@ func judge(err error) verdict {
 func judgeAlone(err error) verdict {
 	var ended *circuit.StreamError
 	switch {
+	case errors.Is(err, errUnheard):
+		return verdict{fail: errCircuitSilent, silent: true}
 	case errors.As(err, &ended) && ended.Remote:
 		switch ended.Reason {
 		case circuit.EndRefused:

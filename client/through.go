@@ -83,7 +83,9 @@ func (c *Client) throughCircuit(ctx context.Context, last *snapshot.Relay, guard
 	if err != nil {
 		return err
 	}
-	if err := s.waitOpen(ctx); err != nil {
+	octx, cancel := context.WithTimeout(ctx, openPatience)
+	defer cancel()
+	if err := s.waitOpen(octx); err != nil {
 		return err
 	}
 	defer s.Close()

@@ -44,7 +44,7 @@ func (c *Client) OpenUDP(ctx context.Context, key Isolation, host string, port u
 		if err != nil {
 			return false, err
 		}
-		if err := s.waitOpen(ctx); err != nil {
+		if err := q.await(ctx, story, openPatience, s.waitOpen); err != nil {
 			return false, err
 		}
 		conn = &PacketConn{refused: c.refused, s: s.Stream, q: q, story: story, done: c.releaser(q, story)}

@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
+package client
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"chive/circuit"
+	"chive/circuit/cell"
+)
+
+// A request that waits does not tell whether the destination is slow or a relay of the
+// circuit has stopped. After a while the last relay is asked something that it answers at
+// once: if that does not come back either, the request goes to another circuit. How long
+// is a while follows from how long the circuit took to build, which is about three
+// round trips to its end.
+const (
+	echoAfter    = 2 * time.Second // at the least
+	echoPatience = 4 * time.Second // same
+	echoLongest  = 10 * time.Second
+)
+
+// echoAddress is what is asked for: names of an address that no exit ever asks about.
+// Spec: protocol §6 (a look-up of an address that is not public is refused unasked).
+const echoAddress = "0.0.0.0"
+
+// errUnheard is the cause of a wait that ends because its circuit is silent.
+var errUnheard = errors.New("client: the circuit does not answer")
+
+// echo is a question to the last relay of a circuit.
+type echo struct {
+	done  chan struct{}
+	heard bool // set before done is closed
+}
+
+// await waits for the answer to a request on q as wait does, at most for patience, and
+// tells the story if that takes long. Errors: wait's; errUnheard if the circuit is silent.
+func (q *circ) await(ctx context.Context, s *story, patience time.Duration, wait func(context.Context) error) error {
+	ctx, give := context.WithCancelCause(ctx)
+	defer give(nil)
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	began := time.Now()
+	note := func(text string) {
+		s.tried(TryExplained{Phase: phaseConnect, Hop: len(q.path), Relay: relayName(q.last().RID), Took: time.Since(began), Text: text})
+	}
+	timer := time.AfterFunc(min(max(echoAfter, 2*q.took), echoLongest), func() {
+		note("no answer so far; whether the circuit still carries anything is being asked")
+		switch heard := q.ask(); {
+		case ctx.Err() != nil: // it is over
+		case heard:
+			note("the circuit is alive: the relay has not reached the destination so far")
+		default:
+			give(errUnheard)
+		}
+	})
+	defer timer.Stop()
+	err := wait(ctx)
+	if err != nil && context.Cause(ctx) == errUnheard {
+		return errUnheard
+	}
+	return err
+}
+
+// ask reports whether anything comes back on q within its time. What cannot be asked is
+// not judged. Requests that wait at the same time share one question.
+func (q *circ) ask() bool {
+	q.mu.Lock()
+	e := q.echo
+	if e != nil {
+		q.mu.Unlock()
+		<-e.done
+		return e.heard
+	}
+	e = &echo{done: make(chan struct{})}
+	q.echo = e
+	q.mu.Unlock()
+	e.heard = q.answers()
+	q.mu.Lock()
+	q.echo = nil
+	q.mu.Unlock()
+	close(e.done)
+	return e.heard
+}
+
+func (q *circ) answers() bool {
+	before := q.heard.Load()
+	s, err := q.open(func() (*circuit.Stream, error) {
+		return q.o.Resolve(cell.Resolve{Kind: cell.ResolveReverse, Name: echoAddress})
+	})
+	if err != nil {
+		return true
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), min(max(echoPatience, 4*q.took), echoLongest))
+	defer cancel()
+	_, err = s.WaitAnswer(ctx)
+	_ = s.Close()
+	return err == nil || ctx.Err() == nil || q.heard.Load() != before
+}

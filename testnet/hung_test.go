@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
+package testnet
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"chive/client"
+	"chive/internal/memnet"
+)
+
+// TestARelayThatHangsCostsSeconds has the exit of a client's circuit fall silent, as a
+// stopped process does: its connections stay, and nothing comes. The next request says
+// within seconds that it waits, and goes on by another circuit.
+//
+// Spec: product §4.6.
+func TestARelayThatHangsCostsSeconds(t *testing.T) {
+	inMemory(t, Config{Relays: 9, Exits: 4, Clients: 1}, 20*time.Millisecond, func(t *testing.T, n *Network, m *memnet.Network, fab *Memory) {
+		cl, key := n.Clients[0], client.Isolation("k")
+		if _, err := get(t.Context(), cl, key, "/"); err != nil {
+			t.Fatal(err)
+		}
+		silence(n, m, fab, exitOf(t, n, cl))
+		began := time.Now()
+		said := storyAt(cl, 3*time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		body, err := get(ctx, cl, key, "/")
+		if err != nil || string(body) != Page {
+			t.Fatalf("%v", err)
+		}
+		if took := time.Since(began); took > 8*time.Second {
+			t.Errorf("it took %v", took)
+		}
+		if got := <-said; !strings.Contains(got, "no answer so far") {
+			t.Errorf("while it waited its story was: %s", got)
+		}
+	})
+}
+
+// TestASlowDestinationKeepsItsCircuit has a destination that takes some seconds to take
+// a connection: the circuit is asked, answers, and is kept.
+func TestASlowDestinationKeepsItsCircuit(t *testing.T) {
+	inMemory(t, Config{Relays: 9, Exits: 4, Clients: 1}, 20*time.Millisecond, func(t *testing.T, n *Network, m *memnet.Network, fab *Memory) {
+		cl, key := n.Clients[0], client.Isolation("k")
+		if _, err := get(t.Context(), cl, key, "/"); err != nil {
+			t.Fatal(err)
+		}
+		before := exitOf(t, n, cl)
+		for i := range n.Relays {
+			m.Cut(fab.RelayAddr(i), targetHost)
+		}
+		said := storyAt(cl, 3*time.Second)
+		time.AfterFunc(9*time.Second, func() {
+			for i := range n.Relays {
+				m.Heal(fab.RelayAddr(i), targetHost)
+			}
+		})
+		began := time.Now()
+		if _, err := get(t.Context(), cl, key, "/"); err != nil {
+			t.Fatal(err)
+		}
+		if took := time.Since(began); took < 9*time.Second || took > 10*time.Second {
+			t.Errorf("it took %v", took)
+		}
+		if got := <-said; !strings.Contains(got, "the circuit is alive") {
+			t.Errorf("while it waited its story was: %s", got)
+		}
+		if after := exitOf(t, n, cl); after != before {
+			t.Errorf("it went on at exit %d instead of %d", after, before)
+		}
+	})
+}
+
+// storyAt returns, later, what the stories of a client's requests say after so long.
+func storyAt(cl *Client, d time.Duration) <-chan string {
+	out := make(chan string, 1)
+	time.AfterFunc(d, func() {
+		var said []string
+		for _, s := range cl.Streams() {
+			for _, try := range s.Tries {
+				said = append(said, try.Text)
+			}
+		}
+		out <- strings.Join(said, "; ")
+	})
+	return out
+}
+
+// exitOf returns the number of the relay that a client's circuit ends at.
+func exitOf(t *testing.T, n *Network, cl *Client) int {
+	t.Helper()
+	for _, q := range cl.Circuits() {
+		if !q.InUse {
+			continue
+		}
+		return slices.IndexFunc(n.Relays, func(r *Relay) bool { return r.RID() == q.Path[len(q.Path)-1] })
+	}
+	t.Fatal("no circuit carries anything")
+	return -1
+}
+
+// silence has nothing pass between a relay and anybody else; nobody is told.
+func silence(n *Network, m *memnet.Network, fab *Memory, relay int) {
+	for i := range n.Relays {
+		if i != relay {
+			m.Cut(fab.RelayAddr(relay), fab.RelayAddr(i))
+		}
+	}
+	for i := range n.Clients {
+		m.Cut(fab.RelayAddr(relay), fab.ClientAddr(i))
+	}
+}
