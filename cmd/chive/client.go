@@ -145,7 +145,7 @@ func (a *app) clientReady(r node.ClientReady, relay string) {
 	a.answer(clientObject{"chive.client/1", "ready", "client", r.Network, r.Testnet, r.Socks, seconds(r.Took), r.Control, r.Notes, r.DNS, r.Web, relay}, func(w io.Writer) {
 		fmt.Fprintf(w, "ready client socks=%s dns=%s web=%s control=%s relay=%s took=%s\n", strings.Join(r.Socks, ","), r.DNS, r.Web, r.Control, relay, took(r.Took))
 	})
-	a.pageLine(r.Page)
+	a.pageLine(r.Page, a.ask("status --web"))
 	for _, n := range r.Notes {
 		a.tell(n)
 	}
@@ -153,8 +153,8 @@ func (a *app) clientReady(r node.ClientReady, relay string) {
 
 // pageLine says where the page can be opened, to a terminal alone: the address has a key
 // in it. Spec: product PAGE-2.
-func (a *app) pageLine(address string) {
+func (a *app) pageLine(address, later string) {
 	if f, isFile := a.err.(*os.File); address != "" && isFile && term.IsTerminal(int(f.Fd())) {
-		a.note("The local page, for a minute and once: %s\nLater: %s", address, a.ask("status --web"))
+		a.note("The local page, for a minute and once: %s\nLater: %s", address, later)
 	}
 }

@@ -22,9 +22,9 @@ themselves, go around: chive run stops these.
   chive env --shell fish | source   fish
   chive env | iex                   PowerShell
 
-The proxy's address is the running client's, which is asked. Where none answers it is the
-usual one, and a note on standard error says so; where --state, --control or the
-configuration names a client and that one does not answer, this fails with 3. Firefox, ssh and git over ssh read no
+The proxy's address is the running client's, which is asked. Where that does not answer
+this fails with 3 and prints nothing: another program may have its port. --socks names a
+proxy that nobody is to be asked about. Firefox, ssh and git over ssh read no
 such variables: see chive nc.`
 
 // envShells are what --shell takes.
@@ -60,9 +60,6 @@ func (a *app) envCommand() *cobra.Command {
 					Kind: node.Usage, Code: "env_unix", Text: "The proxy is at a unix socket, and variables name hosts and ports only",
 					Fix: "Give the client a port too: --socks " + node.DefaultSocks + "," + p.name,
 				}
-			}
-			if p.note != "" && !unset {
-				a.tell(p.note)
 			}
 			if a.global.json {
 				shell = "json"

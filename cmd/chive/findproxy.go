@@ -20,7 +20,6 @@ type proxyPlace struct {
 	address string // as net.Dial takes it
 	name    string // host:port or unix:/path
 	asked   bool   // a running client said so
-	note    string // why nobody was asked
 	// control is the socket of the client that has this proxy; no path: it is not known.
 	control node.ControlSocket
 }
@@ -34,11 +33,10 @@ func at(name string) proxyPlace {
 }
 
 // findProxy says where the proxy is: where the flag says, else where the client says that
-// the command line or the configuration names. Where that one does not answer this fails:
-// whoever listens at the usual port then is another, and what was meant for one network
-// would pass another's. Where nothing was named it is the usual client's, and where
-// nobody answers the usual port, with a note. Within chive run it is the run's, unless the
-// command line names another client: no other's port is reached from there.
+// the command line or the configuration names, or the usual one. Where that one does not answer
+// this fails: anybody on this machine may listen at its port then, and would be told every
+// name and all that is sent. Within chive run it is the run's, unless the command line
+// names another client: no other's port is reached from there.
 // Spec: product CLI-10.
 func (a *app) findProxy(c *cobra.Command, flag string) (proxyPlace, error) {
 	if flag != "" {
@@ -64,20 +62,12 @@ func (a *app) findProxy(c *cobra.Command, flag string) (proxyPlace, error) {
 	if a.namesSocks(cfg) && (!named || cfg.Control.IsOff()) { // as --socks does
 		return preferred(listens), nil
 	}
-	usual := at(node.DefaultSocks)
-	if len(listens) > 0 {
-		usual = preferred(listens)
-	}
 	socket, err := a.controlSocket()
 	if err == nil {
 		err = socket.Check()
 	}
 	if err != nil {
-		if named {
-			return proxyPlace{}, err
-		}
-		usual.note = "No running client could be asked where its proxy is: this is the usual address, " + usual.name + "."
-		return usual, nil
+		return proxyPlace{}, err
 	}
 	ctx, cancel := context.WithTimeout(c.Context(), statusTime)
 	defer cancel()
@@ -86,16 +76,12 @@ func (a *app) findProxy(c *cobra.Command, flag string) (proxyPlace, error) {
 	case err != nil && named:
 		return proxyPlace{}, a.namedFault(socket, err)
 	case err != nil:
-		usual.note = "No client answers at " + socket.Name() + ": this is the usual address, " + usual.name + "."
-		return usual, nil
-	case s.Client == nil && named:
+		return proxyPlace{}, a.unaskedFault(socket, err)
+	case s.Client == nil:
 		return proxyPlace{}, &node.Fault{
 			Kind: node.Unreachable, Code: "no_client", Text: "What answers at " + socket.Name() + " is no client",
 			Fix: "Name a client's state folder: --state DIR, or its proxy: --socks ADDR",
 		}
-	case s.Client == nil:
-		usual.note = "What answers at " + socket.Name() + " is no client: this is the usual address, " + usual.name + "."
-		return usual, nil
 	}
 	p, err := proxyOf(socket, s)
 	if err == nil && a.env.RunSocks != "" && p.network == "tcp" {
@@ -193,6 +179,19 @@ func (a *app) namedFault(socket node.ControlSocket, err error) *node.Fault {
 	if f.Code == "no_daemon" && !socket.Fixed {
 		f.Text = "No client runs with the state folder " + a.global.state + ": nobody answers at " + socket.Name()
 		f.Fix = "Start it: chive client --state " + shellWord(a.global.state) + " --genesis FILE. If it runs, name the socket of its ready line, --control unix:PATH, or its proxy, --socks ADDR"
+	}
+	return f
+}
+
+// unaskedFault says that no client answers where one usually does.
+func (a *app) unaskedFault(socket node.ControlSocket, err error) *node.Fault {
+	f := a.statusFault(socket, err)
+	if f.Code == "no_daemon" {
+		f.Text = "No client answers at " + socket.Name() + ", so nobody says where its proxy is; another program may have its usual port"
+		f.Fix = "Start one: chive client --genesis FILE. If one runs, give the --state that it runs with, the socket of its ready line, --control unix:PATH, or its proxy, --socks ADDR"
+		if at := a.testnetClient(); at != "" {
+			f.Fix = "A testnet of yours runs: --control " + at + " names its client. " + f.Fix
+		}
 	}
 	return f
 }

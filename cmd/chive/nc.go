@@ -119,9 +119,6 @@ func (a *app) throughProxy(c *cobra.Command, flag string) (net.Conn, proxyPlace,
 	if err != nil {
 		return nil, p, err
 	}
-	if p.note != "" {
-		a.tell(p.note)
-	}
 	conn, err := p.dial(c.Context())
 	if err != nil {
 		return nil, p, p.noProxy()

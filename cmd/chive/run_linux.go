@@ -58,9 +58,6 @@ func (a *app) runCommandInside(c *cobra.Command, o throughFlags, command []strin
 	if err != nil {
 		return 0, err
 	}
-	if p.note != "" {
-		a.tell(p.note)
-	}
 	path, err := findCommand(command[0])
 	if err != nil {
 		return 0, err

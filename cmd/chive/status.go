@@ -152,6 +152,9 @@ func (a *app) statusFault(socket node.ControlSocket, err error) *node.Fault {
 		Kind: node.Unreachable, Code: "no_daemon", Text: "No chive client or relay answers at " + socket.Name(),
 		Fix: "Start one: chive client --genesis FILE, or chive relay run --genesis FILE. If one runs, give the --state that it runs with, or the socket of its ready line: --control unix:PATH",
 	}
+	if at := a.testnetClient(); at != "" {
+		f.Fix = "A testnet of yours runs: --control " + at + " names its client. " + f.Fix
+	}
 	var failure *control.Failure
 	switch {
 	case errors.As(err, &failure):

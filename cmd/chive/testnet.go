@@ -379,7 +379,9 @@ func (a *app) testnetReady(o testnetOptions, net *testnet.Network, socks []strin
 		out.Try = append(out.Try, tryObject{Name: "status", Command: selfCommand() + " status --watch --control " + out.Control})
 	}
 	a.testnetLine(out, d)
-	a.pageLine(front.PageAddress())
+	if control.Path != "" {
+		a.pageLine(front.PageAddress(), selfCommand()+" status --web --control "+out.Control)
+	}
 	a.slower(net.Genesis, len(net.Relays))
 	if genesis != "" {
 		a.note("The genesis document is in %s.", genesis)

@@ -172,6 +172,35 @@ func (a *app) testnets(ctx context.Context, keep string) ([]*runningTestnet, err
 	return nil, &node.Fault{Kind: node.Unreachable, Code: "no_testnet", Text: text, Fix: "Start one: " + selfCommand() + " testnet up --driver proc"}
 }
 
+// testnetClient is what --control takes for a client of a testnet that this user runs,
+// where the command line means the usual client; else it is empty.
+func (a *app) testnetClient() string {
+	if a.ask("status") != "chive status" {
+		return ""
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), testnetTime)
+	defer cancel()
+	for _, path := range node.TestnetSockets(a.env.RuntimeDir) {
+		socket, err := node.ControlPath("unix:"+path, "")
+		if err != nil || socket.Check() != nil {
+			continue
+		}
+		t, _, err := control.FetchTestnet(ctx, path)
+		if err != nil {
+			continue
+		}
+		if s, _, err := control.Fetch(ctx, path); err == nil && s.Client != nil {
+			return shellWord(socket.Shown())
+		}
+		for _, n := range t.Nodes {
+			if n.Role == "client" && n.State == control.NodeRunning && n.Control != "" {
+				return shellWord(n.Control)
+			}
+		}
+	}
+	return ""
+}
+
 // oneTestnet is testnets for what cannot be done to several.
 func (a *app) oneTestnet(ctx context.Context, keep string) (*runningTestnet, error) {
 	all, err := a.testnets(ctx, keep)
