@@ -38,7 +38,7 @@ image-context: ## what docker build wants, in dist/image
 	rm -rf dist/image
 	install -d -m 0755 dist/image/root
 	install -d -m 0700 dist/image/root/data
-	CGO_ENABLED=0 GOOS=linux go build -trimpath -buildvcs=false -ldflags "-s -w -buildid=" -o dist/image/chive ./cmd/chive
+	CGO_ENABLED=0 GOOS=linux go build -trimpath -buildvcs=false -ldflags "-s -w -buildid= -X main.built=$$(bash deploy/commit.sh)" -o dist/image/chive ./cmd/chive
 	cp deploy/image/Dockerfile dist/image/
 
 clean: ## remove what build leaves

@@ -12,11 +12,12 @@ export ARCH
 VERSION=${VERSION:-$(sed -n 's/^const version = "\(.*\)"/\1/p' cmd/chive/version.go)}
 SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/null || echo 0)}
 export VERSION SOURCE_DATE_EPOCH
+commit=$(bash deploy/commit.sh)
 pack=dist/pack
 
 rm -rf "$pack/man" "$pack/completions"
 mkdir -p "$pack"
-build() { CGO_ENABLED=0 GOTOOLCHAIN=${GOTOOLCHAIN:-local} go build -trimpath -buildvcs=false -ldflags "-s -w -buildid=" "$@" ./cmd/chive; }
+build() { CGO_ENABLED=0 GOTOOLCHAIN=${GOTOOLCHAIN:-local} go build -trimpath -buildvcs=false -ldflags "-s -w -buildid= -X main.built=$commit" "$@" ./cmd/chive; }
 GOOS=linux GOARCH=$ARCH build -o "$pack/chive"
 
 # What the program says of itself, as the system's daemon would: its own folders and

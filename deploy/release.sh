@@ -12,12 +12,13 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 GOTOOLCHAIN=${GOTOOLCHAIN:-$(cat deploy/toolchain)}
 export GOTOOLCHAIN
 version=$(sed -n 's/^const version = "\(.*\)"/\1/p' cmd/chive/version.go)
+commit=$(bash deploy/commit.sh)
 rm -rf dist
 mkdir -p dist
 for target in ${TARGETS-linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64 windows/arm64}; do
     os=${target%/*} arch=${target#*/} ending=""
     [ "$os" != windows ] || ending=.exe
-    CGO_ENABLED=0 GOOS=$os GOARCH=$arch go build -trimpath -buildvcs=false -ldflags "-s -w -buildid=" \
+    CGO_ENABLED=0 GOOS=$os GOARCH=$arch go build -trimpath -buildvcs=false -ldflags "-s -w -buildid= -X main.built=$commit" \
         -o "dist/chive_${version}_${os}_$arch$ending" ./cmd/chive
 done
 for arch in ${DEBS-amd64 arm64}; do

@@ -72,7 +72,8 @@ for path in deploy/grafana/* deploy/prometheus/*; do
     cmp "$path" "$root/usr/share/doc/chive/${path#deploy/}" || die "the package lacks $path"
 done
 grep -qx /etc/chive/chive.toml "$root/var/lib/dpkg/info/chive.conffiles" || die "chive.toml is no conffile"
-"$root/usr/bin/chive" version
+commit=$(bash deploy/commit.sh)
+"$root/usr/bin/chive" version | grep -F " ${commit:0:12}" || die "the package's program does not say that it is of commit $commit"
 "$root/usr/bin/chive" -c "$root/etc/chive/chive.toml" config check >/dev/null || die "the configuration in the package is refused"
 # Manual pages: one for each command that there is, each of them readable.
 chive() { env -i PATH="$PATH" HOME=/nonexistent "$root/usr/bin/chive" "$@"; }

@@ -8,14 +8,22 @@
 has_go_files cmd/chive || skip "cmd/chive does not exist: there is no binary to build twice"
 scratch
 
+COMMIT=$(bash deploy/commit.sh) # the copies have no repository
+export COMMIT
 for copy in one two/deeper; do
     mkdir -p "$SCRATCH/$copy"
     tar --exclude=./.git -cf - . | tar -xf - -C "$SCRATCH/$copy"
-    (cd "$SCRATCH/$copy" && CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags "-s -w -buildid=" \
+    (cd "$SCRATCH/$copy" && CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags "-s -w -buildid= -X main.built=$(bash deploy/commit.sh)" \
         -o "$SCRATCH/$copy.out" ./cmd/chive)
 done
 cmp "$SCRATCH/one.out" "$SCRATCH/two/deeper.out" || die "two builds of the same source differ"
 sum=$(sha256sum <"$SCRATCH/one.out")
+if [ -n "$COMMIT" ]; then
+    said=$("$SCRATCH/one.out" version --json | sed -n 's/.*"commit":"\([0-9a-f]*\)".*/\1/p')
+    [ "$said" = "${COMMIT%+changes}" ] || die "a release says that it is of commit ${said:-none}, and is of $COMMIT"
+else
+    warn "no repository is here: what a release says of its commit was not tried"
+fi
 say "two builds are equal: ${sum%% *}, $(wc -c <"$SCRATCH/one.out") bytes"
 
 # What is signed is what users check: as docs/installing.md says, with a key of the moment.

@@ -7,12 +7,19 @@ import (
 	"io"
 	"runtime"
 	"runtime/debug"
+	"strings"
 
 	"github.com/spf13/cobra"
 )
 
 // version is that of the next release.
 const version = "0.1.0-dev"
+
+// built is the commit that a package or a release was built from, with "+changes" behind it
+// where the source differs, as deploy/commit.sh says; the linker sets it. Where it is empty
+// Go's own note counts, which no packaged binary has: what it says depends on more than the
+// source.
+var built string
 
 type versionObject struct {
 	Schema  string `json:"schema"`
@@ -34,7 +41,9 @@ func (a *app) versionCommand() *cobra.Command {
 
 func (a *app) printVersion() error {
 	v := versionObject{Schema: "chive.version/1", Version: version, Go: runtime.Version(), System: runtime.GOOS + "/" + runtime.GOARCH}
-	if info, ok := debug.ReadBuildInfo(); ok {
+	if built != "" {
+		v.Commit, v.Changed = strings.CutSuffix(built, "+changes")
+	} else if info, ok := debug.ReadBuildInfo(); ok {
 		for _, s := range info.Settings {
 			switch s.Key {
 			case "vcs.revision":
