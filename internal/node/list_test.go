@@ -78,7 +78,7 @@ func TestTheListIsShownAsItIs(t *testing.T) {
 // TestRatesOfTheListAreItsSteps: what the list of relays says about its rates holds, and so
 // does the README's example.
 func TestRatesOfTheListAreItsSteps(t *testing.T) {
-	const least = 0.84 // up to 16 % less
+	const least = 0.84                                             // up to 16 % less
 	for b := snapshot.BucketOf(128); b < snapshot.MaxBucket; b++ { // 128 is the least that a relay may offer
 		kbit := snapshot.Rate(b+1) - 1
 		if step := snapshot.Rate(snapshot.BucketOf(kbit)); step > kbit || float64(step) < least*float64(kbit) {
