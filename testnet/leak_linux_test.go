@@ -77,8 +77,9 @@ for kind in (socket.SOCK_DGRAM, socket.SOCK_STREAM):
 	if err != nil {
 		t.Fatal(err)
 	}
+	control := "unix:" + filepath.Join(dir, "c")
 	client := u.start(t, chive, "client", "--genesis", genesis, "--state", filepath.Join(dir, "state"),
-		"--control", "unix:"+filepath.Join(dir, "c"), "--socks", "127.0.0.1:9250")
+		"--control", control, "--socks", "127.0.0.1:9250")
 	client.await(t, "ready client ")
 	u.none(t, "a client that starts")
 	if u.toRelays == 0 {
@@ -87,7 +88,7 @@ for kind in (socket.SOCK_DGRAM, socket.SOCK_STREAM):
 
 	page := "http://" + TargetName + "/"
 	const fetch = "import sys, urllib.request as u; sys.stdout.write(u.urlopen(sys.argv[1], timeout=20).read().decode())"
-	inside := []string{chive, "run", "--"}
+	inside := []string{chive, "run", "--control", control, "--"}
 	for _, row := range []struct {
 		name string
 		args []string
@@ -96,7 +97,7 @@ for kind in (socket.SOCK_DGRAM, socket.SOCK_STREAM):
 		{"curl by SOCKS", []string{curl, "-sS", "--max-time", "20", "-x", "socks5h://127.0.0.1:9250", page}, Page},
 		{"curl by HTTP", []string{curl, "-sS", "--max-time", "20", "-x", "http://127.0.0.1:9250", page}, Page},
 		{"curl of a name that does not exist", []string{curl, "-sS", "--max-time", "20", "-x", "socks5h://127.0.0.1:9250", "http://missing.invalid/"}, ""},
-		{"chive resolve", []string{chive, "resolve", TargetName}, targetAddr.String()},
+		{"chive resolve", []string{chive, "resolve", "--control", control, TargetName}, targetAddr.String()},
 		{"run curl", append(inside, curl, "-sS", "--max-time", "20", page), Page},
 		{"run python", append(inside, python, "-c", fetch, page), Page},
 		{"run dig", append(inside, dig, "+short", "+tries=1", "+time=20", TargetName), targetAddr.String()},
