@@ -18,6 +18,10 @@ type MemberStatus struct {
 	RID    record.RID
 	Self   bool // it is this relay's own
 	Stream bool // a gossip stream with it is open
+	// Signer says that it has a seat in the committee whose signatures the newest final list
+	// has, which may be the other one, and Signed that one of them is its own. Nothing is known
+	// of who is no signer.
+	Signer, Signed bool
 	// Penalty is when its penalty for two signatures ends, until which it has no say; zero:
 	// it has none.
 	Penalty time.Time
@@ -31,7 +35,7 @@ func (d *replica) members(c *CommitteeStatus, peers []record.RID, epoch uint64) 
 	if l := head.State.Owner(d.r.genesis.Params, epoch); l != nil {
 		for _, seat := range l.Seats {
 			self := seat.RID == d.r.rid
-			c.Members = append(c.Members, MemberStatus{seat.RID, self, !self && slices.Contains(peers, seat.RID), d.penalty(seat.RID)})
+			c.Members = append(c.Members, MemberStatus{RID: seat.RID, Self: self, Stream: !self && slices.Contains(peers, seat.RID), Penalty: d.penalty(seat.RID)})
 		}
 	}
 	if head.Certificate == nil {
@@ -42,13 +46,21 @@ func (d *replica) members(c *CommitteeStatus, peers []record.RID, epoch uint64) 
 		return
 	}
 	c.Seats, c.SignedBy, c.Needed = len(signed.Seats), nameOf(head.Certificate.Header.Epoch), committee.Quorum(len(signed.Seats))
-	for i, seat := range signed.Seats {
-		if head.Certificate.Signers.Has(i) {
-			c.Signed++
-		} else {
-			c.Unsigned = append(c.Unsigned, seat.RID)
+	c.Signed = noteSigners(c.Members, signed.Seats, head.Certificate.Signers.Has)
+}
+
+// noteSigners notes at the members of a committee which of them have signed as seats of the
+// same one or the other, and counts the seats that have.
+func noteSigners(members []MemberStatus, seats []committee.Seat, has func(seat int) bool) (signed int) {
+	for i, seat := range seats {
+		if has(i) {
+			signed++
+		}
+		if at := slices.IndexFunc(members, func(m MemberStatus) bool { return m.RID == seat.RID }); at >= 0 {
+			members[at].Signer, members[at].Signed = true, has(i)
 		}
 	}
+	return signed
 }
 
 // nameOf is the name of the committee that an epoch belongs to.

@@ -6,7 +6,9 @@ import (
 	"testing"
 	"time"
 
+	"chive/directory/committee"
 	"chive/directory/genesis"
+	"chive/directory/record"
 )
 
 // TestARelayTellsWhoseSignatureIsMissing: a member that is gone has no stream and signs
@@ -20,14 +22,30 @@ func TestARelayTellsWhoseSignatureIsMissing(t *testing.T) {
 		w.atEnd(w.doc.EpochAt(time.Now()) + 2)
 		for _, c := range w.all[:3] {
 			s := c.Status().Directory.Committee
-			if len(s.Members) != 4 || s.Seats != 4 || s.Signed != 3 || len(s.Unsigned) != 1 || s.Unsigned[0] != gone {
+			if len(s.Members) != 4 || s.Seats != 4 || s.Signed != 3 {
 				t.Errorf("relay %d: %+v", c.n, s)
 			}
 			for _, m := range s.Members {
-				if m.Self != (m.RID == c.RID()) || m.Stream != (m.RID != c.RID() && m.RID != gone) {
+				if !m.Signer || m.Signed != (m.RID != gone) || m.Self != (m.RID == c.RID()) || m.Stream != (m.RID != c.RID() && m.RID != gone) {
 					t.Errorf("relay %d: %+v", c.n, m)
 				}
 			}
 		}
 	})
+}
+
+// TestNothingIsKnownOfWhoHadNothingToSign: the newest list may be the other committee's, in
+// which some members have a seat and some have none.
+func TestNothingIsKnownOfWhoHadNothingToSign(t *testing.T) {
+	both, late, none, other := record.RID{1}, record.RID{2}, record.RID{3}, record.RID{4}
+	members := []MemberStatus{{RID: none}, {RID: late}, {RID: both}}
+	seats := []committee.Seat{{RID: both}, {RID: other}, {RID: late}}
+	if n := noteSigners(members, seats, func(seat int) bool { return seat < 2 }); n != 2 {
+		t.Errorf("%d have signed", n)
+	}
+	for i, want := range []MemberStatus{{RID: none}, {RID: late, Signer: true}, {RID: both, Signer: true, Signed: true}} {
+		if members[i] != want {
+			t.Errorf("%+v, want %+v", members[i], want)
+		}
+	}
 }

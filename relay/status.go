@@ -80,12 +80,11 @@ type CommitteeStatus struct {
 	Penalty time.Time
 	// Members are the seats, in their order; nil: not known.
 	Members []MemberStatus
-	// Signed of Seats have signed the newest final list that this relay holds, Unsigned
-	// have not; 0 of 0: nobody had to.
+	// Signed of Seats have signed the newest final list that this relay holds; 0 of 0:
+	// nobody had to.
 	Signed, Seats int
 	SignedBy      string // its committee, A or B
 	Needed        int    // so many of Seats make a list final
-	Unsigned      []record.RID
 }
 
 // Report is something that an operator should know.

@@ -37,7 +37,7 @@ func TestDoctorLooksAtTheCommittee(t *testing.T) {
 		r := control.Relay{Listed: true, Running: true, Seat: true}
 		r.Directory = control.Directory{CurrentEpoch: 9, Running: 7, Committee: control.Committee{Members: 7, Quorum: 5}}
 		for i := range 7 {
-			r.Directory.Committee.Seats = append(r.Directory.Committee.Seats, control.Seat{Self: i == 0, Stream: i > 0, Signed: true, Running: true})
+			r.Directory.Committee.Seats = append(r.Directory.Committee.Seats, control.Seat{Self: i == 0, Stream: i > 0, Signer: true, Signed: true, Running: true})
 		}
 		c.change(&r)
 		d := &doctor{status: &control.Status{Relays: []control.Relay{r}}}

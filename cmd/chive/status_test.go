@@ -43,7 +43,7 @@ func TestStatusTranscript(t *testing.T) {
 	seen := &s.Relays[0].Directory.Committee
 	seen.Reached, seen.Signed, seen.Signers = 6, 5, 7
 	for i := range 7 {
-		m := control.Seat{RID: strings.Repeat("1"+string(rune('0'+i)), 16), Stream: i > 0, Self: i == 0, Signed: i < 5, Running: i < 6}
+		m := control.Seat{RID: strings.Repeat("1"+string(rune('0'+i)), 16), Stream: i > 0, Self: i == 0, Signer: true, Signed: i < 5, Running: i < 6}
 		seen.Seats = append(seen.Seats, m)
 	}
 	seen.Seats[6].Stream = false
@@ -130,9 +130,9 @@ func TestStatusOfACommitteeInTrouble(t *testing.T) {
 			RID: strings.Repeat("03", 16), Listed: true, Running: true, Directory: control.Directory{
 				Epoch: 10, CurrentEpoch: 19, Stalled: true, DirRoot: strings.Repeat("cd", 32),
 				Committee: control.Committee{Name: "B", Members: 3, Majority: 2, Quorum: 7, Signed: 2, Signers: 5, SignedBy: "A", SignersNeeded: 4, Seats: []control.Seat{
-					{RID: strings.Repeat("03", 16), Self: true, Running: true, Signed: true},
-					{RID: strings.Repeat("04", 16), Stream: true, Running: true, Signed: true},
-					{RID: strings.Repeat("05", 16), Running: true, Signed: true},
+					{RID: strings.Repeat("03", 16), Self: true, Running: true, Signer: true, Signed: true},
+					{RID: strings.Repeat("04", 16), Stream: true, Running: true, Signer: true, Signed: true},
+					{RID: strings.Repeat("05", 16), Running: true, Signer: true, Signed: true},
 				}},
 			},
 		}
@@ -160,9 +160,16 @@ func TestStatusOfACommitteeInTrouble(t *testing.T) {
 		"whom a report is about": {func(r *control.Relay) {
 			r.Reports = []control.Note{{Time: now, Text: "there is proof", RID: strings.Repeat("06", 16)}}
 		}, "there is proof: relay 06060606060606060606060606060606", ""},
-		"a report about nobody":        {func(r *control.Relay) { r.Reports = []control.Note{{Time: now, Text: "there is proof"}} }, "there is proof", ": relay"},
-		"who signed and is away":       {func(*control.Relay) {}, "missing: 05050505050505050505050505050505 (no stream with it)", "missing: 0404"},
-		"who is there and silent":      {func(r *control.Relay) { r.Directory.Committee.Seats[1].Signed = false }, "not signed: 04040404040404040404040404040404 (reached;", "missing: 0404"},
+		"a report about nobody":   {func(r *control.Relay) { r.Reports = []control.Note{{Time: now, Text: "there is proof"}} }, "there is proof", ": relay"},
+		"who signed and is away":  {func(*control.Relay) {}, "missing: 05050505050505050505050505050505 (no stream with it)", "missing: 0404"},
+		"who is there and silent": {func(r *control.Relay) { r.Directory.Committee.Seats[1].Signed = false }, "not signed: 04040404040404040404040404040404 (reached;", "missing: 0404"},
+		"who had nothing to sign": {func(r *control.Relay) {
+			r.Directory.Committee.Seats[1].Signed, r.Directory.Committee.Seats[1].Signer = false, false
+		}, "missing: 0505", "not signed:"},
+		"who is away, of whom nothing is known": {func(r *control.Relay) {
+			r.Directory.Stalled = false
+			r.Directory.Committee.Seats[2].Signed, r.Directory.Committee.Seats[2].Signer = false, false
+		}, "this relay reaches", "missing:"},
 		"who signed is not silent":     {func(*control.Relay) {}, "missing: 0505", "not signed:"},
 		"nothing stalls, one is late":  {func(r *control.Relay) { r.Directory.Committee.Seats[1].Signed, r.Directory.Stalled = false, false }, "this relay reaches", "not signed:"},
 		"it does not stall":            {func(r *control.Relay) { r.Directory.Stalled = false }, "this relay reaches", "missing:"},

@@ -382,14 +382,15 @@ func printSeats(w io.Writer, c *control.Committee, stalled bool) {
 		return // it is this relay that is alone: nobody is missing more than others
 	}
 	named, more := 0, 0
-	var silent []string // reached, and have not signed, while nothing is agreed
+	var silent []string // reached, and have not signed the list that there is, while nothing is agreed
 	for i := range c.Seats {
 		m := &c.Seats[i]
-		if stalled && c.Signers > 0 && !m.Self && m.Running && m.Stream && !m.Signed && m.Penalty.IsZero() {
+		if stalled && !m.Self && m.Running && m.Stream && m.Signer && !m.Signed && m.Penalty.IsZero() {
 			silent = append(silent, strings.TrimSpace(m.RID+" "+m.Nickname))
 		}
-		// While the network stands still, who signed before does not matter.
-		if m.Self || m.Running && (m.Stream || m.Signed && !stalled) && m.Penalty.IsZero() {
+		// While the network stands still, who signed before does not matter; else nobody is
+		// missing who had nothing to sign.
+		if m.Self || m.Running && (m.Stream || (m.Signed || !m.Signer) && !stalled) && m.Penalty.IsZero() {
 			continue
 		}
 		if named >= fewSeats {
@@ -401,7 +402,7 @@ func printSeats(w io.Writer, c *control.Committee, stalled bool) {
 		for _, one := range []struct {
 			is   bool
 			text string
-		}{{!m.Running, "not running, as the list says"}, {!m.Stream, "no stream with it"}, {!m.Signed && c.Signers > 0, "has not signed the newest list"},
+		}{{!m.Running, "not running, as the list says"}, {!m.Stream, "no stream with it"}, {m.Signer && !m.Signed, "has not signed the newest list"},
 			{!m.Penalty.IsZero(), "shut out until " + m.Penalty.Format(time.DateTime) + " UTC for two signatures"}} {
 			if one.is {
 				how = append(how, one.text)
@@ -417,7 +418,7 @@ func printSeats(w io.Writer, c *control.Committee, stalled bool) {
 			fmt.Fprintf(w, "    and %d more that did not sign\n", len(silent)-i)
 			break
 		}
-		fmt.Fprintf(w, "    not signed: %s (reached; its chive status says whether it takes part)\n", who)
+		fmt.Fprintf(w, "    not signed: %s (reached; the newest list there is lacks its signature, which may only have been late: its own chive status says whether it takes part)\n", who)
 	}
 }
 

@@ -116,7 +116,8 @@ type Seat struct {
 	Nickname string `json:"nickname,omitempty"` // what it calls itself in its descriptor, where a relay of this process holds that: not unique, and nobody vouches for it
 	Self     bool   `json:"self,omitempty"`
 	Stream   bool   `json:"stream"`  // this relay has one with it
-	Signed   bool   `json:"signed"`  // the newest list; a list is closed once enough have signed
+	Signer   bool   `json:"signer"`  // it has a seat in the committee that signed the newest list (signed_by); where it has none, nothing is known of its signatures
+	Signed   bool   `json:"signed"`  // a signer: the newest list has its signature; a list is closed once enough have signed, and those that come later are not counted
 	Running  bool   `json:"running"` // as the list says
 	// Penalty is until when it has no say, for proof that it has signed two things; zero: it has one.
 	Penalty time.Time `json:"penalty_ends,omitzero"`

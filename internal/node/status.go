@@ -335,7 +335,7 @@ func committeePart(c relay.CommitteeStatus, groups int, table *snapshot.Table) c
 		known, _ := table.Relay(m.RID)
 		out.Seats = append(out.Seats, control.Seat{
 			RID: hex.EncodeToString(m.RID[:]), Self: m.Self, Stream: m.Stream,
-			Signed: c.Seats > 0 && !slices.Contains(c.Unsigned, m.RID), Running: known != nil && known.Flags&snapshot.FlagRunning != 0,
+			Signer: m.Signer, Signed: m.Signed, Running: known != nil && known.Flags&snapshot.FlagRunning != 0,
 			Penalty: utc(m.Penalty),
 		})
 		if m.Self || m.Stream {
