@@ -59,7 +59,7 @@ func (d *Dialer) DialContext(ctx context.Context, network, address string) (net.
 		}
 		return &packetStream{newPackets(d, p), Addr{network, address}}, nil
 	}
-	if host, err = d.c.outside(host); err != nil {
+	if host, err = d.c.outside(ctx, KindConnect, host, port); err != nil {
 		return fail(err)
 	}
 	conn, err := d.c.Dial(ctx, d.key, host, port, nil)
@@ -100,8 +100,9 @@ func splitAddress(network, address string) (host string, port uint16, err error)
 }
 
 // outside returns the normal form of a host that an exit may be told of. A testnet's
-// exits know names without a dot. Spec: product §4.4 (DNS-1, DNS-3).
-func (c *Client) outside(host string) (string, error) {
+// exits know names without a dot. What is refused has a story. Spec: product §4.4 (DNS-1,
+// DNS-3), §4.6.
+func (c *Client) outside(ctx context.Context, kind, host string, port uint16) (string, error) {
 	if _, err := netip.ParseAddr(host); err == nil {
 		return host, nil
 	}
@@ -109,6 +110,11 @@ func (c *Client) outside(host string) (string, error) {
 	case kind == proxy.NameOrdinary, c.doc.Testnet && (kind == proxy.NameSingle || kind == proxy.NameLocalhost):
 		return name, nil
 	}
+	target := host
+	if kind != KindResolve {
+		target = net.JoinHostPort(host, strconv.Itoa(int(port)))
+	}
+	c.stories.begin(ctx, kind, target).refused(errLocalName)
 	return "", errLocalName
 }
 
@@ -121,7 +127,7 @@ func (d *Dialer) LookupNetIP(ctx context.Context, network, host string) ([]netip
 	if host == "" || len(host) > maxHost {
 		return nil, errAddress
 	}
-	host, err := d.c.outside(host)
+	host, err := d.c.outside(ctx, KindResolve, host, 0)
 	if err != nil {
 		return nil, &lookupError{err}
 	}

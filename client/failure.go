@@ -64,7 +64,7 @@ var errBroken = failure("circuit_failed", "a relay of its circuit was lost while
 
 // errSilent is what became of an association whose datagrams nobody answered: UDP does not
 // say whether they were lost, refused or only never meant to be answered.
-var errSilent = failure("timeout", "datagrams went out, and none came back before the association ended",
+var errSilent = failure(unanswered, "datagrams went out, and none came back before the association ended",
 	"check the port and that the server is running; an exit drops what it may not send. What expects no answer may have arrived")
 
 // errCircuit says that every try ended with its circuit; why is the last one.

@@ -173,7 +173,7 @@ func (x *packets) WriteTo(b []byte, to net.Addr) (int, error) {
 	if err != nil {
 		return 0, x.fail("write", err)
 	}
-	if host, err = x.d.c.outside(host); err != nil {
+	if host, err = x.d.c.outside(context.Background(), KindUDP, host, port); err != nil {
 		return 0, x.fail("write", err)
 	}
 	p, err := x.forPort(host, port)

@@ -30,7 +30,7 @@ type StreamExplained struct {
 	Began     time.Time
 	Ended     time.Time // zero: it goes on
 	State     string    // StreamWaiting and so on
-	Reason    string    // why it failed or broke, of Failure.Reason; given_up: the program ended it; reset: the far side did
+	Reason    string    // why it failed or broke, of Failure.Reason; given_up: the program ended it; reset: the far side did; unanswered: datagrams went and none came
 	Text      string    // the same in a sentence
 	Fix       string    // what to do
 	Took      time.Duration
@@ -81,6 +81,9 @@ const (
 	maxStoryTries  = 24               // steps of one
 	slowStory      = 10 * time.Second // to connect
 )
+
+// unanswered is the Reason of an association over which datagrams went and none came.
+const unanswered = "unanswered"
 
 // stories are the requests that go on and the last ones that failed or were slow. They
 // are in memory only.
@@ -198,8 +201,8 @@ func (s *story) closed(f *Failure) {
 		s.e.State = StreamFailed
 		s.e.Reason, s.e.Text, s.e.Fix = f.reason, f.text, f.fix
 	case s.e.Kind == KindUDP && s.up.Load() > 0 && s.down.Load() == 0:
-		s.e.State = StreamFailed
-		s.e.Reason, s.e.Text, s.e.Fix = errSilent.reason, errSilent.text, errSilent.fix
+		// Nobody can tell whether that is a failure: what expects no answer may have arrived.
+		s.e.Reason, s.e.Text, s.e.Fix = unanswered, errSilent.text, errSilent.fix
 	case s.cut.Load():
 		s.e.Reason, s.e.Text = "reset", "the far side broke the connection off"
 	}
@@ -256,7 +259,7 @@ func (a *stories) over(s *story) {
 	if connect == 0 {
 		connect = s.e.Ended.Sub(s.e.Began)
 	}
-	a.keepIf(s, s.e.State == StreamFailed || connect > slowStory)
+	a.keepIf(s, s.e.State == StreamFailed || s.e.Reason == unanswered || connect > slowStory)
 	delete(a.open, s.e.ID)
 	state := s.e.State
 	a.mu.Unlock()

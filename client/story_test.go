@@ -181,7 +181,7 @@ func TestUnansweredDatagramsHaveAStory(t *testing.T) {
 		s.took(c.down)
 		s.closed(nil)
 		e, kept := a.find(LastStream)
-		if kept != c.kept || kept && (e.State != StreamFailed || e.Reason != "timeout" || e.Fix == "" || e.Target != "192.0.2.1:53") {
+		if kept != c.kept || kept && (e.State != StreamClosed || e.Reason != unanswered || e.Fix == "" || e.Target != "192.0.2.1:53") {
 			t.Errorf("%+v: %v %+v", c, kept, e)
 		}
 	}
@@ -216,5 +216,28 @@ func BenchmarkStory(b *testing.B) {
 		s.tried(TryExplained{Phase: phaseConnect})
 		s.opened()
 		s.closed(nil)
+	}
+}
+
+// TestNamesOfOneMachineHaveAStory (product §4.6): what a Dialer refuses for its program is told
+// as what the proxy refuses is.
+func TestNamesOfOneMachineHaveAStory(t *testing.T) {
+	c := &Client{doc: &genesis.Document{}}
+	d := c.Dialer("k")
+	_, err1 := d.DialContext(t.Context(), "tcp", "printer:631")
+	_, err2 := d.LookupNetIP(t.Context(), "ip", "printer.local")
+	var f *Failure
+	if !errors.As(err1, &f) || !errors.As(err2, &f) {
+		t.Fatalf("%v, %v", err1, err2)
+	}
+	told := map[string]string{}
+	for _, e := range c.Streams() {
+		if e.State != StreamFailed || e.Reason != "name_not_found" || e.Fix == "" {
+			t.Errorf("%+v", e)
+		}
+		told[e.Target] = e.Kind
+	}
+	if len(told) != 2 || told["printer:631"] != KindConnect || told["printer.local"] != KindResolve {
+		t.Errorf("%v", told)
 	}
 }

@@ -48,6 +48,9 @@ func (s *Server) local(client netip.Addr, q *query) (code dnsmessage.RCode, reco
 	name, kind := proxy.ClassifyName(q.question.Name.String())
 	switch kind {
 	case proxy.NameOnion, proxy.NameAlt, proxy.NameLocal, proxy.NameSingle, proxy.NameInvalid, proxy.NameServiceBad:
+		if r, refused := proxy.RefuseName(name, s.cfg.Testnet); refused && s.cfg.Refused != nil && kind != proxy.NameInvalid {
+			s.cfg.Refused(r)
+		}
 		return notFound, nil, t, true
 	case proxy.NameLocalhost:
 		switch asked {

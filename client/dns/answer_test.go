@@ -162,3 +162,27 @@ func TestClientsHaveKeysOfTheirOwn(t *testing.T) {
 		t.Errorf("%d keys", len(r.keys))
 	}
 }
+
+// TestWhatNoExitIsAskedHasAStory (product §4.6): the names that are refused here are told, in
+// the proxy's words; others are not.
+func TestWhatNoExitIsAskedHasAStory(t *testing.T) {
+	var told []proxy.Refused
+	s, err := New(Config{Resolver: &resolver{}, Refused: func(r proxy.Refused) { told = append(told, r) }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]string{
+		"abc.onion.": "name_not_found", "x.alt.": "name_not_found", "printer.local.": "name_not_found", "printer.": "name_not_found", "bad.chive.alt.": "service_address_bad",
+		"localhost.": "", "example.com.": "", "4.3.2.10.in-addr.arpa.": "",
+	} {
+		told = nil
+		q, ok := parseQuery(ask(t, 7, name, dnsmessage.TypeA))
+		if !ok {
+			t.Fatal(name)
+		}
+		s.local(netip.MustParseAddr("127.0.0.1"), &q)
+		if (len(told) == 1) != (want != "") || want != "" && (told[0].Reason != want || told[0].Kind != proxy.RefusedResolve || told[0].Text == "" || told[0].Target+"." != name) {
+			t.Errorf("%s: %+v", name, told)
+		}
+	}
+}

@@ -78,9 +78,10 @@ type Config struct {
 	Testnet     bool     // private addresses may be asked for and answered (as SOCKS-14)
 	Listeners   []string // names of the proxy listeners on which mapped addresses shall work; none: names below chive.alt are NXDOMAIN. Server.SetListeners changes them
 
-	Resolver Resolver       // required
-	Automap  *proxy.Automap // the one of those listeners; nil: names below chive.alt are NXDOMAIN
-	Lookups  *proxy.Lookups // what was found is noted there, so that it is no bare address (SOCKS-13); may be nil
+	Resolver Resolver            // required
+	Automap  *proxy.Automap      // the one of those listeners; nil: names below chive.alt are NXDOMAIN
+	Refused  func(proxy.Refused) // told of each name below onion, alt or local, and each of one label, that was asked for; may be nil
+	Lookups  *proxy.Lookups      // what was found is noted there, so that it is no bare address (SOCKS-13); may be nil
 
 	Limits Limits
 	Log    zerolog.Logger

@@ -41,7 +41,7 @@ func (s *Server) judge(client netip.Addr, a address) (Target, error) {
 	}
 	if name != "" {
 		s.count.names.Add(1)
-		return Target{Host: name, Port: a.port}, s.admitName(name)
+		return Target{Host: name, Port: a.port}, admitName(name, s.cfg.Testnet)
 	}
 	if isPrivate(ip) && !s.cfg.Testnet {
 		return Target{}, refusal(reasonPrivateAddress)
@@ -83,19 +83,35 @@ func (s *Server) tellRefused(kind string, a address, err error) {
 	if kind != RefusedResolve {
 		name = net.JoinHostPort(name, strconv.Itoa(int(a.port)))
 	}
+	s.cfg.Refused(describe(kind, name, err))
+}
+
+// describe puts what was refused into words.
+func describe(kind, target string, err error) Refused {
 	o := outcomeFor(err)
 	text, fix := o.sentence, ""
 	if i := strings.Index(text, ". "); i >= 0 {
 		text, fix = text[:i+1], text[i+2:]
 	}
-	s.cfg.Refused(Refused{Kind: kind, Target: name, Reason: o.reason, Text: text, Fix: fix})
+	return Refused{Kind: kind, Target: target, Reason: o.reason, Text: text, Fix: fix}
+}
+
+// RefuseName says why no exit is asked for a name, in the words that the proxy has for it;
+// false: one may be. name has its normal form.
+//
+// Spec: product §4.4 (DNS-1, DNS-3), §4.6.
+func RefuseName(name string, testnet bool) (r Refused, refused bool) {
+	if err := admitName(name, testnet); err != nil {
+		return describe(RefusedResolve, name, err), true
+	}
+	return Refused{}, false
 }
 
 // admitName refuses names that are nobody's to resolve, and those of services,
 // which this version cannot reach: the one place that says so.
 //
 // Spec: product §4.4 (DNS-1, DNS-3).
-func (s *Server) admitName(name string) error {
+func admitName(name string, testnet bool) error {
 	switch _, kind := ClassifyName(name); {
 	case kind == NameService:
 		return told{reasonServiceNotFound, sayService}
@@ -105,7 +121,7 @@ func (s *Server) admitName(name string) error {
 		return told{reasonNameNotFound, sayOnion}
 	case kind == NameAlt:
 		return told{reasonNameNotFound, sayAlt}
-	case kind == NameLocalhost && !s.cfg.Testnet:
+	case kind == NameLocalhost && !testnet:
 		return told{reasonPrivateAddress, sayLocalhost}
 	case kind == NameLocal:
 		return told{reasonNameNotFound, sayLocal}

@@ -77,7 +77,7 @@ func (s *Server) resolve(c *session, iso Isolation, a address) (netip.Addr, erro
 		}
 		return ip, nil
 	}
-	if err := s.admitName(name); err != nil {
+	if err := admitName(name, s.cfg.Testnet); err != nil {
 		s.tellRefused(RefusedResolve, a, err)
 		return netip.Addr{}, err
 	}
