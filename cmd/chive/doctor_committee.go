@@ -4,6 +4,7 @@ package main
 
 import (
 	"fmt"
+	"time"
 
 	"chive/internal/control"
 )
@@ -23,8 +24,12 @@ func judgeSeat(r *control.Relay) (out []finding) {
 		say(levelFault, "twin", sentence("It takes no part in the committee: "+r.Abstains),
 			"Stop one of the two for good: a relay's keys belong to one process, in one state folder. Whoever moves a relay stops it first and moves the folder, not a copy.")
 	case r.Seat && r.Abstains != "" && r.Penalty.IsZero() && d.CurrentEpoch > 0 && r.Clock == "" && r.Store == "": // which are findings themselves
+		fix := "If that stays for more than an epoch, look at chive relay status."
+		if q := r.Quota; q != nil && q.UsedUp { // which no epoch ends, but its period
+			fix = "Raise relay.accounting.max (--monthly) and reload or restart it, or wait until " + q.Ends.UTC().Format(time.DateTime) + " UTC. A member should have a quota that lasts, or none."
+		}
 		say(levelWarning, "abstains", sentence("It is a member of the committee and takes no part: "+r.Abstains),
-			"If that stays for more than an epoch, look at chive relay status. Meanwhile the other members have one fewer to spare: stop none of them.")
+			fix+" Meanwhile the other members have one fewer to spare: stop none of them.")
 	}
 	c := &d.Committee
 	if d.Stalled || d.Running > fullMesh || len(c.Seats) <= c.Quorum || !r.Listed {

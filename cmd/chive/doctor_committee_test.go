@@ -53,6 +53,18 @@ func TestDoctorLooksAtTheCommittee(t *testing.T) {
 	}
 }
 
+// TestDoctorSaysHowARestingMemberComesBack: by its quota, which no epoch ends.
+func TestDoctorSaysHowARestingMemberComesBack(t *testing.T) {
+	r := control.Relay{Listed: true, Running: true, Seat: true, Abstains: "its quota is used up, so it rests, and the others count it as away"}
+	r.Directory.CurrentEpoch = 9
+	r.Quota = &control.Quota{UsedUp: true, Ends: time.Date(2026, 12, 1, 0, 0, 0, 0, time.UTC)}
+	f := judgeSeat(&r)
+	if len(f) != 1 || f[0].Code != "abstains" || strings.Contains(f[0].Fix, "more than an epoch") ||
+		!strings.HasPrefix(f[0].Fix, "Raise relay.accounting.max (--monthly) and reload or restart it, or wait until 2026-12-01 00:00:00 UTC.") {
+		t.Errorf("%+v", f)
+	}
+}
+
 // away has the last members without a stream.
 func away(r *control.Relay, n int) {
 	seats := r.Directory.Committee.Seats
