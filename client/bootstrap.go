@@ -65,10 +65,11 @@ func (c *Client) bootstrap(ctx context.Context) bool {
 }
 
 // fresh reports whether the list of relays can be used without asking anybody: what
-// was saved, or snapshot 0 while everybody has it.
+// was saved, or snapshot 0 while everybody has it. A clock from before the network began
+// can call nothing fresh.
 func (c *Client) fresh(now time.Time) bool {
 	held, current := c.current().view.Epoch(), c.doc.EpochAt(now)
-	return held <= current && dirsync.ServedFresh(c.doc.Params, held, current)
+	return held <= current && !now.Before(c.doc.Time) && dirsync.ServedFresh(c.doc.Params, held, current)
 }
 
 // arrive says that the client can be used.

@@ -24,8 +24,10 @@ import (
 // comes from clockVoices relays in different places, and then the median of how far
 // this clock lies outside does.
 //
-// A certified header of epoch e was signed by a quorum after e began: a clock that
-// shows an earlier time is slow for certain, whoever passed the header on.
+// A certified header of epoch e was signed by a quorum after e began, and the genesis
+// document by founders when the network began: a clock that shows an earlier time is slow
+// for certain, whoever passed the header on. Such a clock stops a client that has circuits,
+// too; by how much it is off is what relays answer when they are asked.
 //
 // Asked (TIME), a relay says what it takes the time for, so that it is known by how much
 // this clock is off. It is asked when it has nothing that is fresh by this clock, or
@@ -190,21 +192,51 @@ func (c *Client) certified(rid record.RID, at place) func(ed25519.PublicKey, tim
 	}
 }
 
-// clockWrong returns a *clockError when this clock is wrong by more than the limit,
-// as far as anybody can tell; nil otherwise. A list that is held and fresh by this clock
-// was signed by a quorum, and outranks what link certificates say.
-func (c *Client) clockWrong(now time.Time) error {
-	limit := c.doc.Params.ClockClient
+// behindAt returns by how much this clock is slow for certain, at least; 0: it is not, by
+// more than the limit. Under Client.mu. Spec: protocol §7 (BOOT-3).
+func (c *Client) behindAt(now time.Time) time.Duration {
+	past := c.dir.ahead
+	if t := c.dir.table; t != nil {
+		past = max(past, t.view.Epoch())
+	}
+	if off := c.doc.EpochStart(past).Sub(now); off > c.doc.Params.ClockClient {
+		return off
+	}
+	return 0
+}
+
+// isBehind reports whether this clock is slow for certain.
+func (c *Client) isBehind(now time.Time) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if t := c.dir.table; t != nil && t.view.Epoch() > 0 {
-		if off := now.Sub(c.doc.EpochStart(t.view.Epoch())); off < -limit {
-			return &clockError{off: off}
+	return c.behindAt(now) > 0
+}
+
+// clockWrong returns a *clockError when this clock is wrong by more than the limit,
+// as far as anybody can tell; nil otherwise. What is certain comes first. A list that is
+// held and fresh by this clock was signed by a quorum, and outranks what link certificates
+// say.
+func (c *Client) clockWrong(now time.Time) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if behind := c.behindAt(now); behind > 0 {
+		if err := c.heardAt(now); err != nil && err.told && err.off < 0 {
+			return err // by how much it is
 		}
-		if dirsync.ServedFresh(c.doc.Params, t.view.Epoch(), c.doc.EpochAt(now)) {
-			return nil
-		}
+		return &clockError{off: -behind}
 	}
+	if t := c.dir.table; t != nil && t.view.Epoch() > 0 && dirsync.ServedFresh(c.doc.Params, t.view.Epoch(), c.doc.EpochAt(now)) {
+		return nil
+	}
+	if err := c.heardAt(now); err != nil {
+		return err
+	}
+	return nil
+}
+
+// heardAt returns what relays in different places say of this clock, in the median; nil:
+// they are too few, or it is right within the limit. Under Client.mu.
+func (c *Client) heardAt(now time.Time) *clockError {
 	var offs []reading
 	for _, r := range c.dir.readings {
 		if now.Sub(r.heard) < readingLife {
@@ -220,7 +252,7 @@ func (c *Client) clockWrong(now time.Time) error {
 	if a.off.Abs() < b.off.Abs() {
 		b = a
 	}
-	if b.off.Abs() > limit {
+	if b.off.Abs() > c.doc.Params.ClockClient {
 		return &clockError{off: b.off, told: b.told}
 	}
 	return nil

@@ -98,6 +98,105 @@ func TestListsOfTheFutureMeanASlowClock(t *testing.T) {
 	})
 }
 
+// TestAClockFromBeforeTheNetworkIsNamed: by how much relays say, or at least how long before
+// the network's beginning it is, where none of them answers.
+// Spec: protocol §7 (BOOT-3)
+func TestAClockFromBeforeTheNetworkIsNamed(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		off  time.Duration // of the relays' clocks
+		kind string        // of relays
+		says string
+	}{
+		{"minutes", 40 * time.Minute, "", "this clock is 40 min slow. Set the clock."},
+		{"an hour", time.Hour, "", "this clock is 1 h slow. Set the clock."},
+		{"more than certificates last", (3*24 - 1) * time.Hour, "", "this clock is 2 days slow. Set the clock."},
+		{"relays hold snapshot 0 alone", 40 * time.Minute, "young", "this clock is 40 min slow. Set the clock."},
+		{"nobody answers", 40 * time.Minute, "dead", "this clock is at least 19 min slow. Set the clock."},
+		{"relays do not know TIME", 40 * time.Minute, "timeless", "this clock is at least 39 min slow. Set the clock."},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			inVillageTo(t, c.off-20*time.Minute, 5, func(t *testing.T, v *village) {
+				s := v.chain().grow(121, 0).server()
+				for _, r := range v.relays {
+					r.stop()
+					switch r.start(c.off); c.kind {
+					case "young":
+					case "dead":
+						v.net.Kill(r.addr.Addr())
+					default:
+						r.timeless = c.kind == "timeless"
+						r.holds(s)
+					}
+				}
+				w := v.walk(nil)
+				defer w.end()
+				if w.fresh(time.Now()) {
+					t.Error("a list is fresh by a clock from before the network")
+				}
+				err := w.obtain(t.Context(), 0)
+				if cause, text := w.troubleOf(err); err == nil || cause != "clock_skew" || text != c.says {
+					t.Fatalf("%v: %s: %s", err, cause, text)
+				}
+				if st := w.Status(); st.Clock != c.says || strings.Contains(st.Freshness, "fresh.") || st.Stalled {
+					t.Errorf("clock %q, freshness %q, stalled %v", st.Clock, st.Freshness, st.Stalled)
+				}
+				if c.kind != "" {
+					return
+				}
+				v.pass(c.off) // the clock is set
+				for _, r := range v.relays {
+					r.stop()
+					r.start(0)
+				}
+				for range 3 {
+					err = w.obtain(t.Context(), 0)
+				}
+				if err != nil || w.held() < 118 || w.Status().Clock != "" {
+					t.Errorf("when the clock is right: %v, holds epoch %d, clock %q", err, w.held(), w.Status().Clock)
+				}
+			})
+		})
+	}
+}
+
+// TestAClockThatAQuorumProvesSlowStopsAClientThatIsReady: snapshot 0 looked fresh by it, or
+// a list that was saved; no new circuits are made until it is set.
+// Spec: protocol §7 (BOOT-3)
+func TestAClockThatAQuorumProvesSlowStopsAClientThatIsReady(t *testing.T) {
+	inVillage(t, 5, func(t *testing.T, v *village) {
+		v.epoch(1)
+		w := v.walk(nil)
+		defer w.end()
+		if !w.fresh(time.Now()) {
+			t.Fatal("snapshot 0 is not fresh in epoch 1")
+		}
+		w.settleIn(t)
+		s := v.chain().grow(121, 0).server()
+		for _, r := range v.relays {
+			r.holds(s)
+			r.stop()
+			r.start(20 * time.Minute)
+		}
+		w.open = append(w.open, &circ{}) // which says nothing against what is certain
+		err := w.round(t.Context())
+		w.reportRefusal(err)
+		st := w.Status()
+		w.open = nil
+		if st.State != StateRefused || st.Clock != "this clock is 20 min slow. Set the clock." || st.Text != st.Clock || st.Bootstrap.Cause != "clock_skew" {
+			t.Errorf("%v: %s, clock %q, text %q, cause %q", err, st.State, st.Clock, st.Text, st.Bootstrap.Cause)
+		}
+		var f *Failure
+		if _, _, err := w.choose(needWeb, nil); !errors.As(err, &f) || f.Reason() != "network_down" || !strings.Contains(f.Error(), "this clock is 20 min slow (clock_skew)") {
+			t.Errorf("a new circuit: %v", err)
+		}
+		v.pass(20 * time.Minute) // the clock is set
+		if st := w.Status(); st.Clock != "" || st.State == StateRefused && v.doc.EpochAt(time.Now()) < uint64(v.doc.Params.Refuse) {
+			t.Errorf("when the clock is right: %s, clock %q", st.State, st.Clock)
+		}
+	})
+}
+
 func TestDurationsAreRead(t *testing.T) {
 	for d, want := range map[time.Duration]string{
 		130 * time.Minute: "2 h 10 min", 3 * time.Hour: "3 h", 50 * time.Hour: "2 days", 90 * time.Second: "1 min", 12 * time.Second: "12 s",

@@ -155,6 +155,15 @@ func errOldList(why string) *Failure {
 		"check this machine's connection and clock; the list is fetched as soon as a relay has a newer one")
 }
 
+// errClock says that this clock is wrong, so that no new circuits are made.
+func errClock(wrong error) *Failure {
+	text := "no new circuits are made: this clock is slow" // if it was set a moment ago
+	if wrong != nil {
+		text = "no new circuits are made: " + strings.TrimSuffix(wrong.Error(), ". "+setClock)
+	}
+	return failure("network_down", text+" (clock_skew)", CauseFix("clock_skew"))
+}
+
 // verdict is what to do about a stream that did not open.
 type verdict struct {
 	fail     *Failure // what to tell the program if no try is left

@@ -111,6 +111,9 @@ func (c *Client) fetchOver(ctx context.Context, s stream) (dirsync.Result, error
 			rw.expect(total)
 			c.tableProgress(done, total, rw.all)
 		})
+		c.mu.Lock()
+		c.dir.ahead = f.Ahead()
+		c.mu.Unlock()
 		if err == nil && result == dirsync.Newer || findingsOf(f) != before {
 			c.keep(f)
 		}
@@ -220,9 +223,11 @@ func (h *hearing) note(rid record.RID, at place, result dirsync.Result, err erro
 	return h.fresh || len(h.answered) >= voices
 }
 
-// servedFresh reports whether the list in use is fresh by this clock.
+// servedFresh reports whether the list in use is fresh by this clock; by one that is slow for
+// certain nothing is.
 func (c *Client) servedFresh() bool {
-	return dirsync.ServedFresh(c.doc.Params, c.current().view.Epoch(), c.doc.EpochAt(time.Now()))
+	now := time.Now()
+	return !c.isBehind(now) && dirsync.ServedFresh(c.doc.Params, c.current().view.Epoch(), c.doc.EpochAt(now))
 }
 
 // spoke reports whether an error is an answer.
@@ -282,23 +287,27 @@ func (h *hearing) settle(ctx context.Context) error {
 		}
 		h.fresh = dirsync.ServedFresh(c.doc.Params, c.current().view.Epoch(), c.doc.EpochAt(now))
 	}
+	clock := c.clockWrong(now)
 	c.mu.Lock()
 	before := c.stateAt(now)
 	c.dir.lagging = !h.fresh
-	c.dir.stalled = !h.fresh && enough && len(h.answered) > h.tooOld
-	after := c.stateAt(now)
+	// What a wrong clock calls old need not be.
+	c.dir.stalled = !h.fresh && enough && len(h.answered) > h.tooOld && clock == nil
+	after, behind := c.stateAt(now), c.behindAt(now) > 0
 	c.mu.Unlock()
 	if after != before {
-		c.stateChanged(after)
+		c.stateChanged(after, clock != nil)
 	}
 	if c.current().view.Epoch() > 0 {
 		c.stand()
 	}
-	if h.fresh {
+	switch {
+	case clock != nil && behind:
+		return clock // certain, whatever is fresh by it
+	case h.fresh:
 		return nil
-	}
-	if err := c.clockWrong(now); err != nil && !c.hasCircuit() {
-		return err
+	case clock != nil && (!c.hasCircuit() || c.refusesAt(now)):
+		return clock
 	}
 	switch {
 	case h.tooOld > 0 && h.tooOld == len(h.answered) && c.refusesAt(now):
@@ -321,8 +330,17 @@ func (c *Client) hasCircuit() bool {
 	return slices.ContainsFunc(c.open, func(q *circ) bool { return !q.retired })
 }
 
-// stateChanged says in the log what has become of the list of relays, once.
-func (c *Client) stateChanged(s State) {
+// stateChanged says in the log what has become of the list of relays, once: or that it
+// cannot be told, where this clock is wrong.
+func (c *Client) stateChanged(s State, clock bool) {
+	switch s {
+	case StateStale, StateRefused:
+		if clock {
+			c.cfg.Log.Error().EmbedObject(redact.RoleClient).EmbedObject(redact.Event("clock_skew")).
+				Msg("this machine's clock is wrong, so that how old the list of relays is cannot be told; set the clock")
+			return
+		}
+	}
 	switch s {
 	case StateStale:
 		c.cfg.Log.Warn().EmbedObject(redact.RoleClient).EmbedObject(redact.Event("directory_stale")).

@@ -27,10 +27,10 @@ func (c *Client) ageAt(t *table, now time.Time) uint64 {
 	return current - min(held, current)
 }
 
-// refusesAt reports whether the list of relays is too old for new circuits.
-// Spec: directory §8 (REFUSE).
+// refusesAt reports whether the list of relays is too old for new circuits, or this clock
+// slow for certain. Spec: directory §8 (REFUSE), protocol §7 (BOOT-3).
 func (c *Client) refusesAt(now time.Time) bool {
-	return c.freshnessAt(c.current(), now) == dirsync.Refused
+	return c.isBehind(now) || c.freshnessAt(c.current(), now) == dirsync.Refused
 }
 
 // stateAt returns the state: what the clock makes of a list comes before what was
@@ -41,7 +41,7 @@ func (c *Client) stateAt(now time.Time) State {
 		return d.state
 	}
 	switch t := d.table; {
-	case c.freshnessAt(t, now) == dirsync.Refused:
+	case c.freshnessAt(t, now) == dirsync.Refused, c.behindAt(now) > 0:
 		return StateRefused
 	case c.downAt(now):
 		return StateDown

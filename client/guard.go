@@ -281,6 +281,10 @@ func (c *Client) choose(n need, avoid []record.RID) ([]*snapshot.Relay, *table, 
 	guards := c.guards.Usable(now)
 	t := c.dir.table
 	c.mu.Unlock()
+	if c.isBehind(now) {
+		c.wantFetch()
+		return nil, nil, errClock(c.clockWrong(now))
+	}
 	if c.freshnessAt(t, now) == dirsync.Refused {
 		c.wantFetch()
 		return nil, nil, errOldList(c.freshnessWords(t, now, false))

@@ -263,6 +263,9 @@ func (c *Client) reportRefusal(err error) {
 	cause, text := "", ""
 	var clock *clockError
 	if c.refusesAt(time.Now()) || errors.As(err, &clock) {
+		if wrong := c.clockWrong(time.Now()); wrong != nil {
+			err = wrong
+		}
 		if err == nil {
 			err = errStale
 		}

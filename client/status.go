@@ -54,7 +54,7 @@ const (
 	StateCheck   State = "check"   // asks relays apart whether they hold the same
 	StateReady   State = "ready"   // has a fresh list, refetched now and then
 	StateStale   State = "stale"   // goes on with an old list, and asks for a newer one
-	StateRefused State = "refused" // the list is too old: no new circuits
+	StateRefused State = "refused" // the list is too old, or this clock slow for certain: no new circuits
 	StateDown    State = "down"    // no circuit is open, and for 20 s no guard could be reached
 )
 
@@ -121,6 +121,7 @@ func (c *Client) Status() Status {
 	}
 	if err := c.clockWrong(now); err != nil {
 		s.Clock = err.Error()
+		s.Freshness = "How old the list of relays is cannot be told: this clock is wrong."
 	}
 
 	type shown struct {
@@ -170,7 +171,9 @@ func (c *Client) Status() Status {
 		s.Circuits = append(s.Circuits, x.e)
 	}
 	if s.Text == "" && (s.State == StateStale || s.State == StateRefused) {
-		s.Text = s.Freshness
+		if s.Text = s.Freshness; s.Clock != "" {
+			s.Text = s.Clock
+		}
 	}
 	s.Notes = s.notes()
 	return s

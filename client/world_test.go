@@ -88,6 +88,12 @@ func placeFor(n int) netip.AddrPort {
 // are long, so that the founders' keys last.
 func document(t testing.TB, name string, n int) *genesis.Document {
 	t.Helper()
+	return documentOf(t, name, n, 0)
+}
+
+// documentOf is document of a network that begins so long after the bubble's time.
+func documentOf(t testing.TB, name string, n int, later time.Duration) *genesis.Document {
+	t.Helper()
 	p := genesis.Testnet()
 	p.PathNetworkRule, p.Term = true, 2000
 	p.Warn, p.Refuse = 18, 40
@@ -104,7 +110,7 @@ func document(t testing.TB, name string, n int) *genesis.Document {
 			DeclaredRate: 10_000, Roles: roles, Policy: policy, Addresses: []netip.AddrPort{placeFor(i)},
 		})
 	}
-	doc, err := genesis.Plan{Name: name, Testnet: true, Params: &p, Founders: all, Time: time.Unix(946684800, 0)}.Document()
+	doc, err := genesis.Plan{Name: name, Testnet: true, Params: &p, Founders: all, Time: time.Unix(946684800, 0).Add(later)}.Document()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -119,8 +125,13 @@ func document(t testing.TB, name string, n int) *genesis.Document {
 // inVillage runs f in virtual time with so many founders, whose relays all hold
 // snapshot 0.
 func inVillage(t *testing.T, founders int, f func(t *testing.T, v *village)) {
+	inVillageTo(t, 0, founders, f)
+}
+
+// inVillageTo is inVillage for a network that by the bubble's clock begins later.
+func inVillageTo(t *testing.T, later time.Duration, founders int, f func(t *testing.T, v *village)) {
 	testutil.Bubble(t, func(t *testing.T) {
-		v := &village{t: t, doc: document(t, "village", founders), net: memnet.New(memnet.Config{Seed: 1, Path: func(_, _ netip.Addr) memnet.Path {
+		v := &village{t: t, doc: documentOf(t, "village", founders, later), net: memnet.New(memnet.Config{Seed: 1, Path: func(_, _ netip.Addr) memnet.Path {
 			return memnet.Path{Latency: time.Millisecond}
 		}})}
 		for n := range founders {

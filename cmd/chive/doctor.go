@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -146,6 +147,11 @@ func (d *doctor) warn(check, code, text, fix string) {
 
 func (d *doctor) fault(check, code, text, fix string) {
 	d.found = append(d.found, finding{check, levelFault, code, text, fix})
+}
+
+// hasFault reports whether a check has found a fault so far.
+func (d *doctor) hasFault(check string) bool {
+	return slices.ContainsFunc(d.found, func(f finding) bool { return f.Check == check && f.Level == levelFault })
 }
 
 // failed notes an error that is a fault of ours.

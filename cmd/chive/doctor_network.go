@@ -120,7 +120,11 @@ func (d *doctor) checkNetwork(ctx context.Context, now time.Time) {
 			case control.LevelAlarm:
 				d.fault("directory", n.Code, sentence(n.Text), "Compare with what others see, and ask those who run the network: chive status says more.")
 			case control.LevelWarning:
-				d.warn("directory", n.Code, sentence(n.Text), "See chive status; nothing on this machine causes it.")
+				fix := "See chive status; nothing on this machine causes it."
+				if n.Code == "clock_skew" || d.hasFault("clock") {
+					fix = "This machine's clock causes it. " + setClock
+				}
+				d.warn("directory", n.Code, sentence(n.Text), fix)
 			}
 		}
 	}
@@ -173,7 +177,7 @@ func (d *doctor) checkPeers(ctx context.Context, now time.Time) {
 		return
 	}
 	if now.Before(info.Time.Add(-clockSlack)) {
-		d.fault("clock", "clock_behind", "The network "+info.Name+" begins at "+info.Time.UTC().Format(time.DateTime)+" UTC, and this clock says an earlier time.", "Set the clock if it is wrong; else wait.")
+		d.fault("clock", "clock_behind", "The network "+info.Name+" began at "+info.Time.UTC().Format(time.DateTime)+" UTC, and this clock says an earlier time.", setClock)
 	}
 	switch {
 	case d.offline:

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"chive/internal/control"
+	"chive/internal/node"
 )
 
 // codes are what findings say, without their words.
@@ -178,6 +179,24 @@ func TestDoctorNamesWhatHoldsTheClientUp(t *testing.T) {
 		}
 		if f.Level != row.level || f.Code != row.code || f.Fix != row.fix || !strings.Contains(f.Text, row.client.Text) {
 			t.Errorf("%+v", f)
+		}
+	}
+}
+
+// TestDoctorBlamesTheClockForTheList (CLI-11): where it is wrong, what it makes of the list
+// is no fault of others.
+func TestDoctorBlamesTheClockForTheList(t *testing.T) {
+	for _, clock := range []string{"", "this clock is 40 min slow. Set the clock."} {
+		notes := []control.Note{{Level: control.LevelWarning, Code: "stalled", Text: "No new list."}}
+		d := &doctor{status: &control.Status{Client: &control.Client{State: "stale", Clock: clock, Directory: control.Directory{Notes: notes}}}}
+		d.checkClock(node.Examined{}, time.Now())
+		d.checkNetwork(t.Context(), time.Now())
+		i := slices.IndexFunc(d.found, func(f finding) bool { return f.Check == "directory" })
+		if i < 0 {
+			t.Fatalf("%+v", d.found)
+		}
+		if fix := d.found[i].Fix; (clock != "") != strings.Contains(fix, setClock) || (clock == "") != strings.Contains(fix, "nothing on this machine") {
+			t.Errorf("clock %q: %s", clock, fix)
 		}
 	}
 }

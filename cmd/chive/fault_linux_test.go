@@ -42,11 +42,11 @@ func TestFaults(t *testing.T) {
 	t.Run("while it runs", func(t *testing.T) {
 		if wrongClocks {
 			t.Run("clock of a member", func(t *testing.T) { t.Parallel(); w.memberClock(t, w.founders[0]) })
-			for _, off := range []time.Duration{3 * time.Hour, -3 * time.Hour} {
+			for _, off := range []time.Duration{3 * time.Hour, -3 * time.Hour, -40 * time.Minute} {
 				t.Run("clock of a newcomer "+off.String(), func(t *testing.T) { t.Parallel(); w.newcomerClock(t, off) })
 			}
 			for off, says := range map[time.Duration]string{
-				3 * time.Hour: "this clock is 3 h fast", -3 * time.Hour: "this clock is 3 h slow", -130 * time.Minute: "this clock is 2 h 10 min slow", 72 * time.Hour: "this clock is 3 days fast",
+				3 * time.Hour: "this clock is 3 h fast", -3 * time.Hour: "this clock is 3 h slow", -40 * time.Minute: "this clock is 40 min slow", -130 * time.Minute: "this clock is 2 h 10 min slow", 72 * time.Hour: "this clock is 3 days fast",
 			} {
 				t.Run("clock of a client "+off.String(), func(t *testing.T) { t.Parallel(); w.clientClock(t, off, says) })
 			}

@@ -120,10 +120,11 @@ func printClient(w io.Writer, s *control.Status, c *control.Client, said map[str
 // printClientState writes what may stand in a log, too: how a client stands, and not by
 // what relays.
 func printClientState(w io.Writer, s *control.Status, c *control.Client, said map[string]bool) {
-	fmt.Fprintf(w, "\nclient: %s", clientWords[c.State])
-	if clientWords[c.State] == "" {
-		fmt.Fprint(w, c.State)
+	words := cmp.Or(clientWords[c.State], c.State)
+	if c.State == "refused" && c.Clock != "" {
+		words = "stopped: this machine's clock is wrong"
 	}
+	fmt.Fprintf(w, "\nclient: %s", words)
 	if c.Percent < 100 {
 		fmt.Fprintf(w, " (%d%%, %s)", c.Percent, c.Tag)
 	}

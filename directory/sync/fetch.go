@@ -75,6 +75,7 @@ func (f *Follower) Fetch(rw io.ReadWriter, clock func() time.Time, progress func
 		}
 		next, err := f.follow(at, steps, cert)
 		if err == nil && cert.Header.Epoch > f.doc.EpochAt(clock().Add(f.doc.Params.ClockClient)) {
+			f.ahead = max(f.ahead, cert.Header.Epoch)
 			return Unchanged, ErrAhead // a quorum says so: it is our clock
 		}
 		if err == nil && f.early(cert.Header.Epoch, clock()) {

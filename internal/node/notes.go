@@ -12,8 +12,10 @@ import (
 	"chive/internal/control"
 )
 
-// Notes of a client whose list is old; its progress says so as well.
+// Notes of a client whose list is old, or whose clock cannot tell; its progress says so as
+// well.
 const (
+	noteClock   = "clock_skew"
 	noteStale   = "stale"
 	noteRefused = "refused"
 )
@@ -176,8 +178,8 @@ func long(d time.Duration) string {
 // clockNote says that this machine's clock cannot be right.
 func clockNote(doc *genesis.Document, now time.Time) string {
 	if ahead := doc.Time.Sub(now); ahead > doc.Params.EpochLen {
-		return fmt.Sprintf("This machine's clock says %s, but the network %s begins at %s. If that is not to come, the clock is wrong: set it, for example with timedatectl set-ntp true.",
-			now.UTC().Format(time.DateTime), doc.Name, doc.Time.UTC().Format(time.DateTime))
+		return fmt.Sprintf("This machine's clock says %s, but the network %s began at %s: the clock is at least %s slow. Set it, for example with timedatectl set-ntp true.",
+			now.UTC().Format(time.DateTime), doc.Name, doc.Time.UTC().Format(time.DateTime), long(ahead))
 	}
 	return ""
 }

@@ -122,7 +122,7 @@ func TestClientStatusIsShownWhole(t *testing.T) {
 	for _, n := range d.Notes {
 		codes = append(codes, n.Code)
 	}
-	if !slices.Equal(codes, []string{"split_view", "young", "unmeasured", "stale"}) {
+	if !slices.Equal(codes, []string{"split_view", "young", "unmeasured", "clock_skew"}) {
 		t.Errorf("notes %v", codes)
 	}
 }
@@ -302,6 +302,20 @@ func TestAWrongClockIsSaidWhicheverWay(t *testing.T) {
 	c := clientPart(doc, client.Status{State: client.StateCold, Clock: "this clock is at least 2 h slow. Set the clock."})
 	if c.Clock == "" {
 		t.Error("a client's clock is not shown")
+	}
+	// Nobody is blamed for what a wrong clock calls old.
+	for _, state := range []client.State{client.StateStale, client.StateRefused} {
+		c := clientPart(doc, client.Status{State: state, Epoch: 100, Current: 300, Clock: "this clock is 2 h slow. Set the clock."})
+		i := slices.IndexFunc(c.Directory.Notes, func(n control.Note) bool { return n.Code == noteClock })
+		if i < 0 || !strings.HasSuffix(c.Directory.Notes[i].Text, "this clock is 2 h slow. Set the clock.") {
+			t.Errorf("%s: %+v", state, c.Directory.Notes)
+		}
+		if slices.ContainsFunc(c.Directory.Notes, func(n control.Note) bool { return n.Code == noteStale || n.Code == noteRefused }) {
+			t.Errorf("%s: %+v", state, c.Directory.Notes)
+		}
+	}
+	if text := clockNote(doc, doc.Time.Add(-90*time.Minute)); !strings.Contains(text, "the clock is at least 90 minutes slow") {
+		t.Errorf("before the network: %q", text)
 	}
 }
 

@@ -118,10 +118,16 @@ func clientPart(doc *genesis.Document, s client.Status) *control.Client {
 	}
 	d.Notes = directoryNotes(doc, &d, false)
 	switch s.State {
-	case client.StateStale:
+	case client.StateStale, client.StateRefused:
+		if s.Clock != "" {
+			d.Notes = append(d.Notes, control.Note{Level: control.LevelWarning, Code: noteClock, Text: "How old the list of relays is cannot be told: this machine's clock is off. " + s.Clock})
+			break
+		}
+		if s.State == client.StateRefused {
+			d.Notes = append(d.Notes, control.Note{Level: control.LevelAlarm, Code: noteRefused, Text: refusedText(doc, &d)})
+			break
+		}
 		d.Notes = append(d.Notes, control.Note{Level: control.LevelWarning, Code: noteStale, Text: staleText(doc, &d)})
-	case client.StateRefused:
-		d.Notes = append(d.Notes, control.Note{Level: control.LevelAlarm, Code: noteRefused, Text: refusedText(doc, &d)})
 	}
 	c.Directory = d
 	for _, g := range s.Guards {
