@@ -82,7 +82,7 @@ func askCeilings(lines *bufio.Reader, out io.Writer) (consent, error) {
 	if err != nil {
 		return consent{}, err
 	}
-	c.monthly, err = askFor(lines, out, "At most, per month", proposedMonthly, func(s string) error {
+	c.monthly, err = askFor(lines, out, "At most, per month; it rests when that is used up", proposedMonthly, func(s string) error {
 		_, err := config.ParseSize(s)
 		return cmp.Or(err, takes("relay.accounting.max", s))
 	})

@@ -33,6 +33,9 @@ func TestTheFirstRunAsksOnce(t *testing.T) {
 		if err != nil || got != c.want {
 			t.Errorf("%s: %+v, %v; want %+v", name, got, err, c.want)
 		}
+		if strings.HasPrefix(strings.ToLower(c.typed), "y") && !strings.Contains(said.String(), "rests when that is used up") {
+			t.Errorf("%s: what a quota does is not said", name)
+		}
 		for _, must := range []string{"no exit", proposedRate, proposedMonthly, "[y/N]"} {
 			if !strings.Contains(said.String(), must) {
 				t.Errorf("%s: the question does not say %q", name, must)

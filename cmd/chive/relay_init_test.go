@@ -46,6 +46,9 @@ func TestANewRelayIsAskedThreeQuestions(t *testing.T) {
 		if !strings.Contains(out.String(), "no exit") || c.said.rate == "" && !strings.Contains(out.String(), "per second? ["+proposedRate+"]") {
 			t.Errorf("%s: the questions do not say what they propose:\n%s", name, out.String())
 		}
+		if c.said.monthly == "" && !strings.Contains(out.String(), "rests when it is used up") {
+			t.Errorf("%s: what a quota does is not said", name)
+		}
 		if asked := strings.Contains(out.String(), "no public address"); asked != (c.said.address == "") {
 			t.Errorf("%s: asked for an address: %v", name, asked)
 		}

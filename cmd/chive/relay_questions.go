@@ -69,7 +69,7 @@ func relayQuestions(said *relayAnswers) []question {
 			about(func(s string) node.About { return node.About{Contact: s} })},
 		{"3. How much may it carry each way, at most, per second?", proposedRate, "Write a number with its unit, such as " + proposedRate + "; very small ones are refused.", &said.rate,
 			func(s string) error { _, err := config.ParseRate(s); return cmp.Or(err, takes("relay.rate", s)) }},
-		{"   And in a month, both ways together? off: no limit", proposedMonthly, "Write a number with its unit, such as " + proposedMonthly + ", or off; very small ones are refused.", &said.monthly, checkMonthly},
+		{"   And in a month, both ways together? It offers less so that this lasts, and rests when it is used up. off: no limit", proposedMonthly, "Write a number with its unit, such as " + proposedMonthly + ", or off; very small ones are refused.", &said.monthly, checkMonthly},
 		{"This machine has no public address. Which IP:PORT do others reach it at? Enter: the router is asked when the relay runs", "", "Write an address with its port, such as 203.0.113.5:9240.", &said.address, node.CheckAddress},
 	}
 }

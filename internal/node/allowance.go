@@ -366,7 +366,7 @@ func (a *allowance) part(now time.Time) *control.Quota {
 	case full:
 		q.Text = "The quota is used up: the relay rests until " + until + ", or until you raise relay.accounting.max."
 	case says < could:
-		q.Text = fmt.Sprintf("So that the quota lasts until %s, the relay declares %s of the %s that it could, and is chosen less.", until, config.Kbit(says).About(), config.Kbit(could).About())
+		q.Text = fmt.Sprintf("So that the quota lasts until %s, the relay offers %s of the %s that it could, and fewer clients choose it. They hear of a change with one of the next lists of relays; there is nothing to do.", until, config.Kbit(says).About(), config.Kbit(could).About())
 	}
 	return q
 }

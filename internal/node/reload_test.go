@@ -176,6 +176,10 @@ func TestLimitsFollowTheConfiguration(t *testing.T) {
 	if q := a.part(now); q == nil || q.Max != 1<<20 || q.Used != 0 {
 		t.Errorf("a new quota: %+v", q)
 	}
+	a.declared(1<<30, now)
+	if q := a.part(now); !strings.Contains(q.Text, "fewer clients choose it") || !strings.Contains(q.Text, "nothing to do") {
+		t.Errorf("what a quota does is not said: %q", q.Text)
+	}
 	a.quota.Add(now, 1<<20, 0)
 	if usedUp, _ := a.used(now); !usedUp {
 		t.Error("it is not used up")
