@@ -97,7 +97,7 @@ func declareFlags(c *cobra.Command, d *node.Declaring) {
 	f := c.Flags()
 	f.StringSliceVar(&d.Addresses, "address", nil, "others reach this relay at `IP:PORT`; several with commas")
 	f.StringVar(&d.Exit, "exit", "", "connect to destinations as `POLICY` permits: off (unless it was said otherwise), web, reduced, or a file of rules")
-	f.StringVar(&d.Rate, "rate", "", "offer `SIZE` per second (unless it was said: "+node.DefaultRate+"): the more, the more clients choose the relay; relay run --rate is a ceiling")
+	f.StringVar(&d.Rate, "rate", "", "offer `SIZE` per second (unless it was said: "+node.DefaultRate+"): the more, the more clients choose the relay; a ceiling as well where your configuration file keeps it")
 	f.StringVar(&d.Family, "family", "", "you run several relays: the key of their family is in `FILE`, and is made if it is not there")
 	f.StringVar(&d.About.Nickname, "nickname", "", "call the relay `NAME`; \"\" takes back what was said")
 	f.StringVar(&d.About.Contact, "contact", "", "you can be reached at `TEXT`; exits need one; \"\" takes back what was said")

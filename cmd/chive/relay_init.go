@@ -52,7 +52,8 @@ Stop the relay first.
 On a terminal a new relay's operator is asked three questions, but for those that a flag
 answers: what the relay is called, where you can be reached, and how much it may carry. The
 answers are kept in your configuration file. --yes takes what they propose, and so does no
-terminal. A machine without a public address is asked for the one that others reach it at; where
+terminal: 1 MiB/s and 200 GiB a month. For a state folder of its own, or a service, the lines
+are printed: until a configuration has them nothing holds the relay back. A machine without a public address is asked for the one that others reach it at; where
 none is said, the router is asked to forward the port when the relay runs.
 
 The relay's identity key may be kept away from its host: see "chive keys init-offline --help".
@@ -215,10 +216,7 @@ func (a *app) sayRelay(state *node.State, o *node.InitOptions, kept ceilings, ye
 		o.Find = true // what is not said by then, the router is asked about
 	}
 	if !asking {
-		if yes && fresh && d.Rate == "" {
-			d.Rate = proposedRate
-		}
-		return a.alsoSaid(usual, said)
+		return a.proposed(d, said, usual, fresh, yes)
 	}
 	if len(d.Addresses) > 0 {
 		said.address = d.Addresses[0]
@@ -232,11 +230,52 @@ func (a *app) sayRelay(state *node.State, o *node.InitOptions, kept ceilings, ye
 		d.Addresses = []string{got.address}
 	}
 	if !usual {
-		a.note("This relay has a state folder of its own, so give its ceilings when it runs: chive relay run --state %s --rate %q --monthly %q", shellWord(a.global.state), got.rate, got.monthly)
+		a.noteCeilings(got.rate, got.monthly)
 		return nil, nil
 	}
 	also, err := a.alsoSaid(usual, relayAnswers{exit: got.exit, family: got.family})
 	return append(got.settings(), also...), err
+}
+
+// proposed is what a relay says whose operator is asked nothing: a new one has the ceilings
+// that the questions propose, as far as nothing else says them.
+func (a *app) proposed(d *node.Declaring, said relayAnswers, usual, fresh, yes bool) ([][2]string, error) {
+	if !fresh {
+		return a.alsoSaid(usual, said)
+	}
+	named := d.Rate != ""
+	d.Rate = cmp.Or(d.Rate, proposedRate)
+	if !usual {
+		if yes || named {
+			a.noteCeilings(d.Rate, cmp.Or(said.monthly, proposedMonthly))
+		}
+		return nil, nil
+	}
+	cfg, err := config.Load(config.Sources{Files: []config.File{{Path: a.env.UserFile, Optional: true}}})
+	if err != nil {
+		return nil, configFault(err)
+	}
+	ceilings := relayAnswers{monthly: said.monthly}
+	if named || !cfg.Given("relay.rate") {
+		ceilings.rate = d.Rate
+	}
+	if said.monthly == "" && !cfg.Given("relay.accounting.max") {
+		ceilings.monthly = proposedMonthly
+	}
+	said.rate, said.monthly = "", ""
+	also, err := a.alsoSaid(usual, said)
+	return append(ceilings.settings(), also...), err
+}
+
+// noteCeilings says where the ceilings go of a relay whose configuration is not written here:
+// until they stand there nothing holds it back.
+func (a *app) noteCeilings(rate, monthly string) {
+	if a.env.UserFile == "" {
+		a.note("Nothing holds this relay back before its configuration does: rate = %q below [relay], and max = %q below [relay.accounting]; or give them when it runs: chive relay run --rate %s --monthly %s",
+			rate, monthly, shellWord(rate), shellWord(monthly))
+		return
+	}
+	a.note("This relay has a state folder of its own, so give its ceilings when it runs: chive relay run --state %s --rate %s --monthly %s", shellWord(a.global.state), shellWord(rate), shellWord(monthly))
 }
 
 // usualState reports whether the state folder is the one of who runs chive without saying
