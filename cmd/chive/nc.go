@@ -81,8 +81,9 @@ func (a *app) ncCommand() *cobra.Command {
 			defer conn.Close()
 			ctx, cancel := context.WithTimeout(c.Context(), requestTime)
 			defer cancel()
+			began := time.Now()
 			if err := socks.Connect(ctx, conn, cred, host, uint16(port), nil); err != nil {
-				return a.socksFault(c.Context(), p, err)
+				return a.connectFault(c.Context(), p, host, args[1], began, err)
 			}
 			return carry(os.Stdin, a.out, conn)
 		},

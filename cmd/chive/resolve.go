@@ -7,7 +7,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -88,7 +90,7 @@ func (a *app) lookupFault(ctx context.Context, p proxyPlace, query string, began
 		f.Kind, f.Code, f.Text, f.Fix = node.Unreachable, "name_not_found", "Names under .onion belong to another network, Tor's, and are never forwarded: no exit was asked", "Use Tor for them."
 		return f
 	}
-	told, asked := a.lookupTold(ctx, p, query, began)
+	told, asked := a.told(ctx, p, "resolve", lookedUp(query), began)
 	switch {
 	case told != nil && told.Reason == "exit_policy": // a look-up has no port
 		f.Code, f.Text, f.Fix = told.Reason, "No exit that could be reached looks names up", "Try again later, when an exit may be running."
@@ -102,15 +104,42 @@ func (a *app) lookupFault(ctx context.Context, p proxyPlace, query string, began
 	return f
 }
 
+// lookedUp are the targets that the story of a look-up may have.
+func lookedUp(query string) []string {
+	if addr, err := netip.ParseAddr(query); err == nil {
+		return []string{addr.Unmap().String()}
+	}
+	return []string{strings.TrimSuffix(query, ".")}
+}
+
 // SOCKS5 codes of a refusal that stand for several reasons.
 const (
 	codeNotAllowed = 2
 	codeHost       = 4
 )
 
-// lookupTold is what the daemon whose proxy p is tells of the look-up of query since began;
-// nil: nothing. asked says that it answered.
-func (a *app) lookupTold(ctx context.Context, p proxyPlace, query string, began time.Time) (told *control.Stream, asked bool) {
+// connectFault says why a connection failed, as lookupFault does of a look-up.
+// Spec: product §4.6, CLI-6.
+func (a *app) connectFault(ctx context.Context, p proxyPlace, host, port string, began time.Time, err error) *node.Fault {
+	f := a.socksFault(ctx, p, err)
+	var refused *socks.Refused
+	if !errors.As(err, &refused) {
+		return f
+	}
+	targets := lookedUp(host)
+	targets[0] = net.JoinHostPort(targets[0], port)
+	if told, _ := a.told(ctx, p, "connect", targets, began); told != nil {
+		f.Code, f.Text = told.Reason, upperFirst(strings.TrimSuffix(told.Text, "."))
+		if told.Fix != "" {
+			f.Fix = sentence(upperFirst(told.Fix))
+		}
+	}
+	return f
+}
+
+// told is what the daemon whose proxy p is tells of a request of that kind to one of the
+// targets since began; nil: nothing. asked says that it answered.
+func (a *app) told(ctx context.Context, p proxyPlace, kind string, targets []string, began time.Time) (told *control.Stream, asked bool) {
 	socket, known := a.ownerOf(ctx, p)
 	if !known {
 		return nil, false
@@ -121,17 +150,17 @@ func (a *app) lookupTold(ctx context.Context, p proxyPlace, query string, began 
 	if err != nil {
 		return nil, false
 	}
-	return lookupAmong(all.Streams, query, began), true
+	return storyAmong(all.Streams, kind, targets, began), true
 }
 
-// lookupAmong finds the newest failed look-up of query since began.
-func lookupAmong(all []control.Stream, query string, began time.Time) *control.Stream {
-	same := func(target string) bool { return strings.EqualFold(target, strings.TrimSuffix(query, ".")) }
-	if addr, err := netip.ParseAddr(query); err == nil {
-		same = func(target string) bool { return target == addr.Unmap().String() }
-	}
+// storyAmong finds the newest failed request of a kind to one of the targets since began.
+func storyAmong(all []control.Stream, kind string, targets []string, began time.Time) *control.Stream {
 	for i := range all { // the newest first
-		if s := &all[i]; s.Kind == "resolve" && s.Reason != "" && same(s.Target) && !s.Began.Before(began.Truncate(time.Second)) {
+		s := &all[i]
+		if s.Kind != kind || s.Reason == "" || s.Began.Before(began.Truncate(time.Second)) {
+			continue
+		}
+		if slices.ContainsFunc(targets, func(t string) bool { return strings.EqualFold(t, s.Target) }) {
 			return s
 		}
 	}

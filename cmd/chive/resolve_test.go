@@ -30,7 +30,7 @@ func TestALookupIsFoundAmongTheStories(t *testing.T) {
 	}
 	for query, want := range map[string]string{"NoSuch.test.": "d", "::ffff:203.0.113.5": "f", "old.test": "", "none.test": ""} {
 		got := ""
-		if s := lookupAmong(all, query, began); s != nil {
+		if s := storyAmong(all, "resolve", lookedUp(query), began); s != nil {
 			got = s.ID
 		}
 		if got != want {
