@@ -84,16 +84,24 @@ func errStarting(why, fix string) *Failure {
 // fixProxy is what to do where the proxy on the way is in the way.
 const fixProxy = "check the proxy that client.upstream names: that it runs, and what client.upstream says of it"
 
+// fixProxyAsks is that for one that answers.
+const fixProxyAsks = "ask who runs the proxy that client.upstream names whether it lets connections through to the relays' ports: where to some only, say which: client.ports"
+
 // once leaves out of a reason what its fix says again.
 func once(why, fix string) string {
-	if short, does := strings.CutSuffix(why, sayProxy); does && fix == fixProxy {
-		return short + " Nothing goes past it."
+	for _, say := range []struct{ text, fix string }{{sayProxy, fixProxy}, {sayProxyAsks, fixProxyAsks}} {
+		if short, does := strings.CutSuffix(why, say.text); does && fix == say.fix {
+			return short + " Nothing goes past it."
+		}
 	}
 	return why
 }
 
 // troubleFix says what to do about an error whose cause is that.
 func (c *Client) troubleFix(err error, cause string) string {
+	if errors.Is(err, link.ErrProxyAnswer) {
+		return fixProxyAsks
+	}
 	if errors.Is(err, link.ErrProxy) || c.proxySilent(err) {
 		return fixProxy
 	}
@@ -138,6 +146,9 @@ func CauseFix(cause string) string {
 func (c *Client) errDown(why string, err error) *Failure {
 	if proxyFailed(err) || c.proxySilent(err) {
 		return failure("network_down", "the network cannot be reached: "+once(why, fixProxy), fixProxy)
+	}
+	if errors.Is(err, link.ErrProxyAnswer) {
+		return failure("network_down", "the network cannot be reached: "+once(why, fixProxyAsks), fixProxyAsks)
 	}
 	if cause, _ := c.troubleOf(err); cause == "refused" {
 		return failure("network_down", "the network cannot be reached: "+why, fixRefused)

@@ -32,6 +32,7 @@ const (
 	PeerClock       PeerState = "clock"         // its certificate is not of this clock's time
 	PeerPorts       PeerState = "ports"         // Config.Ports leaves its address out
 	PeerDenied      PeerState = "proxy_denied"  // the proxy on the way does not connect there
+	PeerProxyFails  PeerState = "proxy_fails"   // the proxy on the way answers that it does not connect
 	PeerProxySilent PeerState = "proxy_silent"  // nothing came back through the proxy on the way
 	PeerForged      PeerState = "forged"        // its list of relays does not verify
 	PeerUnspecified PeerState = "failed"        // any other
@@ -42,7 +43,7 @@ var peerStates = []struct {
 	err   error
 	state PeerState
 }{
-	{errOtherRelay, PeerOther}, {link.ErrRefused, PeerRefused}, {link.ErrNetworkDown, PeerNoRoute}, {link.ErrUnreachable, PeerNoRoute},
+	{errOtherRelay, PeerOther}, {link.ErrProxyAnswer, PeerProxyFails}, {link.ErrRefused, PeerRefused}, {link.ErrNetworkDown, PeerNoRoute}, {link.ErrUnreachable, PeerNoRoute},
 	{link.ErrTimeout, PeerTimeout}, {link.ErrCertificateTime, PeerClock}, {link.ErrHandshake, PeerStranger}, {errPorts, PeerPorts},
 	{link.ErrProxyDenied, PeerDenied}, {dirsync.ErrForged, PeerForged}, {dirsync.ErrOrphan, PeerForged},
 }

@@ -92,3 +92,38 @@ func TestADeadProxyIsNoGuardsFault(t *testing.T) {
 		}
 	})
 }
+
+// TestAProxyThatAnswersNoIsNamed (CLI-7, SOCKS-11): with what it has answered, and what to do
+// says nothing of this machine's connection, which the proxy was reached by.
+func TestAProxyThatAnswersNoIsNamed(t *testing.T) {
+	for status, says := range map[int]string{
+		0:   "says that it has no way to the relay that was asked.",
+		501: "answered 501: it does not let connections through (CONNECT).",
+		502: "answered 502 and does not let the connection through, or the relay that was asked is gone.",
+	} {
+		inVillage(t, 5, func(t *testing.T, v *village) {
+			v.epoch(20)
+			proxy := new(throughProxy)
+			w := v.walk(func(c *Config) {
+				proxy.Transport = c.Transport
+				c.Transport, c.Proxied = proxy, true
+			})
+			defer w.end()
+			var fails error = &link.ProxyAnswer{Status: status}
+			proxy.fails.Store(&fails)
+			err := w.obtain(t.Context(), 0)
+			w.stuck(err)
+			st := w.Status().Bootstrap
+			if want := "the proxy that client.upstream names " + says; st.Cause != "no_route" || !strings.HasPrefix(st.Text, want) || !strings.Contains(st.Fix, "client.upstream") || strings.Contains(st.Fix, "connect this machine") {
+				t.Errorf("%d: %v: %s: %s Fix: %s", status, err, st.Cause, st.Text, st.Fix)
+			}
+			down := w.explainBuild(err).(*Failure)
+			if down.Reason() != "network_down" || !strings.Contains(down.Error(), says) || !strings.Contains(down.Fix(), "the proxy that client.upstream names") {
+				t.Errorf("%d: %s: %s", status, down, down.Fix())
+			}
+			if state, ok := peerState(err); state != PeerProxyFails || !ok {
+				t.Errorf("%d: a peer is %s", status, state)
+			}
+		})
+	}
+}

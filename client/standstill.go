@@ -5,6 +5,8 @@ package client
 import (
 	"context"
 	"errors"
+	"fmt"
+	"net/http"
 	"strings"
 	"time"
 
@@ -140,6 +142,7 @@ func (c *Client) startTrouble() (text, fix string) {
 func (c *Client) troubleOf(err error) (cause, text string) {
 	var f *Failure
 	var clock *clockError
+	var answer *link.ProxyAnswer
 	who, hint := "the guard", ""
 	if len(c.Guards()) == 0 { // relays are only asked for the list yet
 		who, hint = "the relay that was asked", " "+peerHint
@@ -159,6 +162,8 @@ func (c *Client) troubleOf(err error) (cause, text string) {
 		return "proxy_auth", "the proxy that client.upstream names does not take the user and password. Put them right in client.upstream: http://USER:PASSWORD@HOST:PORT."
 	case errors.Is(err, link.ErrProxyDenied):
 		return "filtered", "the proxy that client.upstream names does not connect to the ports of relays. Where it permits some only, say which: client.ports = [443]."
+	case errors.As(err, &answer):
+		return "no_route", proxyAnswered(answer) + sayProxyAsks
 	case c.portsShut():
 		return "filtered", c.portWords()
 	case errors.Is(err, errPorts):
@@ -197,6 +202,21 @@ func (c *Client) troubleOf(err error) (cause, text string) {
 // sayProxy ends what is said where the proxy on the way is in the way: fixProxy says the same
 // to whom has a place of its own for it.
 const sayProxy = " Check that it runs, and what client.upstream says; nothing goes past it."
+
+// sayProxyAsks is sayProxy for a proxy that answers.
+const sayProxyAsks = " Ask who runs the proxy, and see what client.upstream says; nothing goes past it."
+
+// proxyAnswered says what the proxy on the way has answered. Whether it lets nothing
+// through or the relay is gone only whoever runs it can tell, or that all relays fail so.
+func proxyAnswered(a *link.ProxyAnswer) string {
+	switch a.Status {
+	case 0:
+		return "the proxy that client.upstream names says that it has no way to the relay that was asked."
+	case http.StatusMethodNotAllowed, http.StatusNotImplemented:
+		return fmt.Sprintf("the proxy that client.upstream names answered %d: it does not let connections through (CONNECT).", a.Status)
+	}
+	return fmt.Sprintf("the proxy that client.upstream names answered %d and does not let the connection through, or the relay that was asked is gone.", a.Status)
+}
 
 // peerHint is the way out when the relays that a client knows are gone.
 const peerHint = "If other connections work, those that this client knows may be gone: name one that runs with --peer RID@IP:PORT (its operator reads both from chive status)."

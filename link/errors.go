@@ -5,6 +5,7 @@ package link
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"os"
 	"syscall"
@@ -38,6 +39,10 @@ var (
 	ErrProxyAuth = errors.New("link: the proxy on the way does not take the credentials")
 	// ErrProxyDenied means that the proxy does not connect to such an address.
 	ErrProxyDenied = errors.New("link: the proxy on the way does not permit it")
+	// ErrProxyAnswer means that the proxy has answered that it does not connect, as it
+	// does where the host is unreachable for it, or lets no connection through at all:
+	// an ErrUnreachable, and a *ProxyAnswer.
+	ErrProxyAnswer = fmt.Errorf("link: the proxy on the way answers that it does not connect: %w", ErrUnreachable)
 	// ErrConnection is any other fault of the connection.
 	ErrConnection = errors.New("link: connection failed")
 	// ErrConfig means that a Config cannot be used for what was asked.
@@ -75,9 +80,24 @@ var (
 	ErrSize = errors.New("link: not whole cells")
 )
 
+// ProxyAnswer is an ErrProxyAnswer with what the proxy has said.
+type ProxyAnswer struct {
+	Status int // of HTTP, 500 to 599; 0: SOCKS says that there is no way
+}
+
+// Error says that the proxy does not connect, without its status.
+func (*ProxyAnswer) Error() string { return ErrProxyAnswer.Error() }
+
+// Unwrap implements errors.Is.
+func (*ProxyAnswer) Unwrap() error { return ErrProxyAnswer }
+
 // classify turns an error of the net package into one of ours: its text would
 // name endpoints.
 func classify(err error) error {
+	var answer *ProxyAnswer
+	if errors.As(err, &answer) {
+		return answer
+	}
 	for _, ours := range []error{ErrProxy, ErrProxyAuth, ErrProxyDenied, ErrRefused, ErrUnreachable} {
 		if errors.Is(err, ours) { // of a Transport that says it itself
 			return ours

@@ -145,7 +145,7 @@ type Client struct {
 type Peer struct {
 	RID       string    `json:"rid"`
 	Addresses []string  `json:"addresses"`
-	State     string    `json:"state"`          // untried, reached, refused, no_route, timeout, other_relay, other_network, clock, ports, proxy_denied, proxy_silent, forged, self or failed
+	State     string    `json:"state"`          // untried, reached, refused, no_route, timeout, other_relay, other_network, clock, ports, proxy_denied, proxy_fails, proxy_silent, forged, self or failed
 	Text      string    `json:"text,omitempty"` // what is wrong, and what to do; left out: nothing is known to be
 	Tried     time.Time `json:"tried,omitzero"`
 }

@@ -31,6 +31,7 @@ var peerWords = map[client.PeerState]string{
 	client.PeerClock:       "answers with a certificate of another time: this machine's clock is wrong, or that relay's. Set the clock",
 	client.PeerPorts:       "is at a port that client.ports leaves out: no connection to it is tried. Add the port, or name another relay",
 	client.PeerDenied:      "is not connected to by the proxy that client.upstream names. Where that permits some ports only, say which: client.ports",
+	client.PeerProxyFails:  "is not connected to by the proxy that client.upstream names, which answers with an error: it lets no connections through, or this relay is gone. Ask who runs the proxy first",
 	client.PeerProxySilent: "gives no answer through the proxy that client.upstream names: the proxy is silent, or this relay is gone. Check the proxy first",
 	client.PeerForged:      "sends a list of relays that does not verify. Compare the genesis document with its operator, or name another relay",
 	client.PeerUnspecified: "cannot be asked: the connection to it fails. Ask its operator whether it runs",

@@ -67,7 +67,8 @@ func (t *Transport) Listen(netip.AddrPort) (net.Listener, error) { return nil, E
 
 // Dial has the proxy connect to addr. Errors: link.ErrProxy when the proxy cannot be
 // reached or is none, link.ErrProxyAuth, link.ErrProxyDenied, link.ErrRefused and
-// link.ErrUnreachable as the proxy says them of addr, and the context's.
+// link.ErrProxyAnswer (a *link.ProxyAnswer) as the proxy says them of addr, and the
+// context's.
 func (t *Transport) Dial(ctx context.Context, addr netip.AddrPort) (net.Conn, error) {
 	var d net.Dialer
 	d.KeepAlive = -1 // the link has its own
@@ -132,7 +133,7 @@ func (t *Transport) socks(ctx context.Context, conn net.Conn, addr netip.AddrPor
 	case codeRefused:
 		return link.ErrRefused
 	case codeNetwork, codeHost, codeExpired:
-		return link.ErrUnreachable
+		return &link.ProxyAnswer{}
 	case codeDenied, codeUnsupported, codeKind:
 		return link.ErrProxyDenied
 	}
@@ -178,7 +179,7 @@ func (t *Transport) ask(conn net.Conn, addr string) error {
 	case code/100 == 2 && r.Buffered() == 0: // the relay waits for us to begin
 		return nil
 	case code/100 == 5: // 502, 503, 504, and what others say
-		return link.ErrUnreachable
+		return &link.ProxyAnswer{Status: code}
 	case code/100 == 4:
 		return link.ErrProxyDenied
 	}
