@@ -30,13 +30,13 @@ func TestStateFolderFollowsTheSystem(t *testing.T) {
 		{"nothing on windows", "windows", map[string]string{"HOME": "/h"}, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			got := readEnvironment(func(k string) string { return c.env[k] }, c.system)
+			got := readEnvironment(func(k string) string { return c.env[k] }, c.system, "")
 			if filepath.ToSlash(got.StateDir) != filepath.ToSlash(c.want) || got.NoColor {
 				t.Errorf("got %q, want %q", got.StateDir, c.want)
 			}
 		})
 	}
-	if !readEnvironment(func(k string) string { return map[string]string{"NO_COLOR": "1"}[k] }, "linux").NoColor {
+	if !readEnvironment(func(k string) string { return map[string]string{"NO_COLOR": "1"}[k] }, "linux", "").NoColor {
 		t.Error("NO_COLOR is not heard")
 	}
 }
@@ -53,7 +53,7 @@ func TestSocketsGoWhereTheSystemSays(t *testing.T) {
 		{"nothing", "darwin", map[string]string{"HOME": "/h"}, ""},
 		{"windows", "windows", map[string]string{"RUNTIME_DIRECTORY": "/run/chive"}, ""},
 	} {
-		got := readEnvironment(func(k string) string { return c.env[k] }, c.system).RuntimeDir
+		got := readEnvironment(func(k string) string { return c.env[k] }, c.system, "").RuntimeDir
 		if filepath.ToSlash(got) != c.want {
 			t.Errorf("%s: got %q, want %q", c.name, got, c.want)
 		}
@@ -97,7 +97,7 @@ func TestConfigurationFilesFollowTheSystem(t *testing.T) {
 		{"user's service", "linux", map[string]string{"STATE_DIRECTORY": "/h/.local/state/chive", "HOME": "/h"}, "/etc/chive/chive.toml /h/.config/chive/chive.toml"},
 	} {
 		var got []string
-		e := readEnvironment(func(k string) string { return c.env[k] }, c.system)
+		e := readEnvironment(func(k string) string { return c.env[k] }, c.system, "")
 		user := strings.TrimPrefix(strings.TrimPrefix(c.want, "/etc/chive/chive.toml"), " ")
 		if filepath.ToSlash(e.UserFile) != user {
 			t.Errorf("%s: the user's own is %q, want %q", c.name, e.UserFile, user)
@@ -150,5 +150,31 @@ func TestSizesForPeople(t *testing.T) {
 	}
 	if got := Kbit(16777).About(); got != "2 MiB/s" {
 		t.Error(got)
+	}
+}
+
+// TestTheSessionsFolderIsFoundWithoutItsVariable: from su or cron the daemons of the session
+// are asked, at the folder that is this user's alone.
+func TestTheSessionsFolderIsFoundWithoutItsVariable(t *testing.T) {
+	session := t.TempDir()
+	open := t.TempDir()
+	if os.Chmod(session, 0o700) != nil || os.Chmod(open, 0o755) != nil {
+		t.Fatal("no folders")
+	}
+	for name, c := range map[string]struct {
+		system, session string
+		env             map[string]string
+		want            string
+	}{
+		"no variable":   {"linux", session, nil, filepath.Join(session, "chive")},
+		"a variable":    {"linux", session, map[string]string{"XDG_RUNTIME_DIR": "/run/x"}, "/run/x/chive"},
+		"a service":     {"linux", session, map[string]string{"STATE_DIRECTORY": "/var/lib/chive"}, ""},
+		"everybody's":   {"linux", open, nil, ""},
+		"none there":    {"linux", filepath.Join(session, "none"), nil, ""},
+		"another place": {"darwin", session, nil, ""},
+	} {
+		if got := readEnvironment(func(k string) string { return c.env[k] }, c.system, c.session).RuntimeDir; got != c.want {
+			t.Errorf("%s: %q, want %q", name, got, c.want)
+		}
 	}
 }

@@ -17,6 +17,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
 )
 
@@ -49,7 +50,7 @@ type Environment struct {
 
 // ReadEnvironment reads the process's environment.
 func ReadEnvironment() Environment {
-	e := readEnvironment(os.Getenv, runtime.GOOS)
+	e := readEnvironment(os.Getenv, runtime.GOOS, filepath.Join("/run/user", strconv.Itoa(os.Getuid())))
 	for _, v := range os.Environ() {
 		if strings.HasPrefix(v, variablePrefix) {
 			e.Variables = append(e.Variables, v)
@@ -58,8 +59,8 @@ func ReadEnvironment() Environment {
 	return e
 }
 
-func readEnvironment(get func(string) string, system string) Environment {
-	e := Environment{StateDir: stateDir(get, system), RuntimeDir: runtimeDir(get, system), NoColor: get("NO_COLOR") != ""}
+func readEnvironment(get func(string) string, system, session string) Environment {
+	e := Environment{StateDir: stateDir(get, system), RuntimeDir: runtimeDir(get, system, session), NoColor: get("NO_COLOR") != ""}
 	e.System = system != "windows" && (strings.HasPrefix(get("STATE_DIRECTORY"), "/var/") || strings.HasPrefix(get("CONFIGURATION_DIRECTORY"), "/etc/"))
 	e.RunSocks, e.RunControl = get(RunSocksVariable), get(RunControlVariable)
 	e.Files = configFiles(get, system, e.System)
@@ -103,8 +104,9 @@ func configFiles(get func(string) string, system string, service bool) []File {
 }
 
 // runtimeDir finds the place of sockets: what the service manager gives, else the
-// session's. Spec: product §3.
-func runtimeDir(get func(string) string, system string) string {
+// session's. What runs without the session's environment, as from su or cron, finds its
+// folder where Linux has it, so that it asks the daemons of the session. Spec: product §3.
+func runtimeDir(get func(string) string, system, session string) string {
 	given, _, _ := strings.Cut(get("RUNTIME_DIRECTORY"), ":")
 	switch {
 	case system == "windows":
@@ -113,6 +115,10 @@ func runtimeDir(get func(string) string, system string) string {
 		return given
 	case filepath.IsAbs(get("XDG_RUNTIME_DIR")):
 		return filepath.Join(get("XDG_RUNTIME_DIR"), "chive")
+	case system == "linux" && get("STATE_DIRECTORY") == "":
+		if i, err := os.Lstat(session); err == nil && i.IsDir() && i.Mode().Perm() == 0o700 {
+			return filepath.Join(session, "chive")
+		}
 	}
 	return ""
 }
