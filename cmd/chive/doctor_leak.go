@@ -20,6 +20,7 @@ import (
 
 	"chive/internal/config"
 	"chive/internal/control"
+	"chive/internal/node"
 	"chive/internal/socks"
 )
 
@@ -31,6 +32,7 @@ const leakTime = 30 * time.Second
 const (
 	testnetName = "hello.test"
 	publicName  = "example.com"
+	leakPort    = 80
 )
 
 // checkLeak uses the proxy, and looks where the daemon's connections lead meanwhile.
@@ -43,27 +45,58 @@ func (d *doctor) checkLeak(ctx context.Context) {
 	}
 	p, err := proxyOf(d.socket, d.status) // of the client that is judged, and of no other
 	if err != nil {
-		d.failed(check, err)
+		d.untested("nothing could be looked up or fetched", err)
+		d.checkSockets(ctx)
 		return
 	}
 	name := publicName
 	if d.status.Network.Testnet {
 		name = testnetName
 	}
-	cred := socks.Credentials{User: "doctor " + rand.Text()}
 	ctx, cancel := context.WithTimeout(ctx, leakTime)
 	defer cancel()
+	d.tryLeak(ctx, p, name)
+	d.checkSockets(ctx)
+}
+
+// tryLeak looks a name up and fetches a page through the proxy. That either fails is no
+// leak: the exits may not permit it, or there may be no such name in this network.
+func (d *doctor) tryLeak(ctx context.Context, p proxyPlace, name string) {
+	const check = "leak"
+	cred := socks.Credentials{User: "doctor " + rand.Text()}
 	if err := d.tryResolve(ctx, p, cred, name); err != nil {
-		d.failed(check, err)
+		d.untested("the name "+name+" could not be looked up through the proxy", err)
 	} else {
 		d.ok(check, "resolves", "A name was looked up through the proxy, at an exit.")
 	}
 	if err := d.tryFetch(ctx, p, cred, name); err != nil {
-		d.failed(check, err)
+		d.untested(fmt.Sprintf("no page could be fetched from %s, port %d, through the proxy", name, leakPort), err)
 	} else {
 		d.ok(check, "fetches", "A page was fetched through the proxy.")
 	}
-	d.checkSockets(ctx)
+}
+
+// untested says that something was not tested, and why: nothing is known to be wrong. What
+// was tried is the doctor's own.
+func (d *doctor) untested(what string, err error) {
+	text, fix := "Not tested, because "+what, "Nothing has leaked by that. Ask for a name and port that this network's exits do permit, with chive resolve and chive nc."
+	var f *node.Fault
+	if errors.As(err, &f) {
+		text += ": " + lowerFirst(f.Text)
+		switch f.Code {
+		case "no_proxy", "not_a_proxy", "proxy_broke", "starting", "network_down":
+			fix = f.Fix
+		}
+	}
+	d.warn("leak", "not_tested", sentence(text), fix)
+}
+
+// lowerFirst goes on with a text within a sentence.
+func lowerFirst(text string) string {
+	if len(text) < 2 || strings.ToUpper(text[1:2]) == text[1:2] && text[1] != ' ' {
+		return text // "TCP ..."
+	}
+	return strings.ToLower(text[:1]) + text[1:]
 }
 
 func (d *doctor) tryResolve(ctx context.Context, p proxyPlace, cred socks.Credentials, name string) error {
@@ -84,7 +117,7 @@ func (d *doctor) tryFetch(ctx context.Context, p proxyPlace, cred socks.Credenti
 		return p.noProxy()
 	}
 	defer conn.Close()
-	if err := socks.Connect(ctx, conn, cred, name, 80, nil); err != nil {
+	if err := socks.Connect(ctx, conn, cred, name, leakPort, nil); err != nil {
 		return d.app.socksFault(ctx, p, err)
 	}
 	_ = conn.SetDeadline(time.Now().Add(leakTime))

@@ -3,7 +3,9 @@
 package main
 
 import (
+	"bytes"
 	"encoding/binary"
+	"net"
 	"net/netip"
 	"slices"
 	"strings"
@@ -199,4 +201,70 @@ func TestDoctorBlamesTheClockForTheList(t *testing.T) {
 			t.Errorf("clock %q: %s", clock, fix)
 		}
 	}
+}
+
+// TestDoctorLeakThatCouldNotBeTestedIsNoFault (CLI-11): exits that do not permit the probe,
+// or a network without its name, leak nothing.
+func TestDoctorLeakThatCouldNotBeTestedIsNoFault(t *testing.T) {
+	for _, row := range []struct {
+		code byte // of SOCKS5, for what is asked; 0xFF: the proxy hangs up
+		says []string
+		fix  string
+	}{
+		{2, []string{"the name hello.test could not be looked up", "no page could be fetched from hello.test, port 80,"}, "Nothing has leaked"},
+		{4, []string{"the name hello.test could not be looked up", "no page could be fetched from hello.test, port 80,"}, "Nothing has leaked"},
+		{0xFF, []string{"hung up or did not answer"}, "Look whether the client still runs"},
+	} {
+		d := &doctor{app: &app{out: new(bytes.Buffer), err: new(bytes.Buffer), global: global{control: "unix:" + t.TempDir() + "/none.sock"}}}
+		d.tryLeak(t.Context(), proxyPlace{network: "tcp", address: refusingProxy(t, row.code)}, testnetName)
+		said := ""
+		for _, f := range d.found {
+			if f.Level != levelWarning || f.Code != "not_tested" || !strings.HasPrefix(f.Text, "Not tested, because ") || !strings.Contains(f.Fix, row.fix) {
+				t.Errorf("code %d: %+v", row.code, f)
+			}
+			said += f.Text
+		}
+		for _, want := range row.says {
+			if !strings.Contains(said, want) {
+				t.Errorf("code %d: %q lacks %q", row.code, said, want)
+			}
+		}
+		if len(d.found) != 2 || d.report() != nil {
+			t.Errorf("code %d: %+v", row.code, d.found)
+		}
+	}
+}
+
+// refusingProxy takes every user and refuses everything with a code of SOCKS5.
+func refusingProxy(t *testing.T, code byte) string {
+	l, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = l.Close() })
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			if code == 0xFF {
+				_ = c.Close()
+				continue
+			}
+			go func() {
+				defer c.Close()
+				in := make([]byte, 512)
+				for _, answer := range [][]byte{{5, 2}, {1, 0}, {5, code, 0, 1, 0, 0, 0, 0, 0, 0}} {
+					if _, err := c.Read(in); err != nil {
+						return
+					}
+					if _, err := c.Write(answer); err != nil {
+						return
+					}
+				}
+			}()
+		}
+	}()
+	return l.Addr().String()
 }
