@@ -60,11 +60,17 @@ month. It is encrypted, and nothing leaves the network from here: you are no exi
 }
 
 // reachHint says of a machine without a public address what a yes depends on; else
-// nothing.
-func reachHint(cfg *config.Config) string {
+// nothing. testnet comes from the genesis document.
+func reachHint(cfg *config.Config, testnet bool) string {
 	listen := cfg.Relay.Listen.Or(config.DefaultListen)
 	if len(cfg.Relay.Addresses) > 0 || !node.BehindRouter(listen) {
 		return ""
+	}
+	if testnet && !cfg.Given("relay.nat") {
+		return "This is a testnet, and this computer has no public address of its own: no router is asked to\n" +
+			"let others in. A relay for a testnet on this computer listens there: chive up --listen\n" +
+			"127.0.0.1:PORT; for one between computers, say --address IP:PORT. Without either nobody can use\n" +
+			"this relay. Your own traffic flows in any case."
 	}
 	return "This computer has no public address of its own. Your router is asked to let others in (UPnP,\n" +
 		"NAT-PMP); if it does not, nobody can use this relay before you forward the port of " + listen + "\n" +

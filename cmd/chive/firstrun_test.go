@@ -50,7 +50,7 @@ func TestTheFirstRunSaysWhatAYesDependsOn(t *testing.T) {
 	for listen, want := range map[string]bool{"10.1.2.3:9240": true, "127.0.0.1:9240": false, "1.1.1.1:9240": false} {
 		cfg := &config.Config{}
 		cfg.Relay.Listen = config.Address(listen)
-		hint := reachHint(cfg)
+		hint := reachHint(cfg, false)
 		if (hint != "") != want {
 			t.Errorf("%s: %q", listen, hint)
 		}
@@ -60,9 +60,29 @@ func TestTheFirstRunSaysWhatAYesDependsOn(t *testing.T) {
 			t.Errorf("%s: %v: %q", listen, err, said.String())
 		}
 		cfg.Relay.Addresses = []string{"1.1.1.1:9240"}
-		if hint := reachHint(cfg); hint != "" {
+		if hint := reachHint(cfg, false); hint != "" {
 			t.Errorf("%s, with the router's address: %q", listen, hint)
 		}
+	}
+}
+
+// TestTheFirstRunAsksNoRouterInATestnet: nor do its words. What works there is said; where
+// the configuration has a router asked in any case, it is the router again.
+func TestTheFirstRunAsksNoRouterInATestnet(t *testing.T) {
+	cfg := &config.Config{}
+	cfg.Relay.Listen = "10.1.2.3:9240"
+	hint := reachHint(cfg, true)
+	for _, want := range []string{"testnet", "no router is asked", "--listen\n127.0.0.1:PORT", "--address IP:PORT"} {
+		if !strings.Contains(hint, want) {
+			t.Errorf("%q is not in %q", want, hint)
+		}
+	}
+	said, err := config.Load(config.Sources{Options: []string{"relay.nat=auto", "relay.listen=10.1.2.3:9240"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if hint := reachHint(said, true); !strings.Contains(hint, "Your router is asked") {
+		t.Errorf("with relay.nat: %q", hint)
 	}
 }
 

@@ -63,7 +63,11 @@ func (a *app) up(c *cobra.Command, wait time.Duration) error {
 			Fix: "Start one on this machine: chive testnet up. Or name one: --genesis FILE, which chive network new makes.",
 		}
 	}
-	if cfg, err = a.consented(c, cfg); err != nil {
+	testnet, err := node.CheckGenesis(cfg.Network.Genesis) // before anything is asked or said about a relay in it
+	if err != nil {
+		return err
+	}
+	if cfg, err = a.consented(c, cfg, testnet); err != nil {
 		return err
 	}
 	o := node.UpOptions{}
@@ -109,13 +113,13 @@ func (a *app) up(c *cobra.Command, wait time.Duration) error {
 // consented asks whether to carry others' traffic, if nobody has said so, and there is
 // somebody to ask; it keeps the answer and returns the configuration with it.
 // Spec: product CLI-3.
-func (a *app) consented(c *cobra.Command, cfg *config.Config) (*config.Config, error) {
+func (a *app) consented(c *cobra.Command, cfg *config.Config, testnet bool) (*config.Config, error) {
 	out, isFile := a.err.(*os.File)
 	if cfg.Given("relay.enabled") || a.global.json || a.global.quiet || a.env.UserFile == "" ||
 		!term.IsTerminal(int(os.Stdin.Fd())) || !isFile || !term.IsTerminal(int(out.Fd())) {
 		return cfg, nil
 	}
-	said, err := askConsent(os.Stdin, a.err, reachHint(cfg))
+	said, err := askConsent(os.Stdin, a.err, reachHint(cfg, testnet))
 	if err != nil {
 		return nil, err
 	}

@@ -86,6 +86,9 @@ func (r *relayRun) locate(ctx context.Context) ([]netip.AddrPort, error) {
 	}
 	own, err := ownAddress(r.listen)
 	if !r.asks() {
+		if f := (*Fault)(nil); r.doc.Testnet && errors.As(err, &f) {
+			f.Fix = "In a testnet on one machine have the relay listen there: --listen 127.0.0.1:PORT. Between machines say the address of this one: --address IP:PORT. Or go on without: --no-relay."
+		}
 		return []netip.AddrPort{own}, err
 	}
 	tell := teller(r.o.Tell)

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"chive/directory/genesis"
 	"chive/internal/control"
 	"chive/internal/nat"
 )
@@ -269,6 +270,22 @@ func TestWhoIsNotAskedForAPort(t *testing.T) {
 			wantFault(t, err, missingCode)
 		}
 		s.Close()
+	}
+}
+
+// TestInATestnetNobodyIsSentToARouter: who says no address there hears what works there.
+func TestInATestnetNobodyIsSentToARouter(t *testing.T) {
+	at := netip.MustParseAddrPort("0.0.0.0:9240")
+	if _, err := ownAddress(at); err == nil {
+		t.Skip("this machine has a public address")
+	}
+	for testnet, want := range map[bool]string{true: "--listen 127.0.0.1:PORT", false: "Forward port 9240 of your router"} {
+		r := &relayRun{listen: at, doc: &genesis.Document{Testnet: testnet}}
+		_, err := r.locate(t.Context())
+		f := wantFault(t, err, missingCode)
+		if !strings.Contains(f.Fix, want) || testnet == strings.Contains(f.Fix, "router") {
+			t.Errorf("testnet %v: %q", testnet, f.Fix)
+		}
 	}
 }
 
