@@ -26,7 +26,7 @@ func experiments() []experiment {
 		{"large", "G2", "bytes and copies of an hour of a relay in a network of 100,000, whose records fewer machines pass to each other",
 			1000, 30, upTo(3), costLarge},
 		{"whole", "G2, G3", "seven minutes of a large network of full machines, across the start of an epoch",
-			10000, 30, upTo(1), wholeRelays},
+			3000, 30, upTo(1), wholeRelays},
 		{"memory", "G2", "what one machine of a large network holds in memory",
 			10000, 200, upTo(1), memoryRelay},
 		{"partition", "G1", "a network in two halves for 30 minutes, across the start of an epoch, and how it heals",
