@@ -157,7 +157,7 @@ func fileFault(path, what string, err error) *Fault {
 	case redact.FileNotFound:
 		return fault(Usage, "file_missing", "Check the path.", "The %s %s does not exist", what, path)
 	case redact.NotPermitted:
-		return fault(Usage, "file_forbidden", "Run chive as the user who owns it: ls -ld "+quote(path), "This user has no access to the %s %s", what, path)
+		return forbidden(path, what)
 	case redact.DiskFull:
 		return fault(Failed, "disk_full", "Make room on that disk.", "There is no space left for the %s %s", what, path)
 	case redact.ReadOnly:
@@ -165,6 +165,37 @@ func fileFault(path, what string, err error) *Fault {
 	default:
 		return fault(Failed, "file_failed", "Check the path and the disk.", "The %s %s cannot be used (%s)", what, path, strings.ReplaceAll(reason.String(), "_", " "))
 	}
+}
+
+// forbidden is the fault of what this user may not read, or of what is not there and cannot
+// be made: then it is the folder's that it would be in, which may be this user's own.
+func forbidden(path, what string) *Fault {
+	for at := filepath.Dir(path); !there(path); at = filepath.Dir(at) {
+		info, err := os.Stat(at)
+		if err != nil {
+			if at == filepath.Dir(at) {
+				break
+			}
+			continue
+		}
+		may := "may not write in"
+		if _, err := os.Lstat(path); errors.Is(err, fs.ErrPermission) {
+			may = "may not look into"
+		}
+		other := "name another"
+		if what == "state folder" || what == "lock file" {
+			other = "name another state folder (--state DIR)"
+		}
+		return fault(Usage, "file_forbidden", "If that folder is yours: chmod u+rwx "+quote(at)+". If not, "+other+", or run chive as the user who owns it: ls -ld "+quote(at),
+			"This user %s the folder %s (its mode is %04o), which the %s %s needs", may, at, info.Mode().Perm(), what, path)
+	}
+	return fault(Usage, "file_forbidden", "Run chive as the user who owns it: ls -ld "+quote(path), "This user has no access to the %s %s", what, path)
+}
+
+// there reports whether this user sees something at path.
+func there(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
 }
 
 // quote makes a path one word of a POSIX shell.

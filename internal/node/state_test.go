@@ -149,6 +149,40 @@ func TestStateFolderMistakes(t *testing.T) {
 	}
 }
 
+// TestAFolderThatCannotBeWrittenIsNamed: what is not there cannot be owned by somebody else.
+func TestAFolderThatCannotBeWrittenIsNamed(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("a folder has no such mode there")
+	}
+	shut := filepath.Join(t.TempDir(), "shut")
+	if err := os.Mkdir(shut, 0o500); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.Chmod(shut, 0o700) })
+	denied := &fs.PathError{Op: "open", Path: "p", Err: syscall.EACCES}
+	faults := map[string]*Fault{
+		"its lock":         stateOf(t, shut).lockFault(denied),
+		"a state below it": fileFault(filepath.Join(shut, "new", "state"), "state folder", denied),
+	}
+	if os.Getuid() > 0 {
+		faults["locked"] = wantFault(t, stateOf(t, shut).Lock(), "file_forbidden")
+		faults["made"] = wantFault(t, stateOf(t, filepath.Join(shut, "state")).Lock(), "file_forbidden")
+	}
+	for name, f := range faults {
+		if f.Code != "file_forbidden" || !strings.Contains(f.Text, "may not write in the folder "+shut+" (its mode is 0500)") ||
+			!strings.Contains(f.Fix, "chmod u+rwx "+quote(shut)) || !strings.Contains(f.Fix, "--state DIR") {
+			t.Errorf("%s: %s | %s", name, f.Text, f.Fix)
+		}
+	}
+	there := filepath.Join(shut, "..", "there")
+	if err := os.WriteFile(there, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if f := fileFault(there, "file", denied); !strings.Contains(f.Text, "no access to the file "+there) {
+		t.Errorf("one that is there: %s", f.Text)
+	}
+}
+
 func TestSecondDaemonIsTurnedAwayByNumber(t *testing.T) {
 	dir := t.TempDir() + "/state"
 	first, second := stateOf(t, dir), stateOf(t, dir)
