@@ -83,6 +83,10 @@ func (m *meter) Write(p []byte) (int, error) {
 	return n, err
 }
 
+// Fail says why what came over the stream did not serve its user, in the words of Refusal:
+// its story is then one of a stream that failed. It comes before Close.
+func (s *Conn) Fail(reason, text, fix string) { s.story.failed(failure(reason, text, fix)) }
+
 // Close ends both directions. What was written still arrives.
 func (s *Conn) Close() error {
 	broke := s.q.broke(s.Stream)

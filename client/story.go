@@ -42,7 +42,7 @@ type StreamExplained struct {
 
 // TryExplained is one step of a StreamExplained.
 type TryExplained struct {
-	Phase  string        // client, bootstrap, circuit, exit or connect
+	Phase  string        // client, bootstrap, circuit, exit, connect or answer
 	Hop    int           // position of Relay, 1 for the guard; 0: none in particular
 	Relay  string        // hexadecimal
 	Took   time.Duration // how long the step went on
@@ -73,6 +73,7 @@ const (
 	phaseCircuit   = "circuit" // one was built, or waited for
 	phaseExit      = "exit"    // the exit itself refused, was busy or was lost
 	phaseConnect   = "connect" // the exit reached for the destination
+	phaseAnswer    = "answer"  // what the destination answered, where the proxy reads it
 )
 
 const (
@@ -103,8 +104,9 @@ type story struct {
 	all  *stories
 	up   atomic.Uint64
 	down atomic.Uint64
-	byte atomic.Int64 // when the first one came, in ns after the beginning
-	cut  atomic.Bool  // the far side gave the stream up
+	byte atomic.Int64            // when the first one came, in ns after the beginning
+	cut  atomic.Bool             // the far side gave the stream up
+	bad  atomic.Pointer[Failure] // what came did not serve; nil: nobody said so
 
 	// Under all.mu.
 	e    StreamExplained
@@ -196,7 +198,11 @@ func (s *story) closed(f *Failure) {
 	s.all.streams.Add(-1)
 	s.all.mu.Lock()
 	s.e.State = StreamClosed
+	bad := s.bad.Load()
 	switch {
+	case bad != nil:
+		s.e.State = StreamFailed
+		s.e.Reason, s.e.Text, s.e.Fix = bad.reason, bad.text, bad.fix
 	case f != nil:
 		s.e.State = StreamFailed
 		s.e.Reason, s.e.Text, s.e.Fix = f.reason, f.text, f.fix
@@ -207,6 +213,17 @@ func (s *story) closed(f *Failure) {
 		s.e.Reason, s.e.Text = "reset", "the far side broke the connection off"
 	}
 	s.all.over(s)
+}
+
+// failed notes why what came over an open stream did not serve.
+func (s *story) failed(f *Failure) {
+	if s == nil || !s.bad.CompareAndSwap(nil, f) {
+		return
+	}
+	s.all.mu.Lock()
+	took := time.Since(s.e.Began) - s.e.Took
+	s.all.mu.Unlock()
+	s.tried(TryExplained{Phase: phaseAnswer, Took: took, Reason: f.reason, Text: "the exit had connected; the proxy reads plain HTTP's answers"})
 }
 
 // answered ends the story of a request that has no stream, or of one that failed. err

@@ -187,6 +187,26 @@ func TestUnansweredDatagramsHaveAStory(t *testing.T) {
 	}
 }
 
+// TestAStreamWhoseAnswerDidNotServeHasAStory (product §4.6): it was connected, so that its own
+// end would be no failure; what the proxy could not take is the last one that failed.
+func TestAStreamWhoseAnswerDidNotServeHasAStory(t *testing.T) {
+	var a stories
+	a.begin(t.Context(), KindResolve, "old.example").answered(errRefused)
+	s := a.begin(t.Context(), KindConnect, "a.example:80")
+	s.opened()
+	s.took(20)
+	s.failed(failure("bad_answer", "No HTTP.", "Check the port."))
+	s.failed(failure("timeout", "Later.", "Wait.")) // the first one says it
+	s.cut.Store(true)
+	s.closed(nil)
+	e, ok := a.find(LastStream)
+	if !ok || e.Target != "a.example:80" || e.State != StreamFailed || e.Reason != "bad_answer" || e.Text != "No HTTP." || e.Fix != "Check the port." || e.Down != 20 ||
+		len(e.Tries) != 1 || e.Tries[0].Phase != phaseAnswer || e.Tries[0].Reason != "bad_answer" {
+		t.Errorf("%v %+v", ok, e)
+	}
+	(*story)(nil).failed(errRefused)
+}
+
 // TestPrivateAddressesStayHere (SOCKS-14): a testnet's exits reach loopback only, so that
 // is all of it that they are told of.
 func TestPrivateAddressesStayHere(t *testing.T) {

@@ -56,6 +56,9 @@ type Dialer interface {
 //
 // Where a Conn implements io.ReaderFrom or io.WriterTo, they carry the bytes;
 // both pass on what they have at once.
+//
+// A Conn that implements interface{ Failed(Refused) } is told, before it is closed, when the
+// answer that came over it did not serve, and what the program got instead (HTTP-3).
 type Conn interface {
 	net.Conn
 	CloseWrite() error

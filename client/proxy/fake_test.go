@@ -32,6 +32,7 @@ type far struct {
 	fail  func(Target) error
 	hold  chan struct{} // Dial waits for it
 
+	failed      func(Refused) // nil: its streams keep no story
 	resolve     func(name string) (Answer, error)
 	resolveAddr func(addr netip.Addr) ([]string, error)
 	openUDP     func(iso Isolation, t Target) (PacketConn, error)
@@ -99,7 +100,7 @@ func (f *far) dial(ctx context.Context, l net.Listener, iso Isolation, t Target,
 		c.Close()
 		return nil, err
 	}
-	fc := &farConn{TCPConn: c.(*net.TCPConn)}
+	fc := &farConn{TCPConn: c.(*net.TCPConn), failed: f.failed}
 	if f.plain {
 		return plainConn{fc, fc}, nil
 	}
@@ -136,6 +137,7 @@ func (f *far) dialled() []dialled {
 // farConn keeps Conn's contract: Close is a reset unless both directions ended.
 type farConn struct {
 	*net.TCPConn
+	failed     func(Refused)
 	eof, ended atomic.Bool
 }
 
@@ -151,6 +153,12 @@ func (c *farConn) WriteTo(w io.Writer) (int64, error) {
 	n, err := c.TCPConn.WriteTo(w)
 	c.eof.Store(err == nil)
 	return n, err
+}
+
+func (c *farConn) Failed(r Refused) {
+	if c.failed != nil {
+		c.failed(r)
+	}
 }
 
 func (c *farConn) CloseWrite() error {

@@ -369,6 +369,31 @@ func TestBadAnswersAre502(t *testing.T) {
 	}
 }
 
+// TestAnswersThatDoNotServeAreTold (product §4.6): the stream hears what the program got
+// instead of its answer, before it is closed; of one that the program spoiled it does not.
+func TestAnswersThatDoNotServeAreTold(t *testing.T) {
+	for _, c := range []struct{ answer, request, reason string }{
+		{"HTTP/2 200 OK\r\n\r\n", "GET http://a.test/ HTTP/1.1\r\nHost: x\r\n\r\n", reasonBadAnswer},
+		{"", "GET http://a.test/ HTTP/1.1\r\nHost: x\r\n\r\n", reasonRefusedByTarget},
+		{okAnswer, "GET http://a.test/ HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", ""},
+	} {
+		told := make(chan Refused, 8)
+		f := newFar(t, (&origin{answer: func(string, string) string { return c.answer }}).serve)
+		f.failed = func(r Refused) { told <- r }
+		_, addr := start(t, Config{Dialer: f})
+		p := open(t, addr)
+		p.send([]byte(c.request))
+		p.rest()
+		if want := min(len(c.reason), 1); len(told) != want {
+			t.Errorf("%q: %d are told", c.answer, len(told))
+		} else if want == 1 {
+			if r := <-told; r.Kind != RefusedConnect || r.Target != "a.test:80" || r.Reason != c.reason || r.Text == "" || r.Fix == "" {
+				t.Errorf("%q: %+v", c.answer, r)
+			}
+		}
+	}
+}
+
 // TestPipelinedRequestsAreServedInOrder: and a line end behind a body is skipped.
 func TestPipelinedRequestsAreServedInOrder(t *testing.T) {
 	o := &origin{answer: func(head, body string) string {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"strconv"
 	"sync/atomic"
 	"time"
 )
@@ -65,6 +66,7 @@ func (x *exchanger) exchange(r *request) bool {
 			continue
 		}
 		if err != nil {
+			x.blame(err, up)
 			x.forgetUpstream()
 			up.end()
 			c.failAnswer(err, up, r.method == "HEAD")
@@ -99,7 +101,9 @@ func (x *exchanger) send(r *request, iso Isolation, t Target, head []byte) error
 	x.up = &upstream{conn: conn, t: t, iso: iso}
 	x.up.in.src = idleReader{conn, x.c.s.limits.AnswerIdle}
 	if rest := head[len(early):]; len(rest) > 0 && writeAll(conn, rest) != nil {
-		return refusal(reasonCircuitFailed)
+		err := refusal(reasonCircuitFailed)
+		x.blame(err, nil)
+		return err
 	}
 	return nil
 }
@@ -152,6 +156,20 @@ func answerError(err error) error {
 		return refusal(reasonTimeout)
 	}
 	return refusal(reasonCircuitFailed)
+}
+
+// blame tells the stream why it did not serve, so that the user's own daemon can say it
+// later: nothing else than the program's answer would. up may be nil. What is the program's
+// own fault is no stream's.
+//
+// Spec: product §4.6.
+func (x *exchanger) blame(err error, up *upload) {
+	s, can := x.up.conn.(interface{ Failed(Refused) })
+	if !can || err == errGone || up != nil && up.faulted() {
+		return
+	}
+	t := x.up.t
+	s.Failed(describe(RefusedConnect, net.JoinHostPort(t.Host, strconv.Itoa(int(t.Port))), err))
 }
 
 // errGone: the program's side failed; there is nobody to answer.
@@ -256,6 +274,9 @@ func newUpload(x *exchanger, r *request) *upload {
 	})
 	return u
 }
+
+// faulted reports whether the program's body has ended the upload.
+func (u *upload) faulted() bool { return u.state.Load() == uploadFaulted }
 
 // wait gives the body a moment to end, now that the answer is there, and says
 // whether all of it went.

@@ -294,6 +294,7 @@ func printExplained(w io.Writer, e *control.Explained) {
 		switch { // a circuit that worked and what was done on it are one try
 		case t.Phase == "bootstrap":
 			label = "start"
+		case t.Phase == "answer":
 		case n == 0 || t.Phase == "circuit" || s.Tries[n-1].Phase != "circuit" || s.Tries[n-1].Reason != "":
 			number++
 			label = fmt.Sprintf("try %d", number)

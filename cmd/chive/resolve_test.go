@@ -55,6 +55,7 @@ func TestExplainNumbersTries(t *testing.T) {
 	printExplained(&out, &control.Explained{Stream: control.Stream{Tries: []control.Try{
 		{Phase: "bootstrap"}, {Phase: "circuit", Reason: "circuit_failed"}, {Phase: "circuit"}, {Phase: "exit", Hop: 3, Reason: "circuit_failed"},
 		{Phase: "connect", Hop: 3, Reason: "timeout"}, {Phase: "circuit"}, {Phase: "connect", Hop: 3},
+		{Phase: "answer", Reason: "bad_answer"},
 	}}})
 	var got []string
 	for _, line := range strings.Split(out.String(), "\n") {
@@ -62,7 +63,7 @@ func TestExplainNumbersTries(t *testing.T) {
 			got = append(got, strings.Join(strings.Fields(label), " "))
 		}
 	}
-	want := "start bootstrap|try 1 circuit|try 2 circuit|exit, exit|try 3 connect, exit|try 4 circuit|connect, exit"
+	want := "start bootstrap|try 1 circuit|try 2 circuit|exit, exit|try 3 connect, exit|try 4 circuit|connect, exit|answer"
 	if s := strings.Join(got, "|"); s != want {
 		t.Errorf("%s\n%s", s, out.String())
 	}

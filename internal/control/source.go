@@ -97,7 +97,7 @@ type Stream struct {
 
 // Try is one attempt to connect a stream.
 type Try struct {
-	Phase  string  `json:"phase"`           // client (it was refused there), bootstrap, circuit, exit or connect
+	Phase  string  `json:"phase"`           // client (it was refused there), bootstrap, circuit, exit, connect or answer (what came did not serve)
 	Hop    int     `json:"hop,omitempty"`   // where it failed: 1 is the guard; 0: at none
 	Relay  string  `json:"relay,omitempty"` // hexadecimal
 	Took   float64 `json:"took_seconds"`

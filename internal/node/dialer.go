@@ -74,6 +74,9 @@ func (s *stream) Close() error {
 	return err
 }
 
+// Failed keeps in the stream's story what the proxy made of its answer.
+func (s *stream) Failed(r proxy.Refused) { s.Fail(r.Reason, r.Text, r.Fix) }
+
 // endReset is the reason "reset" of END. Spec: protocol §5.
 const endReset = 6
 

@@ -141,7 +141,7 @@ const clientWords = {
   down: 'Not connected: no circuit can be made',
 };
 const working = (c) => c.state === 'ready' || c.state === 'stale';
-const phaseWords = { client: 'This client', bootstrap: 'Start of the client', circuit: 'Circuit', exit: 'Last relay', connect: 'Destination' };
+const phaseWords = { client: 'This client', bootstrap: 'Start of the client', circuit: 'Circuit', exit: 'Last relay', connect: 'Destination', answer: 'Answer' };
 const positionWords = { guard: 'Guard', middle: 'Middle', last: 'Last' };
 const stateTags = { waiting: ['waiting', 'warn'], connecting: ['connecting', 'warn'], open: ['open', 'good'], closed: ['closed', ''], failed: ['failed', 'bad'] };
 // sentence gives a text of the daemon the form of one: some come as a part of one.
