@@ -28,8 +28,10 @@ type planned struct {
 
 func (p *planned) exit() bool { return len(p.founder.Policy) > 0 }
 
-// everything is the policy of a testnet's exits: what they may connect to is
-// bounded by the address rules, which leave loopback only.
+// everything is the policy of a testnet's exits. The address rules bound what they may
+// connect to: loopback beside what is public, and nothing else of this host or its
+// networks. So what its users send through the proxy leaves this machine if they name
+// something outside.
 var everything = []record.PortRange{
 	{Protocol: record.TCP, First: 1, Last: 65535},
 	{Protocol: record.UDP, First: 1, Last: 65535},

@@ -299,7 +299,9 @@ func TestPublicAddressesAreDialled(t *testing.T) {
 	}
 }
 
-func TestTestnetPermitsLoopbackAndNothingElse(t *testing.T) {
+// TestTestnetPermitsLoopbackBesideThePublic: of what is this host's or its networks' nothing
+// else; public addresses are judged as anywhere.
+func TestTestnetPermitsLoopbackBesideThePublic(t *testing.T) {
 	closed := netip.MustParseAddrPort("127.0.0.1:9240")
 	e := newExit(t, &fakeNet{}, func(c *Config) {
 		c.Testnet = true
@@ -309,6 +311,7 @@ func TestTestnetPermitsLoopbackAndNothingElse(t *testing.T) {
 	for host, want := range map[string]verdict{
 		"127.0.0.1:80": public, "127.9.9.9:80": public, "[::1]:80": public, "[::ffff:127.0.0.1]:80": public,
 		"127.0.0.1:9240": inside, "[::ffff:127.0.0.1]:9240": inside,
+		"8.8.8.8:80": public, "[2600::1]:80": public, "[::ffff:8.8.8.8]:80": public, "[64:ff9b::808:808]:80": public,
 		"10.0.0.1:80": inside, "169.254.169.254:80": inside, "0.0.0.0:80": inside, "[::]:80": inside, "5.5.5.5:80": inside,
 		"[64:ff9b::7f00:1]:80": inside, "[::127.0.0.1]:80": inside, "[fd00::1]:80": inside, "192.0.2.1:80": unusable,
 	} {

@@ -25,7 +25,7 @@ type Config struct {
 	// links of relays, own control ports. It is asked about each address, IPv4
 	// unwrapped, and must be quick and safe for concurrent use.
 	Forbidden func(netip.AddrPort) bool
-	// Testnet permits loopback. It must come from the genesis document.
+	// Testnet permits loopback beside what is public. It must come from the genesis document.
 	// Spec: protocol §6.
 	Testnet bool
 }
