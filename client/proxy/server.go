@@ -33,7 +33,7 @@ type Server struct {
 	panicLine    rarely
 
 	count struct {
-		accepted, refused, streams, failed, names, bare, datagramsDropped, panics atomic.Uint64
+		accepted, refused, streams, failed, names, bare, datagramsDropped, datagramsTooLarge, panics atomic.Uint64
 	}
 }
 
@@ -46,7 +46,9 @@ type Counts struct {
 	Names            uint64 // targets and look-ups that came as a name
 	BareAddresses    uint64 // addresses that were not looked up through chive
 	DatagramsDropped uint64 // UDP datagrams of programs that went nowhere
-	Panics           uint64 // goroutines that were stopped by a fault of ours
+	// DatagramsTooLarge are those of DatagramsDropped that had more than MaxDatagram bytes.
+	DatagramsTooLarge uint64
+	Panics            uint64 // goroutines that were stopped by a fault of ours
 }
 
 // New checks cfg and returns a server that has done nothing yet. ErrConfig: no
@@ -74,7 +76,7 @@ func (s *Server) Counts() Counts {
 	return Counts{
 		Accepted: s.count.accepted.Load(), Refused: s.count.refused.Load(), Streams: s.count.streams.Load(),
 		Failed: s.count.failed.Load(), Names: s.count.names.Load(), BareAddresses: s.count.bare.Load(),
-		DatagramsDropped: s.count.datagramsDropped.Load(), Panics: s.count.panics.Load(),
+		DatagramsDropped: s.count.datagramsDropped.Load(), DatagramsTooLarge: s.count.datagramsTooLarge.Load(), Panics: s.count.panics.Load(),
 	}
 }
 

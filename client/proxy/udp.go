@@ -117,7 +117,13 @@ func (a *association) receive() {
 			continue
 		}
 		to, size, err := parseUDPHeader(buf[:n])
-		if err != nil || n-size > MaxDatagram {
+		if err != nil {
+			drop()
+			continue
+		}
+		if n-size > MaxDatagram { // what is more was not even read
+			a.refuse(buf[:size], to, told{reasonBadRequest, sayDatagram})
+			a.c.s.count.datagramsTooLarge.Add(1)
 			drop()
 			continue
 		}

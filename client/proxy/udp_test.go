@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"runtime"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -449,5 +450,27 @@ func TestQueueWakesAndCloses(t *testing.T) {
 	}
 	if q.put(datagram{at: time.Now()}) != 1 {
 		t.Error("taken after close")
+	}
+}
+
+// TestDatagramsThatAreTooLargeAreTold (UDP-2, product §4.6): they vanish, and the user can ask
+// why; the largest one passes.
+func TestDatagramsThatAreTooLargeAreTold(t *testing.T) {
+	refused := make(chan Refused, 8)
+	s, addr := startUDP(t, &opened{}, Config{Refused: func(r Refused) { refused <- r }})
+	r := associate(t, addr, 0)
+	for _, size := range []int{MaxDatagram + 1, 2000, 8000} {
+		r.send(nameDatagram("a.test", 9, pattern(size)))
+	}
+	r.send(nameDatagram("a.test", 9, pattern(MaxDatagram)))
+	r.expect(nameDatagram("a.test", 9, pattern(MaxDatagram)))
+	if n := s.Counts().DatagramsTooLarge; n != 3 || s.Counts().DatagramsDropped != 3 {
+		t.Errorf("%d are counted", n)
+	}
+	if len(refused) != 1 { // of one kind in a row
+		t.Fatalf("%d are told", len(refused))
+	}
+	if r := <-refused; r.Kind != RefusedUDP || r.Target != "a.test:9" || r.Reason != reasonBadRequest || !strings.Contains(r.Text, "too large") || !strings.Contains(r.Text, "1,770 bytes") || r.Fix == "" {
+		t.Errorf("%+v", r)
 	}
 }

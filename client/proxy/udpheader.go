@@ -4,8 +4,8 @@ package proxy
 
 import "net/netip"
 
-// MaxDatagram is the largest payload, in bytes, of a UDP datagram; larger ones
-// are dropped. Spec: product §4.3 (UDP-2).
+// MaxDatagram is the largest payload, in bytes, of a UDP datagram: what a DATAGRAM of the
+// network holds. Larger ones are dropped, which the user's own daemon is told. Spec: product §4.3 (UDP-2).
 const MaxDatagram = 1770
 
 // maxUDPHeader is the longest header before a payload.
