@@ -59,10 +59,16 @@ func (a *app) findProxy(c *cobra.Command, flag string) (proxyPlace, error) {
 	for _, l := range cfg.Client.Listeners() {
 		listens = append(listens, string(l.Address))
 	}
-	if a.namesSocks(cfg) && (!named || cfg.Control.IsOff()) { // as --socks does
+	if namesSocks(cfg) && (!named || cfg.Control.IsOff()) { // as --socks does
 		return preferred(listens), nil
 	}
 	socket, err := a.controlSocket()
+	if err == nil && socket.Path == "" && socket.Fixed {
+		return proxyPlace{}, &node.Fault{
+			Kind: node.Unreachable, Code: "control_unknown", Text: "No client can be asked where its proxy is: the control socket is off",
+			Fix: "Name the proxy as the client's ready line does: --socks ADDR",
+		}
+	}
 	if err == nil {
 		err = socket.Check()
 	}
@@ -166,11 +172,10 @@ func (a *app) askOwner(ctx context.Context, p proxyPlace) string {
 	return "chive status --control " + shellWord(socket.Shown())
 }
 
-// namesSocks reports whether the command line or the environment says where the proxy is:
-// what the files say that are read anyway is the usual client's.
-func (a *app) namesSocks(cfg *config.Config) bool {
-	where := cfg.Origin("client.socks")
-	return where.Layer > config.Files || where.Layer == config.Files && slices.Contains(a.global.configs, where.Name)
+// namesSocks reports whether the command line itself says where the proxy is, with -o. What a
+// file or the environment says is where a client will listen: another may, while none runs.
+func namesSocks(cfg *config.Config) bool {
+	return cfg.Origin("client.socks").Layer > config.Variables
 }
 
 // namedFault says that the client which was named does not answer.

@@ -16,7 +16,8 @@ const runHelp = `Starts a command whose only way out is the proxy of the client 
 command gets a network of its own with nothing in it but that proxy and a name server that
 asks through it, and the variables of chive env. A program that ignores proxies has no
 network at all: it fails, and nothing leaks. Every run has circuits of its own, unless
---isolation names a text that runs have in common. chive nc, resolve, env and run in it use
+--isolation names a text that runs have in common. Where no client answers nothing is started,
+and this fails with 125, unless --socks names a proxy. chive nc, resolve, env and run in it use
 the same client, unless their own flags name another.
 
 This is no sandbox: the command sees and changes files as it always does, and reaches
