@@ -94,15 +94,26 @@ func (o SocksOptions) wanted() (out []wanted) {
 // open opens it.
 func (w wanted) open() (l Listener, err error) {
 	if path, ok := strings.CutPrefix(w.place, unixPrefix); ok {
-		l, err = listenUnix("--socks", path, w.o.Answers)
+		l, err = listenUnix(w.flag(), path, w.o.Answers)
 	} else {
-		l, err = listenTCP(w.place, w.o)
+		l, err = listenTCP(w.flag(), w.place, w.o)
 	}
 	if err != nil {
 		return Listener{}, err
 	}
 	return w.of(l.Listener), nil
 }
+
+// flag is what says where it is.
+func (w wanted) flag() string {
+	if w.label == "" {
+		return "--socks"
+	}
+	return namedFlag + w.label + ".address ="
+}
+
+// namedFlag begins what says where a listener with options is; it has no flag.
+const namedFlag = "client.listener."
 
 // of is the listener that is wanted, which is open.
 func (w wanted) of(l net.Listener) Listener {
@@ -166,7 +177,7 @@ func checkSocketAt(flag, path string) error {
 	info, err := os.Lstat(path)
 	switch {
 	case err == nil && info.Mode().Type() != fs.ModeSocket:
-		return fault(Usage, strings.TrimLeft(flag, "-")+"_path", "Choose another path: "+flag+" unix:/PATH.", "What is at %s is not a socket", path)
+		return fault(Usage, pathCode(flag), "Choose another path: "+flag+" unix:/PATH.", "What is at %s is not a socket", path)
 	case err == nil:
 		return nil
 	}
@@ -176,13 +187,21 @@ func checkSocketAt(flag, path string) error {
 	return nil
 }
 
+// pathCode is the fault of a path that a flag names.
+func pathCode(flag string) string {
+	if strings.HasPrefix(flag, namedFlag) {
+		return "socks_path"
+	}
+	return strings.TrimLeft(flag, "-") + "_path"
+}
+
 func closeAll(ls []Listener) {
 	for _, l := range ls {
 		_ = l.Close()
 	}
 }
 
-func listenTCP(text string, o SocksOptions) (Listener, error) {
+func listenTCP(flag, text string, o SocksOptions) (Listener, error) {
 	addr, err := o.parse(text)
 	if err != nil {
 		return Listener{}, err
@@ -192,7 +211,7 @@ func listenTCP(text string, o SocksOptions) (Listener, error) {
 		l, err = net.Listen("tcp", netip.AddrPortFrom(addr.Addr(), 0).String())
 	}
 	if err != nil {
-		return Listener{}, listenFault("--socks", text, err)
+		return Listener{}, listenFault(flag, text, err)
 	}
 	return Listener{Listener: l, Name: l.Addr().String()}, nil
 }

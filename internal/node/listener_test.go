@@ -9,6 +9,8 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+
+	"chive/internal/config"
 )
 
 // TestProxyListensOnThisMachineOnly (SOCKS-2).
@@ -119,5 +121,19 @@ func TestSocketThatNobodyAnswersIsReplaced(t *testing.T) {
 		if err := os.Remove(path); err != nil {
 			t.Errorf("what was there is gone: %v", err)
 		}
+	}
+}
+
+// TestAListenerWithANameIsNamed: not --socks nor client.socks, which say nothing of it.
+func TestAListenerWithANameIsNamed(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	_, err = ListenSocks(SocksOptions{Named: []config.Listener{{Name: "more", Address: config.Address(taken.Addr().String())}}})
+	f := wantFault(t, err, "port_in_use")
+	if !strings.Contains(f.Fix, "client.listener.more.address = 127.0.0.1:") || strings.Contains(f.Fix, "socks") {
+		t.Errorf("fix %q", f.Fix)
 	}
 }
