@@ -184,15 +184,18 @@ func (a *app) showRelay(ctx context.Context, before string) error {
 	if a.global.json {
 		return asked(a, ctx, control.FetchRelay, nil)
 	}
-	return asked(a, ctx, control.Fetch, func(w io.Writer, s *control.Status) {
+	ask := func(ctx context.Context, path string) (*control.Status, []byte, error) {
+		s, raw, err := control.Fetch(ctx, path)
+		if err == nil && len(s.Relays) == 0 {
+			_, _, err = control.FetchRelay(ctx, path) // which says that there is none
+		}
+		return s, raw, err
+	}
+	return asked(a, ctx, ask, func(w io.Writer, s *control.Status) {
 		var text strings.Builder
 		text.WriteString(before)
-		if len(s.Relays) == 0 {
-			fmt.Fprintln(&text, "This process is no relay.")
-		} else {
-			s.Client = nil
-			printStatus(&text, s)
-		}
+		s.Client = nil
+		printStatus(&text, s)
 		_, _ = io.WriteString(w, text.String())
 	})
 }

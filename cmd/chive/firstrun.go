@@ -24,13 +24,14 @@ const (
 type consent struct {
 	relay         bool
 	rate, monthly string // as they were typed or proposed; of a yes
+	none          bool   // the input ended: nobody answered
 }
 
 // maxAnswer bounds a line of an answer, in bytes.
 const maxAnswer = 256
 
 // askConsent asks once whether to carry others' traffic, and with what ceilings. A bare
-// Enter, and the end of the input, are a no. hint, if there is one, is what to know of
+// Enter is a no, and so is the end of the input, which is no answer to keep. hint, if there is one, is what to know of
 // this machine before the answer. Spec: product CLI-3.
 func askConsent(in io.Reader, out io.Writer, hint string) (consent, error) {
 	lines := bufio.NewReader(io.LimitReader(in, 16*maxAnswer))
@@ -44,9 +45,9 @@ month. It is encrypted, and nothing leaves the network from here: you are no exi
 		fmt.Fprintf(out, "%s\n\n", hint)
 	}
 	for range 3 {
-		answer, err := ask(lines, out, "Carry others' traffic? [y/N] ")
-		if err != nil {
-			return consent{}, err
+		answer, ended, err := askLine(lines, out, "Carry others' traffic? [y/N] ")
+		if err != nil || ended && answer == "" {
+			return consent{none: true}, err
 		}
 		switch strings.ToLower(answer) {
 		case "y", "yes":
@@ -120,18 +121,24 @@ func askFor(lines *bufio.Reader, out io.Writer, what, proposed string, check fun
 	return proposed, nil
 }
 
-// ask prints a question and reads a line.
+// ask prints a question and reads a line. The end of the input is an empty one.
 func ask(lines *bufio.Reader, out io.Writer, question string) (string, error) {
+	answer, _, err := askLine(lines, out, question)
+	return answer, err
+}
+
+// askLine is ask, and reports whether the input ended with that line.
+func askLine(lines *bufio.Reader, out io.Writer, question string) (answer string, ended bool, err error) {
 	fmt.Fprint(out, question)
 	line, err := lines.ReadString('\n')
-	if errors.Is(err, io.EOF) {
+	if ended = errors.Is(err, io.EOF); ended {
 		fmt.Fprintln(out)
 		err = nil
 	}
 	if err != nil {
-		return "", &node.Fault{Kind: node.Failed, Code: "input", Text: "The answer could not be read", Fix: "Say it with a flag: --relay or --no-relay."}
+		return "", false, &node.Fault{Kind: node.Failed, Code: "input", Text: "The answer could not be read", Fix: "Say it with a flag: --relay or --no-relay."}
 	}
-	return strings.TrimSpace(line), nil
+	return strings.TrimSpace(line), ended, nil
 }
 
 // keep writes the answer into the user's configuration file, which is made if it is not

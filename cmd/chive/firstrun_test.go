@@ -12,20 +12,22 @@ import (
 )
 
 func TestTheFirstRunAsksOnce(t *testing.T) {
-	yes := consent{true, proposedRate, proposedMonthly}
+	yes := consent{relay: true, rate: proposedRate, monthly: proposedMonthly}
 	for name, c := range map[string]struct {
 		typed string
 		want  consent
 	}{
 		"enter":              {"\n", consent{}},
-		"end of input":       {"", consent{}},
+		"end of input":       {"", consent{none: true}}, // nobody's answer
+		"end after nonsense": {"hm\n", consent{none: true}},
+		"end behind a yes":   {"y", yes},
 		"no":                 {"N\n", consent{}},
 		"nonsense":           {"perhaps\nwhy\nwell\ny\n", consent{}},
 		"yes":                {"y\n\n\n", yes},
 		"yes after nonsense": {"hm\nYES\n\n\n", yes},
-		"ceilings":           {"y\n2 MiB/s\n1 TiB\n", consent{true, "2 MiB/s", "1 TiB"}},
-		"a unit forgotten":   {"y\n5\n3 MB/s\n10\n10 GB\n", consent{true, "3 MB/s", "10 GB"}},
-		"too little":         {"y\n1 KiB/s\n2 MiB/s\n500 KiB\n1 TiB\n", consent{true, "2 MiB/s", "1 TiB"}},
+		"ceilings":           {"y\n2 MiB/s\n1 TiB\n", consent{relay: true, rate: "2 MiB/s", monthly: "1 TiB"}},
+		"a unit forgotten":   {"y\n5\n3 MB/s\n10\n10 GB\n", consent{relay: true, rate: "3 MB/s", monthly: "10 GB"}},
+		"too little":         {"y\n1 KiB/s\n2 MiB/s\n500 KiB\n1 TiB\n", consent{relay: true, rate: "2 MiB/s", monthly: "1 TiB"}},
 		"no right one":       {"y\n1\n2\n3\n\n", yes},
 	} {
 		var said strings.Builder
@@ -99,7 +101,7 @@ func TestTheAnswerIsAddedToTheConfiguration(t *testing.T) {
 	if err := os.WriteFile(path, []byte("[log]\nlevel = \"warn\""), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := (consent{true, "2 MiB/s", "5 GiB"}).keep(path); err != nil {
+	if err := (consent{relay: true, rate: "2 MiB/s", monthly: "5 GiB"}).keep(path); err != nil {
 		t.Fatal(err)
 	}
 	data, err = os.ReadFile(path)

@@ -123,6 +123,10 @@ func (a *app) consented(c *cobra.Command, cfg *config.Config, testnet bool) (*co
 	if err != nil {
 		return nil, err
 	}
+	if said.none {
+		a.note("Nothing was answered: no relay this time, and the next start asks again.")
+		return cfg, nil
+	}
 	if err := said.keep(a.env.UserFile); err != nil {
 		return nil, err
 	}
