@@ -159,7 +159,7 @@ func (c *Client) troubleOf(err error) (cause, text string) {
 	case c.proxySilent(err):
 		return "no_route", "nothing comes back in time through the proxy that client.upstream names: it takes connections and stays silent, or the relay that was asked is gone." + sayProxy
 	case errors.Is(err, link.ErrProxyAuth):
-		return "proxy_auth", "the proxy that client.upstream names does not take the user and password. Put them right in client.upstream: http://USER:PASSWORD@HOST:PORT."
+		return "proxy_auth", "the proxy that client.upstream names does not take the user and password. Put them right in client.upstream: USER:PASSWORD@ stands before its host."
 	case errors.Is(err, link.ErrProxyDenied):
 		return "filtered", "the proxy that client.upstream names does not connect to the ports of relays. Where it permits some only, say which: client.ports = [443]."
 	case errors.As(err, &answer):

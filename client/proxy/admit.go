@@ -150,7 +150,7 @@ func (s *Server) mappedName(client, addr netip.Addr) (string, error) {
 
 // explain gives a Dialer's refusal of a target the words that help more. In a
 // testnet addresses that are not public reach the exit, which permits loopback
-// only and says policy, as if the port were at fault.
+// only of those and says policy, as if the port were at fault.
 func explain(t Target, err error) error {
 	switch outcomeFor(err).reason {
 	case reasonExitPolicy:

@@ -80,7 +80,7 @@ func (a *app) configCheck() *cobra.Command {
 				}
 				fmt.Fprintf(w, "good: %s\n", readFrom(cfg))
 			})
-			return configFault(err)
+			return a.badConfig(err)
 		},
 	}
 }
@@ -123,7 +123,7 @@ func (a *app) configShow() *cobra.Command {
 		RunE: func(c *cobra.Command, _ []string) error {
 			cfg, err := config.Load(a.sources(c, config.Named{}))
 			if err != nil {
-				return configFault(err)
+				return a.badConfig(err)
 			}
 			out := showObject{"chive.config.show/1", append([]string{}, cfg.Files()...), []settingObject{}}
 			var shown []config.Setting
@@ -181,7 +181,7 @@ func (a *app) configDefault() *cobra.Command {
 func (a *app) configuration(c *cobra.Command) (*config.Config, error) {
 	cfg, err := config.Load(a.sources(c, config.Named{Contact: a.toldContact}))
 	if err != nil {
-		return nil, configFault(err)
+		return nil, a.badConfig(err)
 	}
 	a.placed(cfg)
 	if cfg.Given("log.level") {
@@ -210,7 +210,7 @@ func (a *app) locate(c *cobra.Command) error {
 		cfg, err = config.Load(s)
 	}
 	if err != nil {
-		return configFault(err)
+		return a.badConfig(err)
 	}
 	a.placed(cfg)
 	return nil
@@ -327,6 +327,24 @@ func (f configFlag) given(c *cobra.Command) []config.Flag {
 	}
 	f.also.Name = name
 	return []config.Flag{out, f.also}
+}
+
+// badConfig is configFault for a configuration that this command line has a part in: what
+// looks again looks at the same.
+func (a *app) badConfig(err error) error {
+	fault := configFault(err)
+	var f *node.Fault
+	if errors.As(fault, &f) && f.Code == "configuration" {
+		words := "chive config check"
+		for _, path := range a.global.configs {
+			words += " -c " + shellWord(path)
+		}
+		if len(a.global.options) > 0 { // which may hold a password
+			words += ", with the same -o,"
+		}
+		f.Fix = strings.Replace(f.Fix, "chive config check", words, 1)
+	}
+	return fault
 }
 
 // configFault puts what is wrong with a configuration into a fault; nil stays nil.

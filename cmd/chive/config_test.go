@@ -79,7 +79,7 @@ func TestConfigCheckListsEveryMistake(t *testing.T) {
 				"  SYSTEM:2:1: relay.raet is no key. Fix: Did you mean relay.rate?\n" +
 				"  " + filepath.Join(dir, "gone.toml") + ": There is no such file. Fix: Check the path.\n" +
 				"  -o log.level=loud is not error, warn, info or debug. Fix: Use one of them.\n" +
-				"Fix: Put each of them right; chive config check looks again.\n",
+				"Fix: Put each of them right; chive config check -c " + filepath.Join(dir, "gone.toml") + ", with the same -o, looks again.\n",
 		},
 		{
 			"policy with a bad line", "relay.exit.policy = \"" + rules + "\"\nrelay.contact = \"me\"", nil, 2, "",

@@ -246,14 +246,14 @@ func (d *doctor) checkDaemon(ctx context.Context, e node.Examined) {
 	switch {
 	case err == nil:
 		d.status = s
-		kind := "client"
+		who := "A client answers"
 		switch {
 		case s.Client != nil && len(s.Relays) > 0:
-			kind = "client and relay"
+			who = "A client and a relay answer"
 		case s.Client == nil:
-			kind = "relay"
+			who = "A relay answers"
 		}
-		d.ok(check, "answers", "A "+kind+" answers at "+socket.Name()+".")
+		d.ok(check, "answers", who+" at "+socket.Name()+".")
 	case !errors.Is(err, control.ErrNobody):
 		d.failed(check, d.app.statusFault(socket, err))
 	case e.InUse:
