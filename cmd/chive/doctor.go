@@ -20,8 +20,9 @@ import (
 )
 
 const doctorHelp = `Looks for what is wrong on this machine, whether a client or relay runs or not: clock,
-configuration, state folder and keys, control socket, the way to the network, ports, limits,
-and ways by which programs here go around the proxy. Each finding is ok, a warning or a
+configuration, state folder and keys, control socket, the way to the network and who is
+known there, ports, limits and memory, how others reach a relay (router, IPv6), and ways by
+which programs here go around the proxy. Each finding is ok, a warning or a
 fault, with what to do about it.
 
 With --offline nothing is sent to other machines; a look at relays is all that is sent
@@ -61,6 +62,7 @@ type doctor struct {
 	relayOnly     bool // the state folder has a relay's keys, and no client has run with it
 	unread        bool // the configuration is not right: cfg is the default one
 	cfg           *config.Config
+	folder        node.Examined
 	socket        node.ControlSocket
 	status        *control.Status // nil: no daemon answers
 	found         []finding
@@ -90,14 +92,17 @@ func (d *doctor) examine(c *cobra.Command) {
 	ctx, now := c.Context(), time.Now()
 	d.checkConfiguration(c)
 	e := node.ExamineState(d.app.global.state)
+	d.folder = e
 	d.relayOnly = e.Keys && e.Client == "" && !d.cfg.Relay.Enabled // chive up runs both
 	d.checkState(e)
 	d.checkDaemon(ctx, e)
 	d.checkClock(e, now)
 	d.checkNetwork(ctx, now)
 	d.checkRelays()
+	d.checkPlace()
 	d.checkPorts(ctx)
 	d.checkLimits()
+	d.checkMemory(ctx)
 	d.checkSurroundings()
 	if d.leak {
 		d.checkLeak(ctx)

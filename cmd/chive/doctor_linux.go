@@ -75,24 +75,33 @@ func runObstacle() *node.Fault {
 	return namespaceFault(&namespace.Failure{})
 }
 
-// daemonSockets are the sockets of the process that answers at a control socket.
-func daemonSockets(ctx context.Context, control string) ([]kernelSocket, error) {
+// daemonProcess is the id of the process that answers at a control socket; 0: not known.
+func daemonProcess(ctx context.Context, control string) int {
 	c, err := new(net.Dialer).DialContext(ctx, "unix", control)
 	if err != nil {
-		return nil, errNoSight
+		return 0
 	}
 	defer c.Close()
 	raw, err := c.(*net.UnixConn).SyscallConn()
 	if err != nil {
-		return nil, errNoSight
+		return 0
 	}
 	var peer *unix.Ucred
 	var credErr error
 	err = raw.Control(func(fd uintptr) { peer, credErr = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED) })
 	if err != nil || credErr != nil {
+		return 0
+	}
+	return int(peer.Pid)
+}
+
+// daemonSockets are the sockets of the process that answers at a control socket.
+func daemonSockets(ctx context.Context, control string) ([]kernelSocket, error) {
+	pid := daemonProcess(ctx, control)
+	if pid <= 0 {
 		return nil, errNoSight
 	}
-	proc := fmt.Sprintf("/proc/%d/", peer.Pid)
+	proc := fmt.Sprintf("/proc/%d/", pid)
 	inodes, err := socketInodes(proc + "fd")
 	if err != nil {
 		return nil, errNoSight

@@ -6,12 +6,8 @@ import (
 	"context"
 	"fmt"
 	"net"
-	"net/netip"
 	"runtime/debug"
-	"slices"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"time"
 
 	"chive/client"
@@ -151,139 +147,6 @@ func upperFirst(text string) string {
 		return ""
 	}
 	return strings.ToUpper(text[:1]) + text[1:]
-}
-
-// peerTime bounds one try to reach a relay, and maxTried how many are tried of a kind.
-const (
-	peerTime = 4 * time.Second
-	maxTried = 8
-)
-
-// checkPeers tries what a client would try first. Spec: product CLI-11, NET-1.
-func (d *doctor) checkPeers(ctx context.Context, now time.Time) {
-	const check = "network"
-	if d.cfg.Network.Genesis == "" {
-		d.warn(check, "no_network", "No network is named, and this version has none built in.", "Name one: --genesis FILE or the key network.genesis. Or start one here: chive testnet up")
-		return
-	}
-	testnet, err := node.CheckGenesis(d.cfg.Network.Genesis)
-	if err != nil {
-		d.failed(check, err)
-		return
-	}
-	info, err := node.ShowNetwork(d.cfg.Network.Genesis)
-	if err != nil {
-		d.failed(check, err)
-		return
-	}
-	if now.Before(info.Time.Add(-clockSlack)) {
-		d.fault("clock", "clock_behind", "The network "+info.Name+" began at "+info.Time.UTC().Format(time.DateTime)+" UTC, and this clock says an earlier time.", setClock)
-	}
-	switch {
-	case d.offline:
-		d.ok(check, "not_tried", "The network is "+info.Name+"; its relays were not tried.")
-		return
-	case d.cfg.Client.Upstream != "off" && d.cfg.Client.Upstream != "":
-		d.ok(check, "upstream", "The network is "+info.Name+". Links go through the proxy of client.upstream: relays were not tried without it.")
-		return
-	}
-	if !testnet && !hasRoute("udp4", "192.0.2.1:9") && !hasRoute("udp6", "[2001:db8::1]:9") {
-		d.fault(check, "no_route", "This machine has no way to other networks.", "Connect it to a network.")
-		return
-	}
-	var founders []string
-	for _, f := range info.Founders {
-		founders = append(founders, texts(f.Addresses)...)
-	}
-	total := d.tryPeers(ctx, "founders", founders)
-	named, err := d.tryNamed(ctx)
-	if err != nil {
-		d.failed(check, err)
-		return
-	}
-	if total+named == 0 {
-		d.fault(check, "no_peers", "None of the relays that are known here takes a connection.",
-			"Check this machine's connection and firewall. If the relays are gone, name one that runs: --peer RID@IP:PORT. If only some ports pass: client.ports; behind a proxy: client.upstream")
-	}
-}
-
-// tryNamed makes a link to each relay that network.peers names, and names each that is not
-// reached. It returns how many are.
-func (d *doctor) tryNamed(ctx context.Context) (reached int, err error) {
-	tried, err := node.TryPeers(ctx, d.cfg.Network.Genesis, d.cfg.Network.Peers, peerTime)
-	if err != nil {
-		return 0, err
-	}
-	for _, p := range tried {
-		if p.Text == "" {
-			reached++
-			continue
-		}
-		d.peerFails(p.Peer, p.Text)
-	}
-	if reached > 0 {
-		d.ok("network", "peers", fmt.Sprintf("%d of %d peers of the configuration are reached, and are who they should be.", reached, len(tried)))
-	}
-	return reached, nil
-}
-
-// peerFails notes that a relay that the user has named is of no use; text is what and the fix.
-func (d *doctor) peerFails(peer, text string) {
-	what, fix, _ := strings.Cut(text, ". ")
-	d.warn("network", "peer", sentence("The peer "+peer+" "+what), sentence(fix))
-}
-
-// peersOf notes what a running daemon says of the relays that its user has named.
-func (d *doctor) peersOf(all []control.Peer) {
-	for _, p := range all {
-		if p.Text != "" {
-			d.peerFails(p.RID+"@"+strings.Join(p.Addresses, ","), p.Text)
-		}
-	}
-}
-
-// tryPeers connects to relays and hangs up, and says how many took it.
-func (d *doctor) tryPeers(ctx context.Context, kind string, addresses []string) int {
-	addresses = slices.DeleteFunc(addresses, func(a string) bool {
-		p, err := netip.ParseAddrPort(a)
-		return err != nil || len(d.cfg.Client.Ports) > 0 && !slices.Contains(d.cfg.Client.Ports, int(p.Port()))
-	})
-	if len(addresses) > maxTried {
-		addresses = addresses[:maxTried]
-	}
-	if len(addresses) == 0 {
-		return 0
-	}
-	var took atomic.Int64
-	var tries sync.WaitGroup
-	for _, a := range addresses {
-		tries.Go(func() {
-			if accepts(ctx, a, peerTime) {
-				took.Add(1)
-			}
-		})
-	}
-	tries.Wait()
-	n := int(took.Load())
-	text := fmt.Sprintf("%d of %d %s take connections.", n, len(addresses), kind)
-	if n > 0 {
-		d.ok("network", "peers", text)
-	} else {
-		d.warn("network", "peers", text, "See the finding about the network.")
-	}
-	return n
-}
-
-// accepts reports whether a program takes a TCP connection.
-func accepts(ctx context.Context, address string, within time.Duration) bool {
-	ctx, cancel := context.WithTimeout(ctx, within)
-	defer cancel()
-	c, err := new(net.Dialer).DialContext(ctx, "tcp", address)
-	if err != nil {
-		return false
-	}
-	_ = c.Close()
-	return true
 }
 
 // hasRoute reports whether the system would send a datagram there; nothing is sent.

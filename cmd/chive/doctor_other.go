@@ -23,4 +23,6 @@ func (d *doctor) checkLimits() {}
 
 func runObstacle() *node.Fault { return nil }
 
+func daemonProcess(context.Context, string) int { return 0 }
+
 func daemonSockets(context.Context, string) ([]kernelSocket, error) { return nil, errNoSight }

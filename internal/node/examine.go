@@ -5,6 +5,7 @@ package node
 import (
 	"errors"
 	"io/fs"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"time"
@@ -17,12 +18,14 @@ const maxExamined = 5000
 
 // Examined is what a look at a state folder finds.
 type Examined struct {
-	There  bool      // there is such a folder
-	InUse  bool      // another process holds it
-	Holder int       // that process's id; 0: unknown
-	Keys   bool      // it holds a relay's keys
-	Ends   time.Time // when what the relay's offline identity has certified ends; zero: it is not offline, or has certified nothing
-	Soon   string    // that it ends soon, without a full stop; empty: it does not
+	There  bool // there is such a folder
+	InUse  bool // another process holds it
+	Holder int  // that process's id; 0: unknown
+	Keys   bool // it holds a relay's keys
+	// Addresses are where others reach that relay, as was said when it was made; none: nothing was.
+	Addresses []netip.AddrPort
+	Ends      time.Time // when what the relay's offline identity has certified ends; zero: it is not offline, or has certified nothing
+	Soon      string    // that it ends soon, without a full stop; empty: it does not
 	// Why a relay's folder has no directory's store: it has never run (relay_unrun, or
 	// founder_unrun), has lost it (memory_lost), or that it is damaged (memory_damaged);
 	// empty: it has one, or is no relay's.
@@ -76,6 +79,11 @@ func ExamineState(dir string) Examined {
 		if keys, err = s.Keys(); err == nil {
 			e.certificates(keys, time.Now())
 		}
+	}
+	if err == nil && e.Keys {
+		var kept declaration
+		kept, err = s.readDeclared()
+		e.Addresses = kept.Addresses
 	}
 	if err == nil && len(e.Faults) == 0 && !e.InUse { // one that runs says it itself
 		var l storeless

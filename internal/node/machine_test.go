@@ -3,7 +3,9 @@
 package node
 
 import (
+	"fmt"
 	"math"
+	"net/netip"
 	"path/filepath"
 	"runtime/debug"
 	"testing"
@@ -111,5 +113,47 @@ func TestMemoryIsShownAndSaidWhenItBinds(t *testing.T) {
 func TestWhatTheProcessHasIsShown(t *testing.T) {
 	if n := processMemory(); n < 4<<20 || n%(1<<20) != 0 {
 		t.Errorf("%d bytes", n)
+	}
+}
+
+// TestRoomIsWhatTheGroupLeaves: of a group that is nearly full little is free, but what is only
+// kept to read files faster counts.
+func TestRoomIsWhatTheGroupLeaves(t *testing.T) {
+	files := fstest.MapFS{}
+	for name, text := range map[string]string{
+		"proc/meminfo":                     "MemTotal: 8388608 kB\nMemAvailable: 4194304 kB\n",
+		"proc/self/cgroup":                 "0::/a\n",
+		"proc/7/cgroup":                    "0::/b\n",
+		"sys/fs/cgroup/a/memory.max":       "1073741824\n",
+		"sys/fs/cgroup/a/memory.current":   "1000000000\n",
+		"sys/fs/cgroup/a/memory.stat":      "anon 5\ninactive_file 200000000\n",
+		"sys/fs/cgroup/b/memory.max":       "max\n",
+		"sys/fs/cgroup/b/memory.current":   "5\n",
+		"sys/fs/cgroup/none/memory.stat":   "inactive_file x\n",
+		"sys/fs/cgroup/none/memory.events": "",
+	} {
+		files[name] = &fstest.MapFile{Data: []byte(text)}
+	}
+	for process, want := range map[string]Room{
+		"self": {1 << 30, 1<<30 - 800000000, true}, "7": {8 << 30, 4 << 30, true}, "9": {8 << 30, 4 << 30, true},
+	} {
+		if got := memoryRoom(files, process); got != want {
+			t.Errorf("%s: %+v, want %+v", process, got, want)
+		}
+	}
+	if got := memoryRoom(fstest.MapFS{}, "self"); got.Known || got.Free != 0 || got.Most != unknownMachine {
+		t.Errorf("nothing is known: %+v", got)
+	}
+}
+
+// TestAddressesAreSortedByWhoReachesThem (product CLI-11).
+func TestAddressesAreSortedByWhoReachesThem(t *testing.T) {
+	var all []netip.Addr
+	for _, a := range []string{"127.0.0.1", "::1", "fe80::1", "10.0.0.1", "100.64.0.1", "fd00::1", "::ffff:192.168.1.1", "8.8.8.8", "2600::1"} {
+		all = append(all, netip.MustParseAddr(a))
+	}
+	own := sortAddresses(all)
+	if got := fmt.Sprint(own.Public4, own.Public6, own.Private); got != "[8.8.8.8] [2600::1] [10.0.0.1 100.64.0.1 fd00::1 192.168.1.1]" {
+		t.Error(got)
 	}
 }
