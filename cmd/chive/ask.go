@@ -22,7 +22,7 @@ import (
 // asked puts one question to the daemon and prints the answer: as it came for programs,
 // or what text writes of it.
 func asked[T any](a *app, ctx context.Context, question func(ctx context.Context, path string) (*T, []byte, error), text func(io.Writer, *T)) error {
-	socket, err := a.controlSocket()
+	socket, err := a.askedSocket()
 	if err == nil {
 		err = socket.Check()
 	}

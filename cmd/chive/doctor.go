@@ -236,7 +236,7 @@ const lowSpace = 200 << 20
 
 func (d *doctor) checkDaemon(ctx context.Context, e node.Examined) {
 	const check = "daemon"
-	socket, err := d.app.controlSocket()
+	socket, err := d.app.askedSocket()
 	if err == nil {
 		err = socket.Check()
 	}

@@ -62,7 +62,7 @@ func (a *app) findProxy(c *cobra.Command, flag string) (proxyPlace, error) {
 	if namesSocks(cfg) && (!named || cfg.Control.IsOff()) { // as --socks does
 		return preferred(listens), nil
 	}
-	socket, err := a.controlSocket()
+	socket, err := a.askedSocket()
 	if err == nil && socket.Path == "" && socket.Fixed {
 		return proxyPlace{}, &node.Fault{
 			Kind: node.Unreachable, Code: "control_unknown", Text: "No client can be asked where its proxy is: the control socket is off",
@@ -150,7 +150,7 @@ func (a *app) ownerOf(ctx context.Context, p proxyPlace) (node.ControlSocket, bo
 		socket, known := a.runsClient()
 		return socket, known && p.name == a.env.RunSocks
 	}
-	socket, err := a.controlSocket()
+	socket, err := a.askedSocket()
 	if err != nil || socket.Check() != nil {
 		return socket, false
 	}
@@ -166,7 +166,7 @@ func (a *app) askOwner(ctx context.Context, p proxyPlace) string {
 	if !known {
 		return "chive status with the --state or --control of the client whose proxy is at " + p.name
 	}
-	if meant, err := a.controlSocket(); err == nil && meant.Path == socket.Path {
+	if meant, err := a.askedSocket(); err == nil && meant.Path == socket.Path {
 		return a.ask("status")
 	}
 	return "chive status --control " + shellWord(socket.Shown())

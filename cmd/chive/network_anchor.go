@@ -99,7 +99,7 @@ func (a *app) networkAnchor() *cobra.Command {
 // makeAnchor asks the process that runs with the state folder; where none does it reads
 // the folder.
 func (a *app) makeAnchor(ctx context.Context, genesis, out string) (*node.AnchorInfo, error) {
-	socket, err := a.controlSocket()
+	socket, err := a.askedSocket()
 	if err != nil {
 		return nil, err
 	}

@@ -107,7 +107,7 @@ func (a *app) shortIdentity(ctx context.Context, whom string) error {
 		return nil
 	}
 	var list *control.Relays
-	if socket, err := a.controlSocket(); err == nil {
+	if socket, err := a.askedSocket(); err == nil {
 		ctx, cancel := context.WithTimeout(ctx, statusTime)
 		defer cancel()
 		list, _, _ = control.FetchRelays(ctx, socket.Path) // else nobody is named
@@ -117,7 +117,7 @@ func (a *app) shortIdentity(ctx context.Context, whom string) error {
 
 // relayAnswer asks the relay that runs with the state folder for its status.
 func (a *app) relayAnswer(ctx context.Context) (*control.Status, error) {
-	socket, err := a.controlSocket()
+	socket, err := a.askedSocket()
 	if err == nil {
 		err = socket.Check()
 	}

@@ -127,6 +127,16 @@ func (a *app) controlSocket() (node.ControlSocket, error) {
 	return s, err
 }
 
+// askedSocket is where the daemon that this command line means is asked: where its control
+// socket usually is, or else where it said in its state folder that it has it.
+func (a *app) askedSocket() (node.ControlSocket, error) {
+	s, err := a.controlSocket()
+	if err != nil {
+		return s, err
+	}
+	return s.Or(a.global.state), nil
+}
+
 // serviceGroup is whose members may ask a service of the system, beside its own user.
 const serviceGroup = "chive"
 

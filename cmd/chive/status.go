@@ -48,7 +48,7 @@ func (a *app) statusCommand() *cobra.Command {
 			if err := a.locate(c); err != nil {
 				return err
 			}
-			socket, err := a.controlSocket()
+			socket, err := a.askedSocket()
 			if err == nil {
 				err = socket.Check()
 			}

@@ -205,6 +205,7 @@ func (r *clientRun) listen() (err error) {
 	}
 	if r.socket, err = OpenControl(r.o.Control); err == nil {
 		if err = r.state.bindNetwork(r.doc); err == nil {
+			r.state.sayControl(r.o.Control)
 			return nil
 		}
 	}

@@ -27,6 +27,16 @@ func forOwner(do func()) {
 	do()
 }
 
+// sameOwner reports whether two files belong to one user.
+func sameOwner(a, b os.FileInfo) bool {
+	x, ok := a.Sys().(*syscall.Stat_t)
+	y, ok2 := b.Sys().(*syscall.Stat_t)
+	return ok && ok2 && x.Uid == y.Uid
+}
+
+// openToOthers reports whether a mode lets in more than the owner and the group.
+func openToOthers(mode os.FileMode) bool { return mode.Perm()&0o007 != 0 }
+
 // shareSocket lets a group ask at a socket. It stays its owner's alone where there is no
 // such group, or where this process may not give it to that group.
 func shareSocket(path, group string) {

@@ -142,6 +142,7 @@ func RunRelay(ctx context.Context, o RelayOptions) error {
 		}
 		return err
 	}
+	state.sayControl(o.Control)
 	return r.run(ctx, socket)
 }
 

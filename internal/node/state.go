@@ -28,12 +28,14 @@ const (
 	clientTableFile  = "client/directory"
 	networkFile      = "client/network"
 	controlFile      = "control.sock"
+	controlPlaceFile = "control.place" // where it is instead
 )
 
 // State is an open state folder: what one node keeps on disk. Close it.
 type State struct {
 	dir  string
 	lock *store.Lock // nil: not locked
+	said bool        // controlPlaceFile is this process's
 }
 
 // OpenState names the folder dir as a node's. One that is not there is created,
@@ -96,6 +98,10 @@ func (s *State) lockFault(err error) *Fault {
 
 // Close lets other daemons in.
 func (s *State) Close() {
+	if s.said {
+		_ = os.Remove(s.path(controlPlaceFile))
+		s.said = false
+	}
 	if s.lock != nil {
 		_ = s.lock.Release()
 		s.lock = nil
