@@ -230,7 +230,7 @@ func TestWhatStopsARelayHasWords(t *testing.T) {
 	}
 	wantFault(t, tableFault("/t", errors.Join(store.ErrTable, full)), "disk_full")
 	wantFault(t, tableFault("/t", store.ErrTableHeld), "directory_held")
-	if note := clockNote(publicDocument(), testStart.AddDate(-6, 0, 0)); !strings.Contains(note, "the clock is wrong: set it") || !strings.Contains(note, "2020-01-01") {
+	if note := clockNote(publicDocument(), testStart.AddDate(-6, 0, 0)); !strings.Contains(note, "the clock is at least 2192 days slow. Set it") || !strings.Contains(note, "2020-01-01") {
 		t.Errorf("note %q", note)
 	}
 	for _, good := range []time.Time{testStart, testStart.Add(-time.Minute), testStart.AddDate(5, 0, 0)} {
