@@ -31,7 +31,7 @@ With ssh, and with git over ssh:
   ssh -o ProxyCommand='chive nc %h %p' user@example.com
 
 Connections with different --isolation texts never share a circuit. Exits with 3 when
-nobody answers, here or there.`
+nobody answers, here or there, or the client or the exits refuse.`
 
 // throughFlags are what the commands have that go through the proxy.
 type throughFlags struct{ isolation, socks string }
@@ -150,7 +150,7 @@ func (a *app) socksFault(ctx context.Context, p proxyPlace, err error) *node.Fau
 			f.Fix = advice + a.askOwner(ctx, p)
 		}
 		switch refused.Code {
-		case 3, 4, 5, 6, 0xF0, 0xF7: // somebody does not answer, here or there
+		case codeNotAllowed, 3, codeHost, 5, 6, 0xF0, 0xF7: // somebody refuses or does not answer, here or there
 			f.Kind = node.Unreachable
 		}
 		return f

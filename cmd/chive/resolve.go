@@ -24,7 +24,7 @@ const resolveHelp = `Looks a name up at an exit, through the proxy of the client
 address, IPv4 where there is one. Of an address it prints the name. Nothing is asked of
 this machine's own name servers.
 
-Exits with 3 when the name does not exist or nobody answers.`
+Exits with 3 when the name does not exist, nobody answers, or the client refuses.`
 
 type resolveObject struct {
 	Schema  string   `json:"schema"`
@@ -90,6 +90,9 @@ func (a *app) lookupFault(ctx context.Context, p proxyPlace, query string, began
 		f.Kind, f.Code, f.Text, f.Fix = node.Unreachable, "name_not_found", "Names under .onion belong to another network, Tor's, and are never forwarded: no exit was asked", "Use Tor for them."
 		return f
 	}
+	if underLocalhost(query) {
+		return thisMachine(f)
+	}
 	told, asked := a.told(ctx, p, "resolve", lookedUp(query), began)
 	switch {
 	case told != nil && told.Reason == "exit_policy": // a look-up has no port
@@ -118,6 +121,19 @@ const (
 	codeHost       = 4
 )
 
+// underLocalhost reports whether a name means this machine.
+func underLocalhost(name string) bool {
+	name = strings.ToLower(strings.TrimSuffix(name, "."))
+	return name == "localhost" || strings.HasSuffix(name, ".localhost")
+}
+
+// thisMachine says of a fault that its name never leaves this machine.
+func thisMachine(f *node.Fault) *node.Fault {
+	f.Kind, f.Code = node.Unreachable, "private_address"
+	f.Text, f.Fix = "localhost and names under it stay on this machine: they are not reached through chive", "Reach them without the proxy. In a testnet write 127.0.0.1."
+	return f
+}
+
 // connectFault says why a connection failed, as lookupFault does of a look-up.
 // Spec: product §4.6, CLI-6.
 func (a *app) connectFault(ctx context.Context, p proxyPlace, host, port string, began time.Time, err error) *node.Fault {
@@ -125,6 +141,9 @@ func (a *app) connectFault(ctx context.Context, p proxyPlace, host, port string,
 	var refused *socks.Refused
 	if !errors.As(err, &refused) {
 		return f
+	}
+	if refused.Code == codeHost && underLocalhost(host) { // else it is the one that a testnet reaches
+		return thisMachine(f)
 	}
 	targets := lookedUp(host)
 	targets[0] = net.JoinHostPort(targets[0], port)
