@@ -3,6 +3,7 @@
 package main
 
 import (
+	"bytes"
 	"io"
 	"strings"
 
@@ -39,6 +40,33 @@ func (a *app) completeShells(root *cobra.Command) {
 			return nil
 		}
 	}
+}
+
+// flagWords are the values of flags that take few words. Spec: product CLI-5.
+var flagWords = map[string][]string{
+	"driver": {"local", "proc"}, "nat": {"auto", "off"}, "shell": envShells,
+	"log-level": {"error", "warn", "info", "debug"}, "log-format": {"auto", "console", "json"},
+}
+
+// completeWords has the shells complete them.
+func completeWords(c *cobra.Command) {
+	for name, words := range flagWords {
+		if c.LocalNonPersistentFlags().Lookup(name) != nil || c.PersistentFlags().Lookup(name) != nil {
+			_ = c.RegisterFlagCompletionFunc(name, cobra.FixedCompletions(words, cobra.ShellCompDirectiveNoFileComp)) // the flag is there
+		}
+	}
+	for _, sub := range c.Commands() {
+		completeWords(sub)
+	}
+}
+
+// unmarked takes the marks around the names of values out of what is offered: the flags'
+// texts have them for the help.
+type unmarked struct{ io.Writer }
+
+func (u unmarked) Write(p []byte) (int, error) {
+	_, err := u.Writer.Write(bytes.ReplaceAll(p, []byte("`"), nil))
+	return len(p), err
 }
 
 // writeCompletion writes the script of a shell, with or without descriptions.

@@ -58,8 +58,11 @@ func (a *app) root() *cobra.Command {
 			}
 			return showHelp(c, args)
 		},
-		PersistentPreRunE: func(*cobra.Command, []string) error {
+		PersistentPreRunE: func(c *cobra.Command, _ []string) error {
 			a.running = true
+			if c.Flags().Changed("state") && a.global.state == "" {
+				return &node.Fault{Kind: node.Usage, Code: "state_unknown", Text: "--state names no folder: it is empty", Fix: "Name a folder: --state DIR, or leave --state out for the usual one."}
+			}
 			return a.checkGlobal()
 		},
 	}
@@ -82,6 +85,7 @@ func (a *app) root() *cobra.Command {
 	c.AddCommand(a.envCommand(), a.ncCommand(), a.resolveCommand(), a.runCommand(), a.doctorCommand(), a.runInsideCommand())
 	c.AddCommand(a.generators()...)
 	a.completeShells(c)
+	completeWords(c)
 	return c
 }
 
@@ -89,6 +93,9 @@ func (a *app) root() *cobra.Command {
 func (a *app) run(args []string) int {
 	c := a.root()
 	c.SetArgs(args)
+	if len(args) > 0 && strings.HasPrefix(args[0], cobra.ShellCompRequestCmd) { // and its form without descriptions
+		c.SetOut(unmarked{a.out})
+	}
 	for _, arg := range args { // errors before the flags are read follow it too
 		a.global.json = a.global.json || arg == "--json"
 	}

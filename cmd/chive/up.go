@@ -57,13 +57,7 @@ func (a *app) up(c *cobra.Command, wait time.Duration) error {
 	if err != nil {
 		return err
 	}
-	if cfg.Network.Genesis == "" {
-		return &node.Fault{
-			Kind: node.Unreachable, Code: "no_network", Text: "This version has no public network built in, and no other was named",
-			Fix: "Start one on this machine: chive testnet up. Or name one: --genesis FILE, which chive network new makes.",
-		}
-	}
-	testnet, err := node.CheckGenesis(cfg.Network.Genesis) // before anything is asked or said about a relay in it
+	testnet, err := node.CheckGenesisFor(a.global.state, cfg.Network.Genesis) // before anything is asked or said about a relay in it
 	if err != nil {
 		return err
 	}

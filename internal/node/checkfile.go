@@ -7,8 +7,12 @@ package node
 
 // CheckGenesis reads and verifies a genesis document, and reports whether it is a
 // testnet's.
-func CheckGenesis(path string) (testnet bool, err error) {
-	doc, err := loadGenesis(path)
+func CheckGenesis(path string) (testnet bool, err error) { return CheckGenesisFor("", path) }
+
+// CheckGenesisFor is CheckGenesis for what is to run in the state folder state, which tells
+// the network if path is empty.
+func CheckGenesisFor(state, path string) (testnet bool, err error) {
+	doc, err := loadGenesisFor(state, path)
 	if err != nil {
 		return false, err
 	}

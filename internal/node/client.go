@@ -119,7 +119,7 @@ func prepareClient(o ClientOptions) (r *clientRun, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if r.doc, err = loadGenesis(o.Genesis); err != nil {
+	if r.doc, err = loadGenesisFor(o.State, o.Genesis); err != nil {
 		return nil, err
 	}
 	if err := checkPeers(r.doc.Testnet, peers); err != nil {

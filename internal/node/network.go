@@ -268,6 +268,23 @@ func loadGenesis(path string) (*genesis.Document, error) {
 	return doc, nil
 }
 
+// loadGenesisFor is loadGenesis for what runs in the state folder state: where no document is
+// named, the network that it ran in is.
+func loadGenesisFor(state, path string) (*genesis.Document, error) {
+	doc, err := loadGenesis(path)
+	if path != "" {
+		return doc, err
+	}
+	s := &State{dir: state}
+	for _, file := range []string{networkFile, relayNetworkFile} {
+		if kept, _, there, unread := s.readBinding(file); unread == nil && there && isNetworkLine(kept) {
+			return nil, fault(Unreachable, "no_network", "Name that network's genesis document: --genesis FILE. A daemon keeps none; who gave it to you has it, and chive network show FILE compares.",
+				"No network is named. The state folder %s ran in %s", state, shortNetwork(kept))
+		}
+	}
+	return nil, err
+}
+
 // readDraft reads a genesis document that may lack signatures. With a fault that
 // says that the document breaks rules comes the document.
 func readDraft(path string) (*genesis.Document, error) {

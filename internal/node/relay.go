@@ -163,7 +163,7 @@ func prepareRelay(ctx context.Context, o RelayOptions, state *State) (r *relayRu
 	if r.peers, err = parsePeers(o.Peers); err != nil {
 		return nil, err
 	}
-	if r.doc, err = loadGenesis(o.Genesis); err != nil {
+	if r.doc, err = loadGenesisFor(o.State, o.Genesis); err != nil {
 		return nil, err
 	}
 	if err := checkPeers(r.doc.Testnet, r.peers); err != nil {
