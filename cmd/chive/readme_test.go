@@ -6,12 +6,15 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"chive/internal/config"
@@ -107,6 +110,38 @@ func TestReadmeNetworkByHand(t *testing.T) {
 	}
 	if strings.Count(out.String(), "ready relay ") != 5 {
 		t.Errorf("not five relays are ready\n%s", out.String())
+	}
+}
+
+// TestLocalPagesAreFetchedThroughTheProxy runs the lines for pages of this machine in a shell
+// with the variables of chive env, while nobody is at the proxy: the page must not be had.
+func TestLocalPagesAreFetchedThroughTheProxy(t *testing.T) {
+	for _, program := range []string{"bash", "curl"} {
+		if _, err := exec.LookPath(program); err != nil {
+			t.Skipf("%s is missing: the lines are not run", program)
+		}
+	}
+	var asked atomic.Int32
+	page := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { asked.Add(1) }))
+	defer page.Close()
+	at, proxy := page.Listener.Addr().String(), "127.0.0.1:"+onePort(t)
+	_, section, _ := strings.Cut(readme(t), readmeMark)
+	section, _, _ = strings.Cut(section, "\n## ")
+	parts := blocks(section, "sh")
+	fetch := strings.NewReplacer("127.0.0.1:9350", proxy, "127.0.0.1:8000", at, "--retry 9 --retry-all-errors", "").Replace(parts[len(parts)-1])
+	for _, line := range []string{fetch, curlLine(proxy, at)} {
+		if !strings.Contains(line, proxy) || !strings.Contains(line, at) {
+			t.Fatalf("no line for a page of this machine: %s", line)
+		}
+		cmd := exec.Command("bash", "-c", line)
+		cmd.Env = os.Environ()
+		for _, v := range proxyVariables(proxy) {
+			cmd.Env = append(cmd.Env, v.name+"="+v.value)
+		}
+		out, err := cmd.CombinedOutput()
+		if came := asked.Swap(0) > 0; err == nil || came {
+			t.Errorf("the page came without the proxy: %s\n%s", line, out)
+		}
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -76,7 +77,8 @@ with its folder, log, process id and control socket: what "chive testnet status"
 Kill them as you like. None is started again by itself: "chive testnet start relay7" does
 that, in place, and "chive testnet add 4" starts relays that join. All end with this
 process, however it ends. The page is at an address of 127.0.0.1 there: exits that are
-what volunteers run know no name of ours.`
+what volunteers run know no name of ours. What chive env and chive run start excepts such
+addresses from the proxy: the line that is printed has --noproxy ''.`
 
 func (a *app) testnetCommand() *cobra.Command {
 	return parent("testnet", "a whole network on this machine", "Starts networks for trying chive out and for experiments.", a.testnetUp(), a.testnetStatus(), a.testnetAdd(), a.testnetStart(), a.testnetRun(), a.testnetList())
@@ -357,12 +359,18 @@ func fetch(ctx context.Context, socks, host string) error {
 // pageAt is the built-in page of a testnet whose built-in server is that host.
 func pageAt(host string) string { return "http://" + host + "/" }
 
-// curlLine fetches the built-in page through the proxy.
+// curlLine fetches the built-in page through the proxy. Of a page on this machine it says so
+// twice: NO_PROXY, which chive env sets, counts for curl even where a proxy is named, and the
+// page would come without it.
 func curlLine(socks, host string) string {
 	if path, ok := strings.CutPrefix(socks, "unix:"); ok {
 		socks = "localhost" + path
 	}
-	return "curl --proxy socks5h://" + socks + " " + pageAt(host)
+	curl := "curl"
+	if at, err := netip.ParseAddrPort(host); err == nil && at.Addr().IsLoopback() {
+		curl += " --noproxy ''"
+	}
+	return curl + " --proxy socks5h://" + socks + " " + pageAt(host)
 }
 
 // testnetReady prints the ready line and what to paste. Spec: product CLI-8.

@@ -61,7 +61,7 @@ func scriptKillNodes(ts *testscript.TestScript, neg bool, args []string) {
 func scriptPasted(ts *testscript.TestScript, neg bool, args []string) {
 	need(ts, !neg && len(args) == 1, "pasted TEXT")
 	out := ts.Value(daemonsKey{}).(*daemons).running["net"].out.text()
-	line := regexp.MustCompile(`(?m)^curl --proxy socks5h://(\S+) (\S+)$`).FindStringSubmatch(out)
+	line := regexp.MustCompile(`(?m)^curl --noproxy '' --proxy socks5h://(\S+) (\S+)$`).FindStringSubmatch(out)
 	need(ts, line != nil, "pasted TEXT, behind await of the curl line")
 	scriptFetch(ts, false, []string{"socks5h://" + line[1], line[2], args[0]})
 }
