@@ -111,6 +111,12 @@ func (c *Config) ForNetwork(testnet bool) error {
 			where.said("client.circuit_dirtiness", strconv.Quote(durationText(d))) + " is for testnets, and the network is none",
 			"Write " + where.write("client.circuit_dirtiness", strconv.Quote(durationText(defaultDirtiness))) + "."})
 	}
+	if c.Debug {
+		where := c.Origin("debug")
+		bad = append(bad, Problem{where, "debug", "testnet_only",
+			where.said("debug", "true") + " is for testnets, and the network is none: profiles of a process tell of the traffic that it carries for others",
+			"Write " + where.write("debug", "false") + "."})
+	}
 	for _, text := range c.Relay.Addresses {
 		a, err := netip.ParseAddrPort(text)
 		if ip := a.Addr().Unmap(); err == nil && (ip.IsPrivate() || ip.IsLoopback() || ip.IsLinkLocalUnicast()) {

@@ -20,6 +20,7 @@ type Config struct {
 	Relay   Relay
 	Network Network
 	Log     Log
+	Debug   bool // in testnets: the node shows profiles of itself
 
 	origins map[string]Origin // by key, as Setting.Key
 	notes   []Note

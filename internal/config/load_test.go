@@ -315,7 +315,7 @@ func TestThePageIsOffForASystemService(t *testing.T) {
 }
 
 func TestShortTimersAndPrivateAddressesAreForTestnets(t *testing.T) {
-	c, err := loadText("client.circuit_dirtiness = \"12s\"\nrelay.addresses = [\"127.0.0.1:9240\", \"203.0.113.5:9240\"]")
+	c, err := loadText("debug = true\nclient.circuit_dirtiness = \"12s\"\nrelay.addresses = [\"127.0.0.1:9240\", \"203.0.113.5:9240\"]")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -323,7 +323,7 @@ func TestShortTimersAndPrivateAddressesAreForTestnets(t *testing.T) {
 		t.Error(err)
 	}
 	err = c.ForNetwork(false)
-	if err == nil || strings.Count(err.Error(), "\n") != 1 {
+	if err == nil || strings.Count(err.Error(), "\n") != 2 || !strings.Contains(err.Error(), "debug = true is for testnets") {
 		t.Errorf("%v", err)
 	}
 	if err := Default().ForNetwork(false); err != nil {

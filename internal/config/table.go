@@ -51,6 +51,12 @@ func keys() []key {
 		},
 
 		{
+			name: "debug", takes: "true or false",
+			help: "In a testnet alone: the control socket shows what the process does inside, at /debug/pprof/ (docs/api.md). In another network the node does not start with it.",
+			at:   func(c *Config) field { return boolField{&c.Debug} },
+		},
+
+		{
 			name: "client.socks", takes: "a list of addresses, or off", reload: true,
 			help: "Where programs find the proxy, which speaks SOCKS5, SOCKS4a and HTTP on one port. auto: " + DefaultSocks + ". Loopback or unix:/PATH only.",
 			at: func(c *Config) field {

@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -260,7 +261,7 @@ func TestPageLacksWhatIsLocal(t *testing.T) {
 		}
 	}
 	for _, r := range routes() {
-		if (r.method == http.MethodGet) != (r.takes == nil && !strings.Contains("newnym close reload drain web", r.path[strings.LastIndex(r.path, "/")+1:])) {
+		if (r.method == http.MethodGet) != (r.takes == nil && !slices.Contains([]string{"newnym", "close", "reload", "drain", "web"}, r.path[strings.LastIndex(r.path, "/")+1:])) {
 			t.Errorf("%s %s: what changes something is asked with POST", r.method, r.path)
 		}
 	}

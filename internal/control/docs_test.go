@@ -33,7 +33,7 @@ curl --unix-socket "$XDG_RUNTIME_DIR/chive/control.sock" -X POST http://localhos
 curl --unix-socket "$XDG_RUNTIME_DIR/chive/control.sock" -N http://localhost/v1/events
 ` + "```" + `
 
-- Every answer is one JSON object on one line. Its ` + "`schema`" + ` names its form. Within a schema number fields are added, never changed
+- Every answer but an event stream and a profile is one JSON object on one line. Its ` + "`schema`" + ` names its form. Within a schema number fields are added, never changed
   or taken away, so ignore fields that you do not know.
 - Times are RFC 3339 in UTC. Units stand in the names: ` + "`_seconds`, `_bytes`, `_bytes_per_second`" + `; ` + "`_total`" + ` counts since the start.
 - A field marked *optional* is left out when it is empty, zero or not known. Lists are there even when they are empty.
@@ -114,8 +114,12 @@ func docs(t *testing.T) string {
 		if r.needs != "" {
 			what += " Needs " + r.needs + "."
 		}
-		forms = append(forms, reflect.TypeOf(r.gives))
-		fmt.Fprintf(&b, "| `%s %s` | %s | %s | %s |\n", r.method, r.path, link(reflect.TypeOf(r.gives)), page, what)
+		gives := "bytes"
+		if r.gives != nil {
+			forms = append(forms, reflect.TypeOf(r.gives))
+			gives = link(reflect.TypeOf(r.gives))
+		}
+		fmt.Fprintf(&b, "| `%s %s` | %s | %s | %s |\n", r.method, r.path, gives, page, what)
 	}
 	b.WriteString("\n")
 	b.WriteString(docsEvents)

@@ -24,7 +24,7 @@ type route struct {
 	what   string // it does, a sentence
 	needs  string // ability, or part of Status; empty: none
 	takes  any    // form of the body; nil: none
-	gives  any    // form of the answer
+	gives  any    // form of the answer; nil: bytes that are no object
 	local  bool   // over the socket only, never on the page
 	serve  func(*api, *request)
 }
@@ -54,6 +54,8 @@ func routes() []route {
 		{get, "/v1/testnet", "The nodes of a testnet: processes, epochs, and what the list says of them.", "a testnet", nil, Testnet{}, true, (*api).testnet},
 		{post, "/v1/testnet/add", "Makes and starts relays that join the network.", "a testnet of processes", TestnetAdd{}, Testnet{}, true, (*api).testnetAdd},
 		{post, "/v1/testnet/start", "Starts a node again, in place, that has ended.", "a testnet of processes", TestnetStart{}, Testnet{}, true, (*api).testnetStart},
+		{get, "/debug/pprof/", "The names of the profiles.", needsProfiles, nil, nil, true, (*api).profileNames},
+		{get, "/debug/pprof/{id}", "One profile for go tool pprof, or, with ?debug=1, as text; profile is the processor's, and takes ?seconds=30, 120 at most.", needsProfiles, nil, nil, true, (*api).profile},
 		{get, "/healthz", "Answers while the daemon runs.", "", nil, Health{}, true, (*api).healthy},
 		{get, "/readyz", "Answers 200 when the daemon is ready, and 503 with the reason when it is not.", "", nil, Health{}, true, (*api).ready},
 	}

@@ -133,6 +133,7 @@ func prepareClient(o ClientOptions) (r *clientRun, err error) {
 	if r.log, err = o.Effect.logger(o.Log, r.doc.Testnet); err != nil {
 		return nil, err
 	}
+	sayDebug(&r.log, o.Effect.debugs(r.doc.Testnet))
 	if r.state, err = OpenState(o.State); err != nil {
 		return nil, err
 	}
@@ -230,7 +231,7 @@ func (r *clientRun) run(ctx context.Context) error {
 	defer end(nil)
 	tell := teller(r.o.Tell)
 	source := &ClientSources{
-		Sources: &Sources{Document: r.doc, Version: r.o.Version, Client: r.role}, Front: r.front, Effect: r.o.Effect,
+		Sources: &Sources{Document: r.doc, Version: r.o.Version, Client: r.role, Debug: r.o.Effect.debugs(r.doc.Testnet)}, Front: r.front, Effect: r.o.Effect,
 	}
 	source.beside = r.beside.Load
 	source.places = func() []control.Listener {

@@ -177,6 +177,7 @@ func prepareRelay(ctx context.Context, o RelayOptions, state *State) (r *relayRu
 	if r.log, err = o.Effect.logger(o.Log, r.doc.Testnet); err != nil {
 		return nil, err
 	}
+	sayDebug(&r.log, o.Effect.debugs(r.doc.Testnet))
 	if o.Make {
 		if err := r.found(ctx); err != nil {
 			return nil, err
@@ -404,7 +405,7 @@ func (r *relayRun) run(ctx context.Context, socket net.Listener) error {
 	if r.hub == nil {
 		r.hub = new(control.Hub)
 	}
-	source := &RelaySources{Sources: &Sources{Document: r.doc, Version: r.o.Version, Relays: []RelaySource{r.source()}}, hub: r.hub, Effect: r.o.Effect}
+	source := &RelaySources{Sources: &Sources{Document: r.doc, Version: r.o.Version, Relays: []RelaySource{r.source()}, Debug: r.o.Effect.debugs(r.doc.Testnet)}, hub: r.hub, Effect: r.o.Effect}
 	ctx, end := context.WithCancel(ctx)
 	defer end()
 	source.drain = func(after time.Duration) {

@@ -33,6 +33,7 @@ type Sources struct {
 	Relays   []RelaySource
 	// Listeners are where local programs are served.
 	Listeners []control.Listener
+	Debug     bool                      // in a testnet: profiles of the process are shown
 	places    func() []control.Listener // more of them, which change; nil: none
 	beside    func() *besideRelay       // the relay beside the client, which may come later; nil: none
 }
