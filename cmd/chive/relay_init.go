@@ -7,7 +7,9 @@ import (
 	"crypto/rand"
 	"fmt"
 	"io"
+	"net/netip"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -246,7 +248,7 @@ func (a *app) proposed(d *node.Declaring, said relayAnswers, usual, fresh, yes b
 	named := d.Rate != ""
 	d.Rate = cmp.Or(d.Rate, proposedRate)
 	if !usual {
-		if yes || named {
+		if yes || named || foreign(d.Addresses) {
 			a.noteCeilings(d.Rate, cmp.Or(said.monthly, proposedMonthly))
 		}
 		return nil, nil
@@ -265,6 +267,15 @@ func (a *app) proposed(d *node.Declaring, said relayAnswers, usual, fresh, yes b
 	said.rate, said.monthly = "", ""
 	also, err := a.alsoSaid(usual, said)
 	return append(ceilings.settings(), also...), err
+}
+
+// foreign reports whether others than this machine are to reach a relay at one of the
+// addresses: those on loopback are a testnet's, and cost nobody anything.
+func foreign(addresses []string) bool {
+	return slices.ContainsFunc(addresses, func(text string) bool {
+		at, err := netip.ParseAddrPort(text)
+		return err == nil && !at.Addr().Unmap().IsLoopback()
+	})
 }
 
 // noteCeilings says where the ceilings go of a relay whose configuration is not written here:
