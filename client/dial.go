@@ -282,7 +282,7 @@ func (c *Client) try(ctx context.Context, s *story, key Isolation, n need, f fun
 		if err != nil {
 			v = judge(err)
 		}
-		s.tried(explainExit(q, v.fail, time.Since(began)))
+		s.tried(explainExit(q, n, v.fail, time.Since(began)))
 		if err == nil {
 			return nil
 		}
@@ -346,9 +346,12 @@ func pause(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// explainExit says what became of a request to the exit of q; f is nil if it succeeded.
-func explainExit(q *circ, f *Failure, took time.Duration) TryExplained {
+// explainExit says what became of a request for n to the exit of q; f is nil if it succeeded.
+func explainExit(q *circ, n need, f *Failure, took time.Duration) TryExplained {
 	t := TryExplained{Phase: phaseConnect, Hop: len(q.path), Relay: relayName(q.last().RID), Took: took, Text: "it was answered"}
+	if n.protocol == record.UDP {
+		t.Text = "the exit takes datagrams" // which says nothing of the destination
+	}
 	switch f {
 	case nil:
 		return t

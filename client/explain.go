@@ -15,8 +15,8 @@ import (
 type GuardExplained struct {
 	RID   record.RID
 	Until time.Time // it is replaced then, or after being away for too long; nothing else replaces it
-	// State is "in use" (the first that is usable and not only to be tried again), "failing" (the same, while the
-	// client is down), "ready", "unreachable", "absent"
+	// State is "in use" (the first that is usable and not only to be tried again), "failing" (any, while
+	// the client is down), "ready", "unreachable", "absent"
 	// (not in the list of relays, or not running), or "last" (it broke circuits).
 	State string
 	Share float64 // of the guard weight of the list used now, 0 to 1
@@ -72,7 +72,7 @@ func explainGuards(t *table, all []path.GuardStatus, usable []record.RID, carrie
 			e.State = "absent"
 		case g.Unreachable:
 			e.State = "unreachable"
-		case used >= 0 && usable[used] == g.RID && down:
+		case down: // all of them are tried, and none is reached
 			e.State = "failing"
 		case used >= 0 && usable[used] == g.RID:
 			e.State = "in use"
@@ -81,8 +81,9 @@ func explainGuards(t *table, all []path.GuardStatus, usable []record.RID, carrie
 		default:
 			e.State = "ready"
 		}
+		tried := first || used >= 0 && usable[used] == g.RID
 		e.Why = "drawn at random by weight among the relays that may be guards; it has " + percent(e.Share) +
-			" of their weight now. " + guardWords(e.State, first, carries[g.RID])
+			" of their weight now. " + guardWords(e.State, tried, carries[g.RID])
 		if g.Last && e.State != "last" {
 			e.Why += " It comes last: half of the circuits through it failed while another guard worked."
 		}
@@ -112,6 +113,9 @@ func guardWords(state string, first bool, carries int) string {
 	case "in use":
 		return "New circuits begin here: it is the first guard that can be used; " + open + "."
 	case "failing":
+		if !first {
+			return "New circuits are tried here where those before it fail, and fail for now: no guard can be reached." + was
+		}
 		return "New circuits are tried here first, and fail for now: no guard can be reached." + was
 	case "unreachable":
 		when := "it is tried again in a while, and kept."

@@ -112,6 +112,7 @@ func TestGuardWordsFollowTheState(t *testing.T) {
 	}{
 		{"in use", true, 1, []string{"New circuits begin here", "1 open circuit begins here"}},
 		{"failing", true, 0, []string{"tried here first, and fail"}},
+		{"failing", false, 1, []string{"where those before it fail, and fail for now", "1 circuit that was built before"}},
 		{"ready", false, 0, []string{"New circuits begin here only where", "none is open"}},
 		{"unreachable", true, 0, []string{"tried again with the next circuit"}},
 		{"unreachable", false, 0, []string{"tried again in a while"}},

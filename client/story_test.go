@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"chive/directory/genesis"
+	"chive/directory/record"
 	"chive/internal/testutil"
 )
 
@@ -205,6 +206,15 @@ func TestAStreamWhoseAnswerDidNotServeHasAStory(t *testing.T) {
 		t.Errorf("%v %+v", ok, e)
 	}
 	(*story)(nil).failed(errRefused)
+}
+
+// TestAnExitThatTakesDatagramsIsNoAnswer: whether any comes back is told apart.
+func TestAnExitThatTakesDatagramsIsNoAnswer(t *testing.T) {
+	for protocol, want := range map[byte]string{record.UDP: "the exit takes datagrams", record.TCP: "it was answered"} {
+		if got := explainExit(ending(1), need{protocol: protocol, port: 53}, nil, time.Second); got.Text != want || got.Phase != phaseConnect {
+			t.Errorf("%v: %+v", protocol, got)
+		}
+	}
 }
 
 // TestPrivateAddressesStayHere (SOCKS-14): a testnet's exits reach loopback only, so that

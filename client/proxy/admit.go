@@ -32,7 +32,7 @@ func (s *Server) judge(client netip.Addr, a address) (Target, error) {
 		return Target{}, err
 	}
 	if a.port == 0 {
-		return Target{}, refusal(reasonHostUnreachable)
+		return Target{}, told{reasonHostUnreachable, sayPort0}
 	}
 	if Mapped(ip) {
 		if name, err = s.mappedName(client, ip); err != nil {

@@ -118,6 +118,7 @@ const (
 	sayService   = "This version of chive has no hidden services yet: names under chive.alt lead nowhere."
 	sayLocalhost = "localhost is this machine and is not reached through the network. Exclude it from proxying (NO_PROXY)."
 
+	sayPort0    = "Port 0 is no port that anything can be reached at. Name one from 1 to 65535."
 	sayDatagram = "The datagram is too large: it has more than the 1,770 bytes that one may carry through the network. Have the program send smaller ones, or use TCP."
 
 	sayLocalhostHere = "localhost is this machine, and the exit does not look it up. In a testnet write 127.0.0.1; else exclude it from proxying (NO_PROXY)."

@@ -98,6 +98,18 @@ relay maple: listens at 0.0.0.0:9240, published as 192.0.2.1:9240 and [2001:db8:
 	}
 }
 
+// TestStatusSaysTheClockOnce: it is what holds the client up, too.
+func TestStatusSaysTheClockOnce(t *testing.T) {
+	clock := "this clock is 40 min slow. Set the clock."
+	for _, c := range []control.Client{{State: "cold", Text: clock, Clock: clock}, {State: "refused", Text: clock, Clock: clock, Percent: 100}, {State: "ready", Clock: clock, Percent: 100}} {
+		var out strings.Builder
+		printClientState(&out, &control.Status{Client: &c}, &c, map[string]bool{})
+		if n := strings.Count(out.String(), clock); n != 1 || c.State == "refused" && !strings.Contains(out.String(), "client: stopped: this machine's clock is wrong") {
+			t.Errorf("%s: %d times in\n%s", c.State, n, out.String())
+		}
+	}
+}
+
 // TestStatusNamesPeersThatDoNotWork, to who has named them and not to a log.
 func TestStatusNamesPeersThatDoNotWork(t *testing.T) {
 	good := control.Peer{RID: strings.Repeat("01", 16), Addresses: []string{"192.0.2.1:9240"}, State: "reached"}

@@ -133,7 +133,9 @@ func printClientState(w io.Writer, s *control.Status, c *control.Client, said ma
 	if c.State == "down" {
 		wrap(w, "    ", sentence(upperFirst(c.Fix)))
 	}
-	wrap(w, "  ! ", c.Clock)
+	if !strings.Contains(c.Text, c.Clock) { // it may be what holds the client up
+		wrap(w, "  ! ", c.Clock)
+	}
 	printDirectory(w, s, &c.Directory, said)
 }
 

@@ -442,3 +442,16 @@ func TestAbilitiesNeedTheirPart(t *testing.T) {
 		t.Errorf("done without a client: %v", source.done)
 	}
 }
+
+// TestHealthSaysToSetAClock (CLI-6): waiting does not mend one that is wrong.
+func TestHealthSaysToSetAClock(t *testing.T) {
+	source := newAble()
+	source.s.Relays = nil
+	source.s.Client.State, source.s.Client.Clock = "cold", "this clock is 2 h slow. Set the clock."
+	source.s.Client.Text = source.s.Client.Clock
+	_, _, err := FetchReady(t.Context(), serving(t, source))
+	var f *Failure
+	if !errors.As(err, &f) || f.Code != "not_ready" || f.Text != "this clock is 2 h slow" || f.Fix != setClock {
+		t.Errorf("%+v", f)
+	}
+}

@@ -252,6 +252,9 @@ func (a *api) ready(r *request) {
 // patience is what to do about a daemon that is not ready yet.
 const patience = "Wait, and see chive status if it stays so."
 
+// setClock is what to do about a clock that is wrong.
+const setClock = "Set the clock, and let the system keep it: timedatectl set-ntp true."
+
 // notReady says why the daemon cannot do its work now, and what to do; empty: it can.
 func (a *api) notReady() (why, fix string) {
 	if s, can := a.source.(Readier); can {
@@ -270,6 +273,8 @@ func (a *api) notReady() (why, fix string) {
 	switch c := s.Client; {
 	case c == nil || workingClient(c):
 		return "", ""
+	case c.Clock != "": // waiting does not mend it
+		return strings.TrimSuffix(c.Clock, ". Set the clock."), setClock
 	case c.State == "down" && c.Fix != "":
 		return c.Text, strings.ToUpper(c.Fix[:1]) + c.Fix[1:] + "."
 	case c.Text != "":

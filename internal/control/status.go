@@ -162,7 +162,7 @@ type Guard struct {
 	RID      string    `json:"rid"`
 	Nickname string    `json:"nickname,omitempty"` // as a Seat's
 	Until    time.Time `json:"until,omitzero"`     // day
-	State    string    `json:"state"`              // in use, failing (first, while the client is down), ready, unreachable, absent or last
+	State    string    `json:"state"`              // in use, failing (while the client is down), ready, unreachable, absent or last
 	Share    float64   `json:"share"`              // of all guards' weight
 	Why      string    `json:"why"`
 }

@@ -121,7 +121,7 @@ func clientPart(doc *genesis.Document, s client.Status) *control.Client {
 	switch s.State {
 	case client.StateStale, client.StateRefused:
 		if s.Clock != "" {
-			d.Notes = append(d.Notes, control.Note{Level: control.LevelWarning, Code: noteClock, Text: "How old the list of relays is cannot be told: this machine's clock is off. " + s.Clock})
+			d.Notes = append(d.Notes, control.Note{Level: control.LevelWarning, Code: noteClock, Text: "Until this machine's clock is right, lists of relays may look older or newer than they are."})
 			break
 		}
 		if s.State == client.StateRefused {
