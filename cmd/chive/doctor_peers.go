@@ -48,7 +48,7 @@ const (
 func (d *doctor) checkPeers(ctx context.Context, now time.Time) {
 	const check = "network"
 	if d.cfg.Network.Genesis == "" {
-		d.warn(check, "no_network", "No network is named, and this version has none built in.", "Name one: --genesis FILE or the key network.genesis. Or start one here: chive testnet up")
+		d.warn(check, "no_network", "No network is named, and this version has none built in.", "Name one: --genesis FILE or the key network.genesis. Or "+d.testnetWords())
 		return
 	}
 	testnet, err := node.CheckGenesis(d.cfg.Network.Genesis)

@@ -7,6 +7,7 @@ import (
 	"context"
 	"io"
 	"net"
+	"slices"
 	"strings"
 	"time"
 
@@ -147,12 +148,33 @@ func (d *doctor) checkFree(ctx context.Context) {
 		if l.Kind == "socks" && answersAs(ctx, "socks", l.Address) {
 			what = "another proxy, perhaps a chive that runs with another state folder,"
 		}
+		if at := d.app.testnetSocket(); at != "" && l.Kind == "socks" && hasSocks(ctx, at, l.Address) {
+			d.warn(check, "port_of_testnet", "The "+portWords[l.Kind]+" cannot be at "+l.Address+" while your testnet runs: its client has the port.",
+				"Ask that client: chive doctor --control "+shellWord(at)+". For a client beside it choose another port: --socks ADDR")
+			continue
+		}
 		d.fault(check, "port_taken", "The "+portWords[l.Kind]+" cannot be at "+l.Address+": "+what+" is there, or this user may not open it.",
 			"End that program, or choose another port: chive config show names the key.")
 	}
 	if !taken {
 		d.ok(check, "free", "The ports that a daemon would open are free.")
 	}
+}
+
+// hasSocks reports whether the client at a control socket has its proxy at an address.
+func hasSocks(ctx context.Context, socket, address string) bool {
+	ctx, cancel := context.WithTimeout(ctx, statusTime)
+	defer cancel()
+	s, _, err := control.Fetch(ctx, strings.TrimPrefix(socket, "unix:"))
+	return err == nil && slices.Contains(listenersOf(s, "socks"), address)
+}
+
+// testnetWords say how a network on this machine is had: the one that runs, or a new one.
+func (d *doctor) testnetWords() string {
+	if at := d.app.testnetClient(); at != "" {
+		return "ask the client of your testnet, which runs: chive doctor --control " + at
+	}
+	return "start one here: chive testnet up"
 }
 
 // free reports whether a port can be opened here.

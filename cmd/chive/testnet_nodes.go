@@ -172,9 +172,18 @@ func (a *app) testnets(ctx context.Context, keep string) ([]*runningTestnet, err
 	return nil, &node.Fault{Kind: node.Unreachable, Code: "no_testnet", Text: text, Fix: "Start one: " + selfCommand() + " testnet up --driver proc"}
 }
 
-// testnetClient is what --control takes for a client of a testnet that this user runs,
-// where the command line means the usual client; else it is empty.
+// testnetClient is what a command line has behind --control for a client of a testnet that
+// this user runs, where it means the usual client; else it is empty.
 func (a *app) testnetClient() string {
+	at := a.testnetSocket()
+	if at == "" {
+		return ""
+	}
+	return shellWord(at)
+}
+
+// testnetSocket is the control socket of that client.
+func (a *app) testnetSocket() string {
 	if a.ask("status") != "chive status" {
 		return ""
 	}
@@ -190,11 +199,11 @@ func (a *app) testnetClient() string {
 			continue
 		}
 		if s, _, err := control.Fetch(ctx, path); err == nil && s.Client != nil {
-			return shellWord(socket.Shown())
+			return socket.Shown()
 		}
 		for _, n := range t.Nodes {
 			if n.Role == "client" && n.State == control.NodeRunning && n.Control != "" {
-				return shellWord(n.Control)
+				return n.Control
 			}
 		}
 	}
