@@ -62,6 +62,9 @@ func watchClient(ctx context.Context, look func() *control.Client, tell func(str
 	}
 }
 
+// storeAgain says that a disk that was full, or failed, is not any more.
+const storeAgain = "The relay can keep its directory's memory again: what was wrong with its disk or file is over. chive status says whether it takes part in the committee."
+
 // watch remembers what was told.
 type watch struct {
 	tell func(string)
@@ -71,6 +74,9 @@ type watch struct {
 func (w *watch) relay(r control.Relay) {
 	w.notes(r.Directory.Notes)
 	w.reach(r.Reachable)
+	if _, told := w.told["store"]; told && r.Store == "" {
+		w.tell(storeAgain)
+	}
 	for _, trouble := range []struct{ code, text string }{{"clock", r.Clock}, {"store", r.Store}, {"keys", r.Keys}} {
 		w.lasting(trouble.code, trouble.text)
 	}
