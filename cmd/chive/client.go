@@ -152,9 +152,13 @@ func (a *app) clientReady(r node.ClientReady, relay string) {
 }
 
 // pageLine says where the page can be opened, to a terminal alone: the address has a key
-// in it. Spec: product PAGE-2.
+// in it. later is the command that makes another address; empty: none does. Spec: product
+// PAGE-2.
 func (a *app) pageLine(address, later string) {
 	if f, isFile := a.err.(*os.File); address != "" && isFile && term.IsTerminal(int(f.Fd())) {
-		a.note("The local page, for a minute and once: %s\nLater: %s", address, later)
+		a.note("The local page, for a minute and once: %s", address)
+		if later != "" {
+			a.note("Later: %s", later)
+		}
 	}
 }

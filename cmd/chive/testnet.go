@@ -387,9 +387,11 @@ func (a *app) testnetReady(o testnetOptions, net *testnet.Network, socks []strin
 		out.Try = append(out.Try, tryObject{Name: "status", Command: selfCommand() + " status --watch --control " + out.Control})
 	}
 	a.testnetLine(out, d)
+	later := ""
 	if control.Path != "" {
-		a.pageLine(front.PageAddress(), selfCommand()+" status --web --control "+out.Control)
+		later = selfCommand() + " status --web --control " + out.Control
 	}
+	a.pageLine(front.PageAddress(), later)
 	a.slower(net.Genesis, len(net.Relays))
 	if genesis != "" {
 		a.note("The genesis document is in %s.", genesis)
