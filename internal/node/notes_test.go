@@ -196,7 +196,7 @@ func TestTroubleIsToldOnceAnHour(t *testing.T) {
 		expect(tellAgain / 2)
 		expect(tellAgain/2, "forked", "disk full")
 		become(control.Relay{})
-		expect(lookEvery)
+		expect(lookEvery, "The relay can keep its directory's memory again: what was wrong with its disk or file is over. chive status says whether it takes part in the committee.")
 		become(control.Relay{Store: "disk full", Reports: []control.Note{{Text: "seen", Time: time.Now()}}})
 		expect(lookEvery, "disk full", "seen")
 		expect(lookEvery)
