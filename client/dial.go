@@ -290,6 +290,9 @@ func (c *Client) try(ctx context.Context, s *story, key Isolation, n need, f fun
 			return ctx.Err()
 		}
 		last = v.fail
+		if v.silent {
+			c.retire(q)
+		}
 		if v.final {
 			return last
 		}
@@ -305,7 +308,6 @@ func (c *Client) try(ctx context.Context, s *story, key Isolation, n need, f fun
 		switch {
 		case v.silent:
 			silent = append(silent, q.last().RID)
-			c.retire(q)
 		case v.later || v.skipExit:
 			avoid = append(avoid, q.last().RID)
 		default:

@@ -42,6 +42,36 @@ func TestARelayThatHangsCostsSeconds(t *testing.T) {
 	})
 }
 
+// TestACircuitThatHangsIsLeftByRequestsOfOneTry: what went with the request may have arrived,
+// so that it is not tried again, but the next one has another circuit at once.
+func TestACircuitThatHangsIsLeftByRequestsOfOneTry(t *testing.T) {
+	inMemory(t, Config{Relays: 9, Exits: 4, Clients: 1}, 20*time.Millisecond, func(t *testing.T, n *Network, m *memnet.Network, fab *Memory) {
+		cl, key := n.Clients[0], client.Isolation("k")
+		if _, err := get(t.Context(), cl, key, "/"); err != nil {
+			t.Fatal(err)
+		}
+		before := exitOf(t, n, cl)
+		silence(n, m, fab, before)
+		began := time.Now()
+		conn, err := cl.Dial(t.Context(), key, TargetName, 80, []byte("GET / HTTP/1.0\r\n\r\n"))
+		if err == nil {
+			_ = conn.Close()
+			t.Fatal("it was answered")
+		}
+		if took := time.Since(began); took > 8*time.Second {
+			t.Errorf("it took %v", took)
+		}
+		for range 3 { // another circuit may lead through that relay, too
+			if _, err = get(t.Context(), cl, key, "/"); err == nil {
+				break
+			}
+		}
+		if err != nil || exitOf(t, n, cl) == before {
+			t.Errorf("the next: %v", err)
+		}
+	})
+}
+
 // TestASlowDestinationKeepsItsCircuit has a destination that takes some seconds to take
 // a connection: the circuit is asked, answers, and is kept.
 func TestASlowDestinationKeepsItsCircuit(t *testing.T) {
