@@ -258,7 +258,8 @@ go test -count=1 -timeout=2m -run '^(TestBitcoin|TestTorrent)$' -v ./testnet | g
 # --- as machines with a wrong clock, a full disk, damaged files, another network's document: real processes,
 # of which some are built with a clock that the test sets. A minute, beside that build
 
-go test -tags soak -count=1 -timeout=4m -parallel 16 -run '^TestFaults$' -v ./cmd/chive | grep -E '^ *(---|===|ok|FAIL|PASS|fault)|NOT TESTED' | grep -v -E '=== (RUN|PAUSE|CONT|NAME)'
+go test -tags soak -count=1 -timeout=4m -parallel 16 -run '^TestFaults$' -v ./cmd/chive >"$SCRATCH/faults" || { grep -v -E '=== (RUN|PAUSE|CONT|NAME)' "$SCRATCH/faults" | tail -n 100; exit 1; }
+<"$SCRATCH/faults" grep -E '^ *(---|===|ok|FAIL|PASS|fault)|NOT TESTED' | grep -v -E '=== (RUN|PAUSE|CONT|NAME)'
 
 # --- as relays that are killed: seven processes, ended without warning and started again
 

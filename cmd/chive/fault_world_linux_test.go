@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -122,6 +123,9 @@ type faulty struct {
 	run                       *daemon // the last one; nil: none yet
 }
 
+// faultPorts are the addresses that were given.
+var faultPorts sync.Map
+
 // newFaulty makes the folder of one more.
 func (w *faultWorld) newFaulty(t *testing.T, name string) *faulty {
 	t.Helper()
@@ -129,8 +133,12 @@ func (w *faultWorld) newFaulty(t *testing.T, name string) *faulty {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &faulty{w: w, name: name, state: filepath.Join(w.dir, name), addr: l.Addr().String(), socket: filepath.Join(w.dir, name+".sock")}
+	addr := l.Addr().String()
 	_ = l.Close()
+	if _, taken := faultPorts.LoadOrStore(addr, true); taken { // the system may give a port that was closed again
+		return w.newFaulty(t, name)
+	}
+	p := &faulty{w: w, name: name, state: filepath.Join(w.dir, name), addr: addr, socket: filepath.Join(w.dir, name+".sock")}
 	if p.shift, err = os.Create(filepath.Join(w.dir, name+".clock")); err != nil {
 		t.Fatal(err)
 	}

@@ -187,13 +187,9 @@ func openBolt(path string, readOnly bool) (db *bolt.DB, file *os.File, info fs.F
 		if info.Size() < tx.Size() {
 			return errDamaged
 		}
-		for range tx.Check() { // the walk goes on to its end
-			err = errDamaged
-		}
-		if err != nil {
-			return err
-		}
-		return tx.ForEach(func(name []byte, b *bolt.Bucket) error {
+		// First everything is read here, where what leads out of the file is caught: the
+		// library's own check has a goroutine, in which that would end the process.
+		if err := tx.ForEach(func(name []byte, b *bolt.Bucket) error {
 			if b == nil {
 				return errDamaged
 			}
@@ -201,7 +197,13 @@ func openBolt(path string, readOnly bool) (db *bolt.DB, file *os.File, info fs.F
 				_, err := opened(name, k, v)
 				return err
 			})
-		})
+		}); err != nil {
+			return err
+		}
+		for range tx.Check() { // the walk goes on to its end
+			err = errDamaged
+		}
+		return err
 	})
 }
 

@@ -4,6 +4,7 @@ package store
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -453,4 +454,37 @@ func overwriteWith(path string, data []byte) error {
 	}
 	_, err = f.Write(data)
 	return errors.Join(err, f.Close())
+}
+
+// TestAnElementThatLeadsOutOfTheFileIsDamage: one byte may send a reader far beyond what is
+// mapped, which no goroutine of the library may meet first.
+func TestAnElementThatLeadsOutOfTheFileIsDamage(t *testing.T) {
+	for _, at := range []int{4, 8, 12} { // position, size of the key, size of the value
+		path := filepath.Join(t.TempDir(), "directory")
+		table := openTable(t, path)
+		for i := range 30 {
+			write(t, table, set("self", fmt.Sprint("key ", i), strings.Repeat("value ", 30)))
+		}
+		if err := table.Close(); err != nil {
+			t.Fatal(err)
+		}
+		data, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		spoiled := 0
+		for page := 0; page+os.Getpagesize() <= len(data); page += os.Getpagesize() {
+			// A page begins with number 8, flags 2 (leaf: 2), count 2, overflow 4; an element is flags, position, sizes.
+			if leaf := data[page:]; binary.NativeEndian.Uint16(leaf[8:]) == 2 && binary.NativeEndian.Uint16(leaf[10:]) >= 3 {
+				binary.NativeEndian.PutUint32(leaf[16+at:], 0x7ffffff0)
+				spoiled++
+			}
+		}
+		if err := os.WriteFile(path, data, 0o600); err != nil || spoiled == 0 {
+			t.Fatalf("%d pages, %v", spoiled, err)
+		}
+		if table = openTable(t, path); !table.Damaged() || table.MovedTo() != path+".damaged-1" {
+			t.Errorf("field %d: damaged %v, moved to %q", at, table.Damaged(), table.MovedTo())
+		}
+	}
 }
