@@ -195,14 +195,9 @@ func (c *Client) certified(rid record.RID, at place) func(ed25519.PublicKey, tim
 // behindAt returns by how much this clock is slow for certain, at least; 0: it is not, by
 // more than the limit. Under Client.mu. Spec: protocol §7 (BOOT-3).
 func (c *Client) behindAt(now time.Time) time.Duration {
-	var past uint64
+	past := c.dir.ahead
 	if t := c.dir.table; t != nil {
-		past = t.view.Epoch()
-	}
-	// A list that was shown and is not held counts as long as relays in different places say
-	// that this clock is slow: a quorum whose keys were taken may have signed it.
-	if heard := c.heardAt(now); heard != nil && heard.off < 0 {
-		past = max(past, c.dir.ahead)
+		past = max(past, t.view.Epoch())
 	}
 	if off := c.doc.EpochStart(past).Sub(now); off > c.doc.Params.ClockClient {
 		return off
