@@ -31,8 +31,8 @@ var errUnheard = errors.New("client: the circuit does not answer")
 
 // echo is a question to the last relay of a circuit.
 type echo struct {
-	done  chan struct{}
-	heard bool // set before done is closed
+	done         chan struct{}
+	asked, heard bool // set before done is closed
 }
 
 // await waits for the answer to a request on q as wait does, at most for patience, and
@@ -48,8 +48,8 @@ func (q *circ) await(ctx context.Context, s *story, patience time.Duration, wait
 	}
 	timer := time.AfterFunc(min(max(echoAfter, 2*q.took), echoLongest), func() {
 		note("no answer so far; whether the circuit still carries anything is being asked")
-		switch heard := q.ask(); {
-		case ctx.Err() != nil: // it is over
+		switch asked, heard := q.ask(); {
+		case ctx.Err() != nil || !asked: // it is over, or nobody knows
 		case heard:
 			note("the circuit is alive: the relay has not reached the destination so far")
 		default:
@@ -66,36 +66,36 @@ func (q *circ) await(ctx context.Context, s *story, patience time.Duration, wait
 
 // ask reports whether anything comes back on q within its time. What cannot be asked is
 // not judged. Requests that wait at the same time share one question.
-func (q *circ) ask() bool {
+func (q *circ) ask() (asked, heard bool) {
 	q.mu.Lock()
 	e := q.echo
 	if e != nil {
 		q.mu.Unlock()
 		<-e.done
-		return e.heard
+		return e.asked, e.heard
 	}
 	e = &echo{done: make(chan struct{})}
 	q.echo = e
 	q.mu.Unlock()
-	e.heard = q.answers()
+	e.asked, e.heard = q.answers()
 	q.mu.Lock()
 	q.echo = nil
 	q.mu.Unlock()
 	close(e.done)
-	return e.heard
+	return e.asked, e.heard
 }
 
-func (q *circ) answers() bool {
+func (q *circ) answers() (asked, heard bool) {
 	before := q.heard.Load()
 	s, err := q.open(func() (*circuit.Stream, error) {
 		return q.o.Resolve(cell.Resolve{Kind: cell.ResolveReverse, Name: echoAddress})
 	})
 	if err != nil {
-		return true
+		return false, false
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), min(max(echoPatience, 4*q.took), echoLongest))
 	defer cancel()
 	_, err = s.WaitAnswer(ctx)
 	_ = s.Close()
-	return err == nil || ctx.Err() == nil || q.heard.Load() != before
+	return true, err == nil || ctx.Err() == nil || q.heard.Load() != before
 }
