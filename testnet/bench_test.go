@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -107,4 +108,32 @@ func BenchmarkStart(b *testing.B) {
 		n.Close()
 		cancel()
 	}
+}
+
+// BenchmarkJoin is a client that knows the genesis document alone, from its start to
+// its first open circuit (ns/op, mean; "median-ms" and "worst-ms" over all), in a
+// network of ten relays on loopback. At most MaxClients-1 times: -benchtime 100x.
+// The goal, half a second, is G4's (directory §14 of the design).
+func BenchmarkJoin(b *testing.B) {
+	n, err := Start(b.Context(), Config{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer n.Close()
+	var took []time.Duration
+	for b.Loop() {
+		began := time.Now()
+		cl, err := n.JoinClient(b.Context())
+		if err != nil {
+			b.Fatal(err)
+		}
+		took = append(took, time.Since(began))
+		b.StopTimer()
+		cl.Stop()
+		b.StartTimer()
+	}
+	slices.Sort(took)
+	ms := func(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
+	b.ReportMetric(ms(took[len(took)/2]), "median-ms")
+	b.ReportMetric(ms(took[len(took)-1]), "worst-ms")
 }
