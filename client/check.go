@@ -176,7 +176,7 @@ func (c *Client) askMany(ctx context.Context, t *table, asked []*snapshot.Relay,
 			ctx, cancel := context.WithTimeout(ctx, checkLimit)
 			defer cancel()
 			err := c.askLast(ctx, last, i, func(ctx context.Context, s stream) error {
-				out[i].answer = c.question(ctx, s, t)
+				out[i].answer = c.question(ctx, s, t, c.placeOf(last.RID, last.Addresses))
 				return nil
 			})
 			if err != nil {
@@ -189,8 +189,8 @@ func (c *Client) askMany(ctx context.Context, t *table, asked []*snapshot.Relay,
 	return out
 }
 
-// question asks the relay at the other end of s about t.
-func (c *Client) question(ctx context.Context, s stream, t *table) answer {
+// question asks the relay at a place, at the other end of s, about t.
+func (c *Client) question(ctx context.Context, s stream, t *table, at place) answer {
 	rw, stop := patiently(ctx, s)
 	defer stop()
 	theirs, err := dirsync.FetchHeader(rw, c.nid, t.view.Epoch())
@@ -200,7 +200,7 @@ func (c *Client) question(ctx context.Context, s stream, t *table) answer {
 	case err != nil:
 		return answerNone
 	case theirs == nil:
-		return c.skipped(ctx, s)
+		return c.skipped(ctx, s, at)
 	case theirs.Digest() == t.view.Header().Digest():
 		return answerSame
 	case t.view.Epoch() == 0:
@@ -229,8 +229,12 @@ func (c *Client) question(ctx context.Context, s stream, t *table) answer {
 
 // skipped follows the chain of a relay that says there is no list of an epoch of
 // which a certified one is in use, if it is the higher one.
-func (c *Client) skipped(ctx context.Context, s stream) answer {
+func (c *Client) skipped(ctx context.Context, s stream, at place) answer {
 	_, err := c.fetchOver(ctx, s)
+	var future *dirsync.AheadError
+	if errors.As(err, &future) {
+		c.heardAhead(at, future.Epoch)
+	}
 	if errors.Is(err, dirsync.ErrForged) {
 		return answerBroken
 	}

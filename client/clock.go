@@ -26,8 +26,9 @@ import (
 //
 // A certified header of epoch e was signed by a quorum after e began, and the genesis
 // document by founders when the network began: a clock that shows an earlier time is slow
-// for certain, whoever passed the header on. Such a clock stops a client that has circuits,
-// too; by how much it is off is what relays answer when they are asked.
+// for certain, if the list is in use or relays in different places show one (future.go). Such a
+// clock stops a client that has circuits, too; by how much it is off is what relays answer when
+// they are asked.
 //
 // Asked (TIME), a relay says what it takes the time for, so that it is known by how much
 // this clock is off. It is asked when it has nothing that is fresh by this clock, or
@@ -110,17 +111,13 @@ func (c *Client) heardTime(at place, notAfter time.Time) {
 	c.noteReading(r)
 }
 
-// heardAhead notes that the relay at a place holds a list of an epoch that by this
-// clock is yet to come.
-func (c *Client) heardAhead(at place) {
-	c.noteReading(reading{at: at, heard: time.Now(), off: -c.doc.Params.ClockClient - time.Second})
-}
-
 // askTime asks a relay that was just asked for the list, with fetched coming of it, for
-// the time over the same stream: if it answered and there is still nothing fresh. It
-// returns by how much this clock is ahead by its word.
+// the time over the same stream: if it answered and there is still nothing fresh, or it
+// has a list of the future. It returns by how much this clock is ahead by its word.
 func (c *Client) askTime(ctx context.Context, s stream, fetched error) (ahead time.Duration, ok bool) {
-	if fetched != nil && !spoke(fetched) || errors.Is(fetched, dirsync.ErrForged) || c.servedFresh() {
+	switch {
+	case errors.Is(fetched, dirsync.ErrAhead): // whatever is fresh by this clock
+	case fetched != nil && !spoke(fetched), errors.Is(fetched, dirsync.ErrForged), c.servedFresh():
 		return 0, false
 	}
 	return c.timeOver(ctx, s)
@@ -195,7 +192,7 @@ func (c *Client) certified(rid record.RID, at place) func(ed25519.PublicKey, tim
 // behindAt returns by how much this clock is slow for certain, at least; 0: it is not, by
 // more than the limit. Under Client.mu. Spec: protocol §7 (BOOT-3).
 func (c *Client) behindAt(now time.Time) time.Duration {
-	past := c.dir.ahead
+	past := c.provenEpoch(now)
 	if t := c.dir.table; t != nil {
 		past = max(past, t.view.Epoch())
 	}
@@ -243,7 +240,7 @@ func (c *Client) heardAt(now time.Time) *clockError {
 			offs = append(offs, r)
 		}
 	}
-	if len(offs) == 0 || len(offs) < min(clockVoices, c.dir.places) {
+	if len(offs) < c.enoughVoices() {
 		return nil
 	}
 	slices.SortStableFunc(offs, func(a, b reading) int { return cmp.Compare(a.off, b.off) })

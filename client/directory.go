@@ -39,7 +39,7 @@ type directory struct {
 	unasked   int      // CHECKs in a row for which nobody could be asked
 	sent      int      // records of evidence that relays took
 	readings  []reading
-	ahead     uint64                   // the latest epoch of a list that was ahead of this clock, and that a quorum has signed
+	futures   []future
 	places    int                      // different places that can be asked
 	dropped   map[record.RID]time.Time // since when
 	strangers []stranger

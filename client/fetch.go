@@ -111,9 +111,6 @@ func (c *Client) fetchOver(ctx context.Context, s stream) (dirsync.Result, error
 			rw.expect(total)
 			c.tableProgress(done, total, rw.all)
 		})
-		c.mu.Lock()
-		c.dir.ahead = f.Ahead()
-		c.mu.Unlock()
 		if err == nil && result == dirsync.Newer || findingsOf(f) != before {
 			c.keep(f)
 		}
@@ -180,17 +177,24 @@ type hearing struct {
 	c        *Client
 	linked   bool           // one of them could be spoken to
 	answered map[place]bool // who answered, without anything fresh
+	ahead    map[place]bool // who has a list of the future
 	unproven int
 	tooOld   int
 	fresh    bool
 	last     error // of one that did not answer
 }
 
-func (c *Client) newHearing() *hearing { return &hearing{c: c, answered: make(map[place]bool)} }
+func (c *Client) newHearing() *hearing {
+	return &hearing{c: c, answered: make(map[place]bool), ahead: make(map[place]bool)}
+}
 
 // note takes what a relay answered and reports whether nobody else need be asked.
 func (h *hearing) note(rid record.RID, at place, result dirsync.Result, err error) bool {
 	c := h.c
+	var future *dirsync.AheadError
+	if err == nil {
+		c.heardNow(at)
+	}
 	switch {
 	case err == nil && result == dirsync.Unproven:
 		h.unproven++
@@ -208,8 +212,9 @@ func (h *hearing) note(rid record.RID, at place, result dirsync.Result, err erro
 	case errors.Is(err, dirsync.ErrTooOld):
 		h.tooOld++
 		h.last = err
-	case errors.Is(err, dirsync.ErrAhead):
-		c.heardAhead(at)
+	case errors.As(err, &future):
+		c.heardAhead(at, future.Epoch)
+		h.linked, h.ahead[at] = true, true
 		h.last = err
 		return false
 	default:
@@ -271,7 +276,7 @@ func (h *hearing) askAll(ctx context.Context, all []source, patience time.Durati
 }
 
 // settle draws the conclusion of a round. Errors: *clockError; errStale when the list
-// held must not be used; errAnchor; why nobody answered.
+// held must not be used; errAnchor; dirsync.ErrAhead; why nobody answered.
 func (h *hearing) settle(ctx context.Context) error {
 	c := h.c
 	now := time.Now()
@@ -312,6 +317,8 @@ func (h *hearing) settle(ctx context.Context) error {
 	switch {
 	case h.tooOld > 0 && h.tooOld == len(h.answered) && c.refusesAt(now):
 		return errAnchor
+	case len(h.answered) == 0 && len(h.ahead) > 0:
+		return dirsync.ErrAhead // it says more than who did not answer
 	case len(h.answered) == 0 && h.last != nil:
 		return h.last
 	case len(h.answered) == 0:

@@ -126,7 +126,8 @@ func (c *Client) isLagging() bool {
 // apart through circuits, which serve for that however old the list in use is; if
 // there are none and it will not do any more, from a few strangers. Guards that hold
 // lists back, all of them, and let no circuit through, hold up a client no longer
-// than that.
+// than that. Lists of the future have it ask on, too, until it is known whether this
+// clock is slow: what is fresh by a clock may be so because that is slow.
 func (c *Client) round(ctx context.Context) error {
 	defer c.giveBack()
 	defer c.roundEnded()
@@ -137,13 +138,15 @@ func (c *Client) round(ctx context.Context) error {
 		return err
 	}
 	now, through := time.Now(), 0
-	if !h.fresh && h.linked {
+	_, proven := h.future()
+	if !h.fresh && h.linked && !proven {
 		var err error
 		if through, err = h.askThrough(ctx); err != nil {
 			return err
 		}
 	}
-	if !h.fresh && through == 0 && c.freshnessAt(c.current(), now) != dirsync.Fresh {
+	shown, proven := h.future()
+	if !h.fresh && through == 0 && (c.freshnessAt(c.current(), now) != dirsync.Fresh || shown && !proven) {
 		h.unproven, h.tooOld = 0, 0
 		clear(h.answered) // what guards said does not keep others from being asked
 		if err := h.askAll(ctx, c.strangerSources(now), dialPatience); err != nil {
@@ -213,7 +216,7 @@ func (h *hearing) askThrough(ctx context.Context) (answered int, err error) {
 		if err == nil {
 			answered++
 		}
-		if h.fresh {
+		if _, proven := h.future(); h.fresh || proven {
 			break
 		}
 	}

@@ -175,6 +175,8 @@ func (c *Client) troubleOf(err error) (cause, text string) {
 			return "clock_skew", clock.Error()
 		}
 		return "clock_skew", "this clock does not agree with the relay's that was asked. If others say so too, set the clock."
+	case errors.Is(err, dirsync.ErrAhead):
+		return "clock_skew", "the relay that was asked has a list of relays that by this clock is yet to come: this clock is slow, or keys of that network were taken. If it is slow, set it."
 	case errors.Is(err, link.ErrNetworkDown), errors.Is(err, link.ErrUnreachable):
 		return "no_route", "this machine has no way to the network. Check its connection."
 	case errors.Is(err, link.ErrRefused):

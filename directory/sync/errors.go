@@ -28,8 +28,20 @@ var (
 	// ErrTooOld means that no hand-over leads from what we believe to what a source
 	// holds. If every source says so, a newer anchor is needed.
 	ErrTooOld = errors.New("sync: anchor too old")
-	// ErrAhead means a source whose newest snapshot lies ahead of our clock.
+	// ErrAhead means a source whose newest snapshot lies ahead of our clock. It comes in an
+	// AheadError.
 	ErrAhead = errors.New("sync: ahead of our clock")
 	// ErrSaved means saved bytes that are damaged, of another network or version.
 	ErrSaved = errors.New("sync: saved state unusable")
 )
+
+// AheadError is ErrAhead, and says how far.
+type AheadError struct {
+	Epoch uint64 // of the list that a quorum has signed
+}
+
+// Error returns the text of ErrAhead.
+func (e *AheadError) Error() string { return ErrAhead.Error() }
+
+// Unwrap returns ErrAhead.
+func (e *AheadError) Unwrap() error { return ErrAhead }

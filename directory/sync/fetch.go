@@ -38,7 +38,7 @@ const maxNamed = maxTables
 // nil, is told how many tiles and dictionaries there are of how many.
 //
 // Errors: ErrForged (also ErrIllegal), ErrOrphan (also ErrSplit), ErrBusy, ErrAbsent,
-// ErrTooOld, ErrAhead, and rw's. Spec: directory §8, protocol §7 (SYNC-6..9).
+// ErrTooOld, ErrAhead (an *AheadError), and rw's. Spec: directory §8, protocol §7 (SYNC-6..9).
 func (f *Follower) Fetch(rw io.ReadWriter, clock func() time.Time, progress func(done, total int)) (Result, error) {
 	if f.TooOld(clock()) {
 		return Unchanged, ErrTooOld
@@ -75,8 +75,7 @@ func (f *Follower) Fetch(rw io.ReadWriter, clock func() time.Time, progress func
 		}
 		next, err := f.follow(at, steps, cert)
 		if err == nil && cert.Header.Epoch > f.doc.EpochAt(clock().Add(f.doc.Params.ClockClient)) {
-			f.ahead = max(f.ahead, cert.Header.Epoch)
-			return Unchanged, ErrAhead // a quorum says so: it is our clock
+			return Unchanged, &AheadError{cert.Header.Epoch} // a quorum says so: it is our clock
 		}
 		if err == nil && f.early(cert.Header.Epoch, clock()) {
 			return Unchanged, nil

@@ -34,7 +34,6 @@ type Follower struct {
 	at     *vote.Anchor
 	part   parts
 	next   *candidate // Unproven; else nil
-	ahead  uint64     // the latest epoch of a certificate that holds and was ahead of our clock
 
 	evidence       []*record.Evidence
 	split, illegal *vote.Certificate
@@ -83,10 +82,6 @@ func (f *Follower) TooOld(now time.Time) bool {
 	age := f.doc.Params.AnchorAge
 	return age > 0 && now.Sub(f.doc.EpochStart(f.at.Epoch)) > age
 }
-
-// Ahead returns the latest epoch of a list that a quorum has signed and that lay ahead of
-// our clock when a Fetch met it (ErrAhead); 0: none did. It is not saved.
-func (f *Follower) Ahead() uint64 { return f.ahead }
 
 // Evidence returns what proves double signers, found by Fetch or Judge: at most 96
 // records. The slice must not be changed.

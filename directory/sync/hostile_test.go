@@ -187,9 +187,9 @@ func TestSourcesThatDoNotHelp(t *testing.T) {
 	}
 	// Our clock is behind: what is final lies ahead of it.
 	early := func() time.Time { return l.at(2) }
-	slow := l.follower()
-	if _, err := slow.Fetch(of(l.server(), l.clock()), early, nil); !errors.Is(err, ErrAhead) || slow.Ahead() != 5 {
-		t.Errorf("ahead of the clock: %v, epoch %d", err, slow.Ahead())
+	var ahead *AheadError
+	if _, err := l.follower().Fetch(of(l.server(), l.clock()), early, nil); !errors.Is(err, ErrAhead) || !errors.As(err, &ahead) || ahead.Epoch != 5 {
+		t.Errorf("ahead of the clock: %v, %+v", err, ahead)
 	}
 	// A source that has no hand-over to us.
 	far := newLab(t, 5, genesis.Testnet())
