@@ -44,8 +44,11 @@ const (
 	clockVoices = 3
 	// maxReadings bounds what is kept of them; the oldest goes.
 	maxReadings = 16
-	// readingLife is how long one counts: the user may set the clock.
+	// readingLife is how long one counts, unless the clock is set before.
 	readingLife = 10 * time.Minute
+	// clockStep is by how much the clock on the wall may go otherwise than time does: what
+	// adjusts it slowly stays below that, and no skew as small matters.
+	clockStep = 5 * time.Second
 	// anyClock is a skew beyond all: for links that serve to ask for the time.
 	anyClock = 100 * 365 * 24 * time.Hour
 )
@@ -56,6 +59,14 @@ type reading struct {
 	off   time.Duration // how far this clock is ahead (negative: behind) for certain; 0: it may be right
 	told  bool          // the relay was asked: off is what it is, not what it is at least
 	heard time.Time     // with the monotonic clock
+	wall  time.Time     // the same by the clock on the wall alone
+}
+
+// holds reports whether a reading still says something of this clock: it is not too old, and
+// the clock was not set since. A machine that slept looks as if it was.
+func (r *reading) holds(now time.Time) bool {
+	passed := now.Sub(r.heard)
+	return passed < readingLife && (now.Round(0).Sub(r.wall)-passed).Abs() < clockStep
 }
 
 // clockError says that this clock is wrong.
@@ -162,15 +173,16 @@ func (c *Client) linkForTime(ctx context.Context, s source, patience time.Durati
 // stays, beside what only bounds it.
 func (c *Client) noteReading(r reading) {
 	now := r.heard
+	r.wall = now.Round(0)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if !r.told && slices.ContainsFunc(c.dir.readings, func(o reading) bool {
-		return o.told && o.at == r.at && now.Sub(o.heard) < readingLife
+		return o.told && o.at == r.at && o.holds(now)
 	}) {
 		return
 	}
 	c.dir.readings = slices.DeleteFunc(c.dir.readings, func(o reading) bool {
-		return o.at == r.at || now.Sub(o.heard) >= readingLife
+		return o.at == r.at || !o.holds(now)
 	})
 	if len(c.dir.readings) >= maxReadings {
 		c.dir.readings = slices.Delete(c.dir.readings, 0, 1)
@@ -236,7 +248,7 @@ func (c *Client) clockWrong(now time.Time) error {
 func (c *Client) heardAt(now time.Time) *clockError {
 	var offs []reading
 	for _, r := range c.dir.readings {
-		if now.Sub(r.heard) < readingLife {
+		if r.holds(now) {
 			offs = append(offs, r)
 		}
 	}

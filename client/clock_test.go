@@ -197,6 +197,86 @@ func TestAClockThatAQuorumProvesSlowStopsAClientThatIsReady(t *testing.T) {
 	})
 }
 
+// TestAClockThatIsSetIsRightAtOnce: what relays said of it before counts no more, and circuits are
+// built again, with the list held where that will do, else as soon as a newer one is there.
+// Spec: protocol §7 (BOOT-3)
+func TestAClockThatIsSetIsRightAtOnce(t *testing.T) {
+	for _, c := range []struct {
+		slow time.Duration
+		old  bool // the list held is too old when the clock is right
+	}{{5 * time.Minute, false}, {20 * time.Minute, true}} {
+		inVillage(t, 9, func(t *testing.T, v *village) {
+			v.epoch(1)
+			w := v.walk(nil)
+			defer w.end()
+			w.settleIn(t)
+			all := v.chain().grow(140, 0)
+			for _, r := range v.relays {
+				r.stop()
+				r.follows(all, 140)
+				r.start(c.slow)
+			}
+			err := w.round(t.Context())
+			w.reportRefusal(err)
+			if st := w.Status(); st.State != StateRefused || !strings.Contains(st.Clock, "min slow") {
+				t.Fatalf("%v: %s, clock %q", err, st.State, st.Clock)
+			}
+			if _, _, err := w.choose(needWeb, nil); err == nil {
+				t.Fatal("a new circuit by a clock that is slow for certain")
+			}
+
+			// The clock is set: it passes, and time does not.
+			v.pass(c.slow)
+			for i := range w.dir.readings {
+				w.dir.readings[i].heard = w.dir.readings[i].heard.Add(c.slow)
+			}
+			for _, r := range v.relays {
+				r.stop()
+				r.start(0)
+			}
+			st := w.Status()
+			if st.Clock != "" || strings.Contains(st.Freshness, "clock") {
+				t.Errorf("%v slow, set: clock %q, freshness %q", c.slow, st.Clock, st.Freshness)
+			}
+			if _, _, err := w.choose(needWeb, nil); (err != nil) != c.old || err != nil && !strings.Contains(err.Error(), "directory_stale") {
+				t.Errorf("%v slow, set: a new circuit: %v", c.slow, err)
+			}
+			err = w.round(t.Context())
+			w.reportRefusal(err)
+			if st := w.Status(); err != nil || st.State != StateReady || st.Clock != "" || st.Bootstrap.Cause != "" || w.held() < 25 {
+				t.Errorf("%v slow, set: %v: %s, clock %q, cause %q, holds epoch %d", c.slow, err, st.State, st.Clock, st.Bootstrap.Cause, w.held())
+			}
+			if _, _, err := w.choose(needWeb, nil); err != nil {
+				t.Errorf("%v slow, set, with a new list: %v", c.slow, err)
+			}
+		})
+	}
+}
+
+// A reading ends with its time, or with a step of the clock either way; a clock that is adjusted
+// little by little ends none.
+func TestReadingsEndWhenTheClockIsSet(t *testing.T) {
+	now := time.Now()
+	for _, c := range []struct {
+		passed, step time.Duration
+		holds        bool
+	}{
+		{time.Minute, 0, true},
+		{readingLife - time.Second, 0, true},
+		{readingLife, 0, false},
+		{time.Minute, clockStep - time.Second, true},
+		{time.Minute, time.Second - clockStep, true},
+		{time.Minute, clockStep, false},
+		{time.Minute, -clockStep, false},
+		{time.Minute, -3 * time.Hour, false},
+	} {
+		r := reading{heard: now.Add(-c.passed), wall: now.Round(0).Add(-c.passed - c.step)}
+		if r.holds(now) != c.holds {
+			t.Errorf("after %v, and a step by %v: holds %v", c.passed, c.step, !c.holds)
+		}
+	}
+}
+
 func TestDurationsAreRead(t *testing.T) {
 	for d, want := range map[time.Duration]string{
 		130 * time.Minute: "2 h 10 min", 3 * time.Hour: "3 h", 50 * time.Hour: "2 days", 90 * time.Second: "1 min", 12 * time.Second: "12 s",
