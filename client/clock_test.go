@@ -3,10 +3,14 @@
 package client
 
 import (
+	"bytes"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	dirsync "chive/directory/sync"
 )
 
 // Spec: protocol §7 (BOOT-3, LINK-5)
@@ -193,6 +197,60 @@ func TestAClockThatAQuorumProvesSlowStopsAClientThatIsReady(t *testing.T) {
 		v.pass(20 * time.Minute) // the clock is set
 		if st := w.Status(); st.Clock != "" || st.State == StateRefused && v.doc.EpochAt(time.Now()) < uint64(v.doc.Params.Refuse) {
 			t.Errorf("when the clock is right: %s, clock %q", st.State, st.Clock)
+		}
+	})
+}
+
+// TestWhatRelaysSayOfTheClockDoesNotHideAStandstill: they say that it is fast, which no quorum has
+// signed, be it true or not. Whether a network is stalled follows from this clock and from what
+// lists there are; a clock that was fast and is set has none stalled.
+func TestWhatRelaysSayOfTheClockDoesNotHideAStandstill(t *testing.T) {
+	for _, lie := range []bool{true, false} {
+		inVillage(t, 5, func(t *testing.T, v *village) {
+			const off = 5 * time.Minute
+			all := v.chain().grow(20, 0)
+			for _, r := range v.relays {
+				r.follows(all, 20)
+			}
+			v.epoch(20)
+			w := v.walk(nil)
+			defer w.end()
+			w.settleIn(t)
+			v.epoch(50)
+			for _, r := range v.relays {
+				r.stop()
+				r.start(-off)
+				if lie { // its clock is right, and nobody makes lists
+					holds := r.answers
+					r.does(func(now time.Time, body []byte) []byte {
+						if !bytes.Equal(body, []byte{0x81, byte(dirsync.CodeTime)}) {
+							now = now.Add(off)
+						}
+						return holds(now, body)
+					})
+				}
+			}
+			err := w.round(t.Context())
+			st := w.Status()
+			if !st.Stalled || st.State != StateStale || !strings.Contains(st.Clock, "is 5 min fast") {
+				t.Errorf("lie %v: %v: stalled %v, %s, clock %q", lie, err, st.Stalled, st.State, st.Clock)
+			}
+			if !slices.ContainsFunc(st.Notes, func(n string) bool { return strings.Contains(n, "If it is right, this network is stalled") }) {
+				t.Errorf("lie %v: %q", lie, st.Notes)
+			}
+		})
+	}
+	inVillage(t, 5, func(t *testing.T, v *village) {
+		for _, r := range v.relays {
+			r.holds(v.chain().grow(20, 0).server())
+		}
+		v.epoch(20)
+		w := v.walk(nil)
+		defer w.end()
+		w.settleIn(t)
+		w.dir.stalled = true // as a round by a fast clock leaves it
+		if w.Status().Stalled {
+			t.Error("stalled with a list that is fresh")
 		}
 	})
 }

@@ -296,9 +296,10 @@ func (h *hearing) settle(ctx context.Context) error {
 	c.mu.Lock()
 	before := c.stateAt(now)
 	c.dir.lagging = !h.fresh
-	// What a wrong clock calls old need not be.
-	c.dir.stalled = !h.fresh && enough && len(h.answered) > h.tooOld && clock == nil
 	after, behind := c.stateAt(now), c.behindAt(now) > 0
+	// What a clock calls old that is wrong for certain need not be. What relays only say of it
+	// hides nothing: it stands beside.
+	c.dir.stalled = !h.fresh && enough && len(h.answered) > h.tooOld && !behind
 	c.mu.Unlock()
 	if after != before {
 		c.stateChanged(after, clock != nil)

@@ -100,8 +100,11 @@ func (s *Status) notes() []string {
 	if s.Unmeasured {
 		out = append(out, "This network is unmeasured: how fast its relays are is their own word.")
 	}
-	if s.Stalled {
+	if s.Stalled && s.Clock == "" {
 		out = append(out, "This network is stalled: relays in different places have no newer list either. Or this clock is fast.")
+	}
+	if s.Stalled && s.Clock != "" {
+		out = append(out, "Relays in different places have no newer list, and say that this clock is wrong. If it is right, this network is stalled.")
 	}
 	if s.Forked {
 		out = append(out, "This network is forked: a relay had a history that the list used here is no part of. It is not followed; the certificates of both are kept.")

@@ -47,7 +47,7 @@ func (s standing) say(log *zerolog.Logger, now standing) {
 	if now.stalled != s.stalled {
 		if now.stalled {
 			log.Warn().EmbedObject(redact.RoleClient).EmbedObject(redact.Event("stalled")).
-				Msg("the network is stalled: relays in different places have no newer list either; see the client's status")
+				Msg("relays in different places have no newer list either: the network is stalled, or this machine's clock is fast; see the client's status")
 		} else {
 			info(redact.Event("goes_on")).Msg("there is a new list of relays: the network goes on")
 		}

@@ -8,6 +8,7 @@ import (
 
 	"chive/directory/path"
 	"chive/directory/record"
+	dirsync "chive/directory/sync"
 )
 
 // CircuitStatus is what a client shows its own user about one circuit.
@@ -74,7 +75,7 @@ type Status struct {
 
 	Committee  CommitteeStatus
 	Unmeasured bool // no running relay was measured
-	Stalled    bool // relays apart agree that there was no newer list for too long
+	Stalled    bool // by this clock; relays apart agree that there was no newer list for too long
 	Forked     bool // a relay had a history that this list is not part of: see Alarms
 	Unasked    bool // nobody could be asked which list it holds, several times in a row
 	Notes      []string
@@ -139,7 +140,7 @@ func (c *Client) Status() Status {
 		s.Text = s.Bootstrap.Text
 	}
 	s.Fetched, s.NextFetch, s.Checked = d.fetched, d.nextFetch, d.checked
-	s.Stalled = d.stalled
+	s.Stalled = d.stalled && !dirsync.ServedFresh(c.doc.Params, s.Epoch, s.Current) // a fast clock may have been set
 	s.Alarms = slices.Clone(d.alarms)
 	s.Forked = slices.ContainsFunc(s.Alarms, func(a Alarm) bool { return a.Kind == AlarmForked })
 	s.Alarm = worst(s.Alarms)

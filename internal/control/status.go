@@ -72,7 +72,7 @@ type Directory struct {
 	Committee    Committee `json:"committee"`
 	Young        bool      `json:"young"`      // so few can agree that the list protects little
 	Unmeasured   bool      `json:"unmeasured"` // rates are what relays say
-	Stalled      bool      `json:"stalled"`    // no new list is agreed
+	Stalled      bool      `json:"stalled"`    // no new list is agreed, by this machine's clock
 	Forked       bool      `json:"forked"`     // another history was seen: at a relay within the last 90 days
 	Alarm        *Alarm    `json:"alarm,omitempty"`
 	Notes        []Note    `json:"notes"` // what follows from all this

@@ -16,6 +16,7 @@ import (
 // well.
 const (
 	noteClock   = "clock_skew"
+	noteStalled = "stalled"
 	noteStale   = "stale"
 	noteRefused = "refused"
 )
@@ -52,7 +53,7 @@ func directoryNotes(doc *genesis.Document, d *control.Directory, isRelay bool) [
 		add(protection, "unmeasured", "Nobody measures this network's relays: how often one is used follows from what it declares and from its age, so somebody who runs many relays for months gains by lying.")
 	}
 	if d.Stalled {
-		add(control.LevelWarning, "stalled", "%s", stalledText(doc, d, isRelay))
+		add(control.LevelWarning, noteStalled, "%s", stalledText(doc, d, isRelay))
 	}
 	return notes
 }

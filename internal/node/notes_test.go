@@ -314,6 +314,14 @@ func TestAWrongClockIsSaidWhicheverWay(t *testing.T) {
 			t.Errorf("%s: %+v", state, c.Directory.Notes)
 		}
 	}
+	// Nor does what relays say of the clock hide that no list comes.
+	s := client.Status{State: client.StateStale, Epoch: 100, Current: 300, Stalled: true, Freshness: "it cannot be told", Clock: "this clock is 2 h fast. Set the clock."}
+	c = clientPart(doc, s)
+	i := slices.IndexFunc(c.Directory.Notes, func(n control.Note) bool { return n.Code == noteStalled })
+	if i < 0 || !strings.Contains(c.Directory.Notes[i].Text, "200 epochs old by this machine's clock") || !strings.Contains(c.Directory.Notes[i].Text, "If it is right, no new list was agreed") ||
+		!c.Directory.Stalled || c.Directory.Freshness != s.Freshness {
+		t.Errorf("%+v", c.Directory)
+	}
 	if text := clockNote(doc, doc.Time.Add(-90*time.Minute)); !strings.Contains(text, "the clock is at least 90 minutes slow") {
 		t.Errorf("before the network: %q", text)
 	}

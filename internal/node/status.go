@@ -114,10 +114,16 @@ func clientPart(doc *genesis.Document, s client.Status) *control.Client {
 			Ours: hex.EncodeToString(a.Ours[:]), Theirs: hex.EncodeToString(a.Theirs[:]),
 		}
 	}
-	if d.Stalled { // the client's own sentence may call it fresh still
+	if d.Stalled && s.Clock == "" { // the client's own sentence may call it fresh still
 		d.Freshness = newestText(doc, &d)
 	}
-	d.Notes = directoryNotes(doc, &d, false)
+	told := d
+	told.Stalled = d.Stalled && s.Clock == ""
+	d.Notes = directoryNotes(doc, &told, false)
+	if d.Stalled && s.Clock != "" { // what relays say of the clock must not hide it
+		d.Notes = append(d.Notes, control.Note{Level: control.LevelWarning, Code: noteStalled, Text: "No relay asked has a newer list of relays, and the one in use is " + behind(&d) +
+			" old by this machine's clock. Relays in different places say that the clock is wrong. If it is right, no new list was agreed."})
+	}
 	switch s.State {
 	case client.StateStale, client.StateRefused:
 		if s.Clock != "" {
