@@ -66,7 +66,7 @@ func foundFolders(name string, relays []*relayFolder, params genesis.Params, pat
 	}
 	for _, r := range relays {
 		err := inState(r.state, func(s *node.State) error {
-			_, err := s.SignNetwork(path)
+			_, err := s.SignNetwork(path, time.Now())
 			return err
 		})
 		if err != nil {

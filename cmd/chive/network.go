@@ -82,7 +82,7 @@ func (a *app) networkSign() *cobra.Command {
 	return &cobra.Command{
 		Use: "sign FILE", Short: "add a founder's signature to a genesis document", Args: exactly("FILE"),
 		Long: "Adds the signature of the relay in the state folder, and binds the folder to that network. Founders sign\n" +
-			"one after another and pass the file on.",
+			"one after another and pass the file on. It refuses a document that begins later than this machine's clock says.",
 		Example: "  chive network sign --state relay1 genesis.chive",
 		RunE: func(c *cobra.Command, args []string) error {
 			state, err := a.openState(c)
@@ -90,7 +90,7 @@ func (a *app) networkSign() *cobra.Command {
 				return err
 			}
 			defer state.Close()
-			info, err := state.SignNetwork(args[0])
+			info, err := state.SignNetwork(args[0], time.Now())
 			if err != nil {
 				return err
 			}
@@ -128,9 +128,11 @@ func (a *app) networkLint() *cobra.Command {
 		RunE: func(_ *cobra.Command, args []string) error {
 			lint := node.LintNetwork
 			if !of.Empty() {
-				lint = func(path string) (*node.NetworkInfo, []node.Finding, error) { return node.LintSuccessor(path, of) }
+				lint = func(path string, now time.Time) (*node.NetworkInfo, []node.Finding, error) {
+					return node.LintSuccessor(path, of, now)
+				}
 			}
-			info, findings, err := lint(args[0])
+			info, findings, err := lint(args[0], time.Now())
 			if err != nil {
 				return err
 			}

@@ -48,7 +48,7 @@ func TestAFounderIsBoundByWhatItSigns(t *testing.T) {
 		t.Fatal(err)
 	}
 	for i, s := range w.states {
-		info, err := s.SignNetwork(again)
+		info, err := s.SignNetwork(again, time.Now())
 		if err != nil || len(info.Notes) != 1 || !strings.Contains(info.Notes[0], "it is bound to again now") {
 			t.Fatalf("founder %d: %+v, %v", i, info, err)
 		}
@@ -60,7 +60,7 @@ func TestAFounderIsBoundByWhatItSigns(t *testing.T) {
 	if err := founder.checkRelayNetwork(doc, again); err != nil {
 		t.Error(err)
 	}
-	if info, err := founder.SignNetwork(again); err != nil || len(info.Notes) != 0 {
+	if info, err := founder.SignNetwork(again, time.Now()); err != nil || len(info.Notes) != 0 {
 		t.Errorf("signing twice: %+v, %v", info, err)
 	}
 
@@ -78,7 +78,7 @@ func TestAFounderIsBoundByWhatItSigns(t *testing.T) {
 	if err := founder.markRelay(doc, wordRan); err != nil {
 		t.Fatal(err)
 	}
-	if info, err := founder.SignNetwork(w.doc); err != nil || len(info.Notes) != 1 || !strings.Contains(info.Notes[0], "stays bound to it") {
+	if info, err := founder.SignNetwork(w.doc, time.Now()); err != nil || len(info.Notes) != 1 || !strings.Contains(info.Notes[0], "stays bound to it") {
 		t.Errorf("%+v, %v", info, err)
 	}
 	if err := founder.checkRelayNetwork(doc, again); err != nil {
@@ -119,7 +119,7 @@ func TestAFounderMayJoinElsewhereIfItSaysSo(t *testing.T) {
 		t.Error(err)
 	}
 	// Its own network: signing binds it, since it has not run.
-	if info, err := s.SignNetwork(w.doc); err != nil || len(info.Notes) != 1 {
+	if info, err := s.SignNetwork(w.doc, time.Now()); err != nil || len(info.Notes) != 1 {
 		t.Fatalf("%+v, %v", info, err)
 	}
 	f := wantFault(t, s.checkRelayNetwork(doc, elsewhere.doc), "other_network")

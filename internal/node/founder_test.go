@@ -7,6 +7,7 @@ import (
 	"crypto/rand"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -55,7 +56,7 @@ func found(t *testing.T, n int, options func(i int) FounderOptions) *founding {
 func (w *founding) sign(t *testing.T) {
 	t.Helper()
 	for _, s := range w.states {
-		if _, err := s.SignNetwork(w.doc); err != nil {
+		if _, err := s.SignNetwork(w.doc, time.Now()); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -78,19 +79,19 @@ func TestFoundingANetwork(t *testing.T) {
 	if !strings.Contains(f.Text, "3 of its 3") || !strings.Contains(f.Fix, "network sign") {
 		t.Errorf("%q, %q", f.Text, f.Fix)
 	}
-	_, findings, err := LintNetwork(w.doc)
+	_, findings, err := LintNetwork(w.doc, time.Now())
 	if err != nil || len(findings) == 0 || !findings[len(findings)-1].Error {
 		t.Errorf("an unsigned document passes: %v, %v", findings, err)
 	}
 	w.sign(t)
-	if _, err := w.states[0].SignNetwork(w.doc); err != nil {
+	if _, err := w.states[0].SignNetwork(w.doc, time.Now()); err != nil {
 		t.Errorf("signing twice: %v", err)
 	}
 	doc, err := loadGenesis(w.doc)
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, findings, err = LintNetwork(w.doc)
+	_, findings, err = LintNetwork(w.doc, time.Now())
 	for _, f := range findings {
 		if f.Error {
 			t.Errorf("lint: %s", f.Text)
@@ -240,18 +241,66 @@ func TestNetworkMistakes(t *testing.T) {
 	wantFault(t, errOf(NewNetwork("demo", []string{forged}, true, now, fresh)), "founder_damaged")
 
 	other := stateOf(t, filepath.Join(w.dir, "other"))
-	wantFault(t, errOf(other.SignNetwork(w.doc)), "keys_missing")
+	wantFault(t, errOf(other.SignNetwork(w.doc, time.Now())), "keys_missing")
 	if err := other.createKeys(rand.Reader, now); err != nil {
 		t.Fatal(err)
 	}
-	wantFault(t, errOf(other.SignNetwork(w.doc)), "not_founder")
-	wantFault(t, errOf(other.SignNetwork(w.files[0])), "genesis_is_founder")
+	wantFault(t, errOf(other.SignNetwork(w.doc, time.Now())), "not_founder")
+	wantFault(t, errOf(other.SignNetwork(w.files[0], time.Now())), "genesis_is_founder")
 	wantFault(t, errOf(loadGenesis(w.dir+"/none")), "file_missing")
 	if f := wantFault(t, errOf(loadGenesis("")), "no_network"); f.Kind != Unreachable {
 		t.Errorf("kind %d, want unreachable (NET-1)", f.Kind)
 	}
 	if _, err := os.Stat(fresh); err == nil {
 		t.Error("a refused network left a file")
+	}
+}
+
+// TestANetworkThatBeginsLaterIsNotSigned: the clock of its maker was fast, or this one is slow. A
+// document that is a moment ahead, or long since made, is signed.
+func TestANetworkThatBeginsLaterIsNotSigned(t *testing.T) {
+	w := found(t, 3, nil)
+	info, err := ShowNetwork(w.doc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, err := os.ReadFile(w.doc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	warned := func(now time.Time) bool {
+		_, findings, err := LintNetwork(w.doc, now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return slices.ContainsFunc(findings, func(f Finding) bool {
+			return !f.Error && !f.Good && strings.Contains(f.Text, "The network demo begins at ") && strings.Contains(f.Text, "Set this machine's clock")
+		})
+	}
+	for off, much := range map[time.Duration]string{-3 * time.Hour: "3 hours before", -30 * 24 * time.Hour: "30 days before", -61 * time.Second: "61 seconds before"} {
+		now := info.Time.Add(off)
+		f := wantFault(t, errOf(w.states[0].SignNetwork(w.doc, now)), "genesis_ahead")
+		if f.Kind != Usage || !strings.Contains(f.Text, "is not signed. The network demo begins at "+info.Time.Format(time.DateTime)+" UTC") || !strings.Contains(f.Text, much) ||
+			!strings.Contains(f.Fix, "Set this machine's clock") || !strings.Contains(f.Fix, "chive network new") {
+			t.Errorf("%v: %q, %q", off, f.Text, f.Fix)
+		}
+		if !warned(now) {
+			t.Errorf("%v: lint does not say so", off)
+		}
+	}
+	if after, err := os.ReadFile(w.doc); err != nil || !bytes.Equal(before, after) {
+		t.Errorf("the document was changed: %v", err)
+	}
+	if _, _, bound, err := w.states[0].readBinding(networkFile); bound || err != nil {
+		t.Errorf("the folder was bound to that network: %v, %v", bound, err)
+	}
+	for i, off := range []time.Duration{-genesisSlack, 0, 60 * 24 * time.Hour} {
+		if _, err := w.states[i].SignNetwork(w.doc, info.Time.Add(off)); err != nil {
+			t.Errorf("%v: %v", off, err)
+		}
+		if warned(info.Time.Add(off)) {
+			t.Errorf("%v: lint warns", off)
+		}
 	}
 }
 

@@ -97,8 +97,10 @@ func readFounders(paths []string) ([]*record.Founder, map[*record.Founder]string
 }
 
 // SignNetwork adds the signature of the relay in this state folder to the genesis
-// document in the file, and binds the folder to that network.
-func (s *State) SignNetwork(path string) (*NetworkInfo, error) {
+// document in the file, and binds the folder to that network. One that begins later than now
+// it refuses: a document is made with the time of its making, so that one of the two clocks
+// is wrong, and what is signed cannot be changed.
+func (s *State) SignNetwork(path string, now time.Time) (*NetworkInfo, error) {
 	doc, err := readDraft(path)
 	if err != nil {
 		return nil, err
@@ -118,6 +120,9 @@ func (s *State) SignNetwork(path string) (*NetworkInfo, error) {
 			"Give this relay's founder file to whoever makes the document: chive keys founder, then chive network new --founder FILE.",
 			"The relay in %s is not a founder of the network %s", s.dir, doc.Name)
 	}
+	if text := beginsLater(doc, now); text != "" {
+		return nil, fault(Usage, "genesis_ahead", fixLater+" Then sign.", "%s is not signed. %s", path, text)
+	}
 	note, err := s.bindSigned(doc)
 	if err != nil {
 		return nil, err
@@ -135,6 +140,22 @@ func (s *State) SignNetwork(path string) (*NetworkInfo, error) {
 	return info, nil
 }
 
+// genesisSlack is by how much the clocks of founders may differ.
+const genesisSlack = time.Minute
+
+// fixLater is what to do where a network begins later than now.
+const fixLater = "Set this machine's clock, for example with timedatectl set-ntp true. If it is right, that of whoever made the document was fast: have it made anew, chive network new."
+
+// beginsLater says that a network begins later than now, or nothing.
+func beginsLater(doc *genesis.Document, now time.Time) string {
+	ahead := doc.Time.Sub(now)
+	if ahead <= genesisSlack {
+		return ""
+	}
+	return fmt.Sprintf("The network %s begins at %s UTC, and this machine's clock says %s, which is %s before that",
+		doc.Name, doc.Time.UTC().Format(time.DateTime), now.UTC().Format(time.DateTime), long(ahead))
+}
+
 // Finding is one thing that is wrong or doubtful with a genesis document.
 type Finding struct {
 	Error bool // the network cannot run with it; else it is a warning
@@ -143,8 +164,8 @@ type Finding struct {
 }
 
 // LintNetwork says everything that is wrong or doubtful with the genesis document
-// in the file. The fault is about the file itself.
-func LintNetwork(path string) (*NetworkInfo, []Finding, error) {
+// in the file, and whether by this clock it has begun. The fault is about the file itself.
+func LintNetwork(path string, now time.Time) (*NetworkInfo, []Finding, error) {
 	doc, err := readDraft(path)
 	var refused *genesis.RefusedError
 	if err != nil && (doc == nil || !errors.As(err, &refused)) {
@@ -153,6 +174,9 @@ func LintNetwork(path string) (*NetworkInfo, []Finding, error) {
 	var out []Finding
 	for _, f := range doc.Lint() {
 		out = append(out, Finding{Error: f.Error, Text: f.Text})
+	}
+	if text := beginsLater(doc, now); text != "" {
+		out = append(out, Finding{Text: text + ". " + fixLater})
 	}
 	if err := doc.Verify(); err != nil {
 		f := genesisFault(path, doc, err)
@@ -163,8 +187,8 @@ func LintNetwork(path string) (*NetworkInfo, []Finding, error) {
 
 // LintSuccessor is LintNetwork of a document that succeeds another network, and says where
 // it does not agree with the last list that the caller's own relay holds.
-func LintSuccessor(path string, of Succeeding) (*NetworkInfo, []Finding, error) {
-	info, out, err := LintNetwork(path)
+func LintSuccessor(path string, of Succeeding, now time.Time) (*NetworkInfo, []Finding, error) {
+	info, out, err := LintNetwork(path, now)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -109,7 +109,7 @@ func TestReadingCreatesNoState(t *testing.T) {
 	dir := filepath.Join(w.dir, "mistyped")
 	s := stateOf(t, dir)
 	for what, err := range map[string]error{
-		"list": errOf(s.Keys()), "sign": errOf(s.SignNetwork(w.doc)),
+		"list": errOf(s.Keys()), "sign": errOf(s.SignNetwork(w.doc, time.Now())),
 	} {
 		if f := wantFault(t, err, "keys_missing"); !strings.Contains(f.Text, "no state folder") {
 			t.Errorf("%s: %q does not say that the folder is not there", what, f.Text)

@@ -101,14 +101,14 @@ func TestASuccessorIsMadeOfWhatIsThere(t *testing.T) {
 		{Succeeding{From: anchor}, "It succeeds the network and list that you named, and takes over 0 ages", true},
 		{Succeeding{From: w.states[0].Dir(), Genesis: w.doc}, "It could not be compared with your own list: The relay in", false},
 	} {
-		_, findings, err := LintSuccessor(out, c.of)
+		_, findings, err := LintSuccessor(out, c.of, time.Now())
 		unsigned := func(f Finding) bool { return f.Error && strings.Contains(f.Text, "lacks the signatures") }
 		if last := len(findings) - 1; err != nil || last < 1 || !slices.ContainsFunc(findings, unsigned) ||
 			!strings.HasPrefix(findings[last].Text, c.last) || findings[last].Good != c.good || findings[last].Error == c.good {
 			t.Errorf("%v %v", findings, err)
 		}
 	}
-	if _, findings, err := LintSuccessor(w.doc, Succeeding{From: anchor}); err != nil || !slices.ContainsFunc(findings, func(f Finding) bool { return f.Error }) {
+	if _, findings, err := LintSuccessor(w.doc, Succeeding{From: anchor}, time.Now()); err != nil || !slices.ContainsFunc(findings, func(f Finding) bool { return f.Error }) {
 		t.Errorf("%v %v", findings, err)
 	}
 }
