@@ -71,7 +71,13 @@ func TestTorrent(t *testing.T) {
 // seed starts a seeder of a file and returns its address on this machine.
 func (c *compat) seed(t *testing.T, path, file, meta, tracker string) string {
 	t.Helper()
-	cmd := exec.Command(path, "seed", file, meta, tracker)
+	return net.JoinHostPort("127.0.0.1", c.serve(t, path, "seed", file, meta, tracker))
+}
+
+// serve starts a program that says in a line where it listens, and ends with its input.
+func (c *compat) serve(t *testing.T, path string, args ...string) string {
+	t.Helper()
+	cmd := exec.Command(path, args...)
 	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + c.dir, "TMPDIR=" + c.dir}
 	cmd.Dir = c.dir
 	var errs spoken
@@ -94,7 +100,7 @@ func (c *compat) seed(t *testing.T, path, file, meta, tracker string) string {
 	})
 	line, err := bufio.NewReader(out).ReadString('\n')
 	if err != nil {
-		t.Fatal(fmt.Errorf("the seeder ended: %w: %s", err, errs.String()))
+		t.Fatal(fmt.Errorf("%s ended: %w: %s", filepath.Base(path), err, errs.String()))
 	}
-	return net.JoinHostPort("127.0.0.1", strings.TrimSpace(line))
+	return strings.TrimSpace(line)
 }

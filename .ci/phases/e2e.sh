@@ -238,7 +238,7 @@ stop "$socks"
 export CHIVE_REQUIRE_TOOLS=${CHIVE_REQUIRE_TOOLS:-1}
 go test -count=1 -timeout=5m -run '^(TestCompat|TestNothingLeaves)$' ./testnet
 
-# --- as Bitcoin and BitTorrent do, whose modules are none of the network's
+# --- as Bitcoin, BitTorrent and HTTP/3 do, whose modules are none of the network's
 
 # build NAME PACKAGE builds a program from its own module in testnet/compat/NAME.
 build() {
@@ -253,7 +253,10 @@ fi
 if build torrent .; then
     export CHIVE_TORRENT=$SCRATCH/torrent
 fi
-go test -count=1 -timeout=2m -run '^(TestBitcoin|TestTorrent)$' -v ./testnet | grep -E '^(---|===|ok|FAIL|PASS| )'
+if build quic .; then
+    export CHIVE_QUIC=$SCRATCH/quic
+fi
+go test -count=1 -timeout=2m -run '^(TestBitcoin|TestTorrent|TestQUIC)$' -v ./testnet | grep -E '^(---|===|ok|FAIL|PASS| )'
 
 # --- as machines with a wrong clock, a full disk, damaged files, another network's document: real processes,
 # of which some are built with a clock that the test sets. A minute, beside that build
