@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"chive/directory/record"
+	"chive/directory/snapshot"
 )
 
 // waiter is a request for which no circuit is open, together with those of the same
@@ -15,7 +16,7 @@ import (
 type waiter struct {
 	key   Isolation
 	n     need
-	avoid []record.RID
+	avoid avoided
 	age   uint64 // as Client.age was when the request began
 
 	builds int            // circuits being built for it; under Client.mu
@@ -25,6 +26,19 @@ type waiter struct {
 	q    *circ // claimed for one stream of key; nil: try again
 	err  error
 	done chan struct{}
+}
+
+// avoided are relays that a request does without: exits that did not serve it, and those of
+// circuits that fell silent, behind the guard, of which nobody can tell which has stopped.
+type avoided struct{ exits, silent []record.RID }
+
+func (a *avoided) none() bool { return len(a.exits) == 0 && len(a.silent) == 0 }
+
+// bars reports whether q may not have the request.
+func (a *avoided) bars(q *circ) bool {
+	return slices.Contains(a.exits, q.last().RID) || len(a.silent) > 0 && slices.ContainsFunc(q.behindGuard(), func(r *snapshot.Relay) bool {
+		return slices.Contains(a.silent, r.RID)
+	})
 }
 
 // ongoing names what requests of one key and age wait for.
@@ -37,10 +51,10 @@ type ongoing struct {
 // attach returns a circuit for a stream of key, counted as carrying it: one that
 // serves the key already, else an unused one, else the next one to be finished.
 // Requests of one key that come at once wait for one circuit instead of building one
-// each. avoid lists last hops that a request has tried; age is Client.age when it
+// each. avoid lists what a request does without; age is Client.age when it
 // began, so that no two requests share a circuit between which NewIdentity was
 // called. detach gives the circuit back. s is told how it went.
-func (c *Client) attach(ctx context.Context, s *story, age uint64, key Isolation, n need, avoid []record.RID) (*circ, error) {
+func (c *Client) attach(ctx context.Context, s *story, age uint64, key Isolation, n need, avoid avoided) (*circ, error) {
 	c.remember(n)
 	began, text := time.Now(), "an open circuit was there"
 	got := func(q *circ) *circ {
@@ -68,7 +82,7 @@ func (c *Client) attach(ctx context.Context, s *story, age uint64, key Isolation
 		}
 		s.tried(c.triesOf(w)...)
 		switch {
-		case w.err != nil && (first || len(w.avoid) == 0):
+		case w.err != nil && (first || w.avoid.none()):
 			return nil, w.err // what one that avoids relays cannot have, others may
 		case first && w.q != nil:
 			return got(w.q), nil
@@ -80,7 +94,7 @@ func (c *Client) attach(ctx context.Context, s *story, age uint64, key Isolation
 
 // takeOrWait finds an open circuit, or what to wait for; first says that nobody
 // waited before.
-func (c *Client) takeOrWait(age uint64, key Isolation, n need, avoid []record.RID) (q *circ, w *waiter, first bool) {
+func (c *Client) takeOrWait(age uint64, key Isolation, n need, avoid avoided) (q *circ, w *waiter, first bool) {
 	now := time.Now()
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -99,11 +113,11 @@ func (c *Client) takeOrWait(age uint64, key Isolation, n need, avoid []record.RI
 }
 
 // take finds an open circuit. Under Client.mu.
-func (c *Client) take(now time.Time, age uint64, key Isolation, n need, avoid []record.RID) *circ {
+func (c *Client) take(now time.Time, age uint64, key Isolation, n need, avoid avoided) *circ {
 	var best *circ
 	dirty := c.dirtyLife()
 	for _, q := range c.open {
-		if q.retired || q.streams >= maxStreams || slices.Contains(avoid, q.last().RID) || !serves(q.last(), n) {
+		if q.retired || q.streams >= maxStreams || avoid.bars(q) || !serves(q.last(), n) {
 			continue
 		}
 		switch {
@@ -146,7 +160,7 @@ func (c *Client) needed(now time.Time, n need) {
 // suits. Under Client.mu.
 func (c *Client) hand(q *circ, now time.Time) {
 	for _, w := range c.waiters {
-		if serves(q.last(), w.n) && !slices.Contains(w.avoid, q.last().RID) {
+		if serves(q.last(), w.n) && !w.avoid.bars(q) {
 			q.claim(w.key, w.age, now)
 			w.q = q
 			c.settle(w)
@@ -220,7 +234,7 @@ func (c *Client) buildFor(w *waiter) bool {
 		if !c.waits(w) {
 			return // another circuit came first, or nobody wants it any more
 		}
-		_, err := c.construct(c.life, w.n, w.avoid, func(t TryExplained) { c.noteTry(w, t) })
+		_, err := c.construct(c.life, w.n, slices.Concat(w.avoid.exits, w.avoid.silent), func(t TryExplained) { c.noteTry(w, t) })
 		if err != nil && c.life.Err() != nil {
 			err = errEnding()
 		}

@@ -17,7 +17,7 @@ import (
 func (c *Client) wait(t *testing.T, key Isolation, n need, avoid ...record.RID) *waiter {
 	t.Helper()
 	c.remember(n)
-	q, w, first := c.takeOrWait(c.age, key, n, avoid)
+	q, w, first := c.takeOrWait(c.age, key, n, avoided{exits: avoid})
 	if q != nil || w == nil || !first {
 		t.Fatalf("%q does not wait for a circuit of its own", key)
 	}
@@ -77,7 +77,7 @@ func TestACircuitGoesToWhoWaitedLongestAndCanUseIt(t *testing.T) {
 func TestRequestsOfOneKeyWaitTogether(t *testing.T) {
 	c := bare()
 	w := c.wait(t, "a", needWeb)
-	if _, other, first := c.takeOrWait(c.age, "a", needWeb, nil); first || other != w {
+	if _, other, first := c.takeOrWait(c.age, "a", needWeb, avoided{}); first || other != w {
 		t.Fatal("a second request of the key has a circuit of its own built")
 	}
 	failed := errors.New("failed")
@@ -121,12 +121,12 @@ func TestAWaitEndsWithItsContext(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		first, second := make(chan error, 1), make(chan error, 1)
 		go func() {
-			_, err := c.attach(ctx, nil, 0, "a", needWeb, nil)
+			_, err := c.attach(ctx, nil, 0, "a", needWeb, avoided{})
 			first <- err
 		}()
 		synctest.Wait()
 		go func() {
-			_, err := c.attach(t.Context(), nil, 0, "a", needWeb, nil)
+			_, err := c.attach(t.Context(), nil, 0, "a", needWeb, avoided{})
 			second <- err
 		}()
 		synctest.Wait()
@@ -260,7 +260,7 @@ func TestNewIdentityParts(t *testing.T) {
 		ask := func() chan *circ {
 			age, got := c.age, make(chan *circ, 1)
 			go func() {
-				q, _ := c.attach(t.Context(), nil, age, "a", needWeb, nil)
+				q, _ := c.attach(t.Context(), nil, age, "a", needWeb, avoided{})
 				got <- q
 			}()
 			synctest.Wait()
@@ -293,7 +293,7 @@ func TestOnlyItsOwnFailureIsShared(t *testing.T) {
 		picky := c.wait(t, "a", needWeb, ending(1, web).last().RID)
 		got := make(chan *circ, 1)
 		go func() {
-			q, _ := c.attach(t.Context(), nil, 0, "a", needWeb, nil)
+			q, _ := c.attach(t.Context(), nil, 0, "a", needWeb, avoided{})
 			got <- q
 		}()
 		synctest.Wait()

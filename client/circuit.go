@@ -318,5 +318,8 @@ func (q *circ) rids() []record.RID {
 	return out
 }
 
+// behindGuard returns all relays of the circuit but the guard.
+func (q *circ) behindGuard() []*snapshot.Relay { return q.path[1:] }
+
 // last returns the circuit's last relay.
 func (q *circ) last() *snapshot.Relay { return q.path[len(q.path)-1] }

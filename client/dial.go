@@ -9,7 +9,6 @@ import (
 	"io"
 	"net"
 	"net/netip"
-	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -258,12 +257,12 @@ func (c *Client) try(ctx context.Context, s *story, key Isolation, n need, f fun
 	age := c.age
 	c.mu.Unlock()
 	var last *Failure
-	var avoid, silent []record.RID // silent: rather not
+	var avoid avoided
 	busy := 0
 	for tries := 0; tries < maxTries; {
-		q, err := c.attach(ctx, s, age, key, n, slices.Concat(avoid, silent))
-		if err != nil && silent != nil && ctx.Err() == nil {
-			silent = nil
+		q, err := c.attach(ctx, s, age, key, n, avoid)
+		if err != nil && avoid.silent != nil && ctx.Err() == nil {
+			avoid.silent = nil // there may be no path without them
 			q, err = c.attach(ctx, s, age, key, n, avoid)
 		}
 		if err != nil {
@@ -282,7 +281,11 @@ func (c *Client) try(ctx context.Context, s *story, key Isolation, n need, f fun
 		if err != nil {
 			v = judge(err)
 		}
-		s.tried(explainExit(q, n, v.fail, time.Since(began)))
+		step := explainExit(q, n, v.fail, time.Since(began))
+		if v.silent {
+			step.Text = silentText(v.final, tries+1 < maxTries)
+		}
+		s.tried(step)
 		if err == nil {
 			return nil
 		}
@@ -307,9 +310,11 @@ func (c *Client) try(ctx context.Context, s *story, key Isolation, n need, f fun
 		tries++
 		switch {
 		case v.silent:
-			silent = append(silent, q.last().RID)
+			for _, r := range q.behindGuard() {
+				avoid.silent = append(avoid.silent, r.RID)
+			}
 		case v.later || v.skipExit:
-			avoid = append(avoid, q.last().RID)
+			avoid.exits = append(avoid.exits, q.last().RID)
 		default:
 			c.retire(q)
 		}
@@ -365,6 +370,19 @@ func explainExit(q *circ, n need, f *Failure, took time.Duration) TryExplained {
 	}
 	t.Reason, t.Text = f.reason, f.text
 	return t
+}
+
+// silentText says what becomes of a request whose circuit is silent: final is where it must
+// not be sent twice, more that another circuit may have it.
+func silentText(final, more bool) string {
+	const text = "nothing came back on this circuit any more: a relay of it has stopped"
+	switch {
+	case final:
+		return text + "; what went with the request may have arrived, so that it is not sent again"
+	case more:
+		return text + "; another circuit is tried"
+	}
+	return text
 }
 
 // awaitReady waits while the client is starting.

@@ -15,10 +15,12 @@ import (
 // circuit has stopped. After a while the last relay is asked something that it answers at
 // once: if that does not come back either, the request goes to another circuit. How long
 // is a while follows from how long the circuit took to build, which is about three
-// round trips to its end.
+// round trips to its end. As long as the request waits it is asked again, since a relay may
+// stop at any time, and what could not be asked, the circuit being full, may be later.
 const (
 	echoAfter    = 2 * time.Second // at the least
-	echoPatience = 4 * time.Second // same
+	echoAgain    = 4 * time.Second // the longest pause between two, unless the first was longer
+	echoPatience = 4 * time.Second // at the least
 	echoLongest  = 10 * time.Second
 )
 
@@ -46,13 +48,9 @@ func (q *circ) await(ctx context.Context, s *story, patience time.Duration, wait
 	note := func(text string) {
 		s.tried(TryExplained{Phase: phaseConnect, Hop: len(q.path), Relay: relayName(q.last().RID), Took: time.Since(began), Text: text})
 	}
-	timer := time.AfterFunc(min(max(echoAfter, 2*q.took), echoLongest), func() {
-		note("no answer so far; whether the circuit still carries anything is being asked")
-		switch asked, heard := q.ask(); {
-		case ctx.Err() != nil || !asked: // it is over, or nobody knows
-		case heard:
-			note("the circuit is alive: the relay has not reached the destination so far")
-		default:
+	first := min(max(echoAfter, 2*q.took), echoLongest)
+	timer := time.AfterFunc(first, func() {
+		if fallsSilent(ctx, first, q.ask, note) {
 			give(errUnheard)
 		}
 	})
@@ -64,25 +62,55 @@ func (q *circ) await(ctx context.Context, s *story, patience time.Duration, wait
 	return err
 }
 
+// fallsSilent asks a circuit, and again after pauses that grow, until ctx ends or it is silent,
+// and reports the latter. note is told what the user should know, each once.
+func fallsSilent(ctx context.Context, pauses time.Duration, ask func(context.Context) (asked, heard bool), note func(text string)) (silent bool) {
+	note("no answer so far; whether the circuit still carries anything is being asked")
+	longest := max(echoAgain, pauses)
+	alive := false
+	for {
+		asked, heard := ask(ctx)
+		switch {
+		case ctx.Err() != nil:
+			return false
+		case !asked: // nobody knows
+		case !heard:
+			return true
+		case !alive:
+			alive = true
+			note("the circuit is alive: the relay has not reached the destination so far")
+		}
+		if pause(ctx, pauses) != nil {
+			return false
+		}
+		pauses = min(2*pauses, longest)
+	}
+}
+
 // ask reports whether anything comes back on q within its time. What cannot be asked is
-// not judged. Requests that wait at the same time share one question.
-func (q *circ) ask() (asked, heard bool) {
+// not judged. Requests that wait at the same time share one question, and who does not
+// wait any more, ctx being over, waits for none.
+func (q *circ) ask(ctx context.Context) (asked, heard bool) {
 	q.mu.Lock()
 	e := q.echo
-	if e != nil {
-		q.mu.Unlock()
-		<-e.done
-		return e.asked, e.heard
+	if e == nil {
+		e = &echo{done: make(chan struct{})}
+		q.echo = e
+		go func() {
+			e.asked, e.heard = q.answers()
+			q.mu.Lock()
+			q.echo = nil
+			q.mu.Unlock()
+			close(e.done)
+		}()
 	}
-	e = &echo{done: make(chan struct{})}
-	q.echo = e
 	q.mu.Unlock()
-	e.asked, e.heard = q.answers()
-	q.mu.Lock()
-	q.echo = nil
-	q.mu.Unlock()
-	close(e.done)
-	return e.asked, e.heard
+	select {
+	case <-e.done:
+		return e.asked, e.heard
+	case <-ctx.Done():
+		return false, false
+	}
 }
 
 func (q *circ) answers() (asked, heard bool) {

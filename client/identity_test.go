@@ -71,7 +71,7 @@ func TestNoCircuitServesTwoKeysOrTwoIdentities(t *testing.T) {
 					// A request that began before may come to a circuit only now.
 					age := c.age - min(c.age, uint64(rng.IntN(3)/2))
 					key := Isolation(fmt.Sprint(rng.IntN(4)))
-					q, w, first := c.takeOrWait(age, key, needWeb, nil)
+					q, w, first := c.takeOrWait(age, key, needWeb, avoided{})
 					switch {
 					case q != nil:
 						serve(q, key, age)

@@ -26,7 +26,7 @@ func bare(open ...*circ) *Client {
 func (c *Client) takeNow(key Isolation, n need, avoid []record.RID) *circ {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.take(time.Now(), c.age, key, n, avoid)
+	return c.take(time.Now(), c.age, key, n, avoided{exits: avoid})
 }
 
 // ending returns an unused circuit whose last hop is an exit with the given policy.

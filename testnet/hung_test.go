@@ -42,6 +42,46 @@ func TestARelayThatHangsCostsSeconds(t *testing.T) {
 	})
 }
 
+// TestARelayThatHangsLaterCostsSeconds has it fall silent while a request waits for a destination
+// that is slow, after the circuit was asked and has answered: it is asked again.
+func TestARelayThatHangsLaterCostsSeconds(t *testing.T) {
+	inMemory(t, Config{Relays: 9, Exits: 4, Clients: 1}, 20*time.Millisecond, func(t *testing.T, n *Network, m *memnet.Network, fab *Memory) {
+		cl, key := n.Clients[0], client.Isolation("k")
+		if _, err := get(t.Context(), cl, key, "/"); err != nil {
+			t.Fatal(err)
+		}
+		exit := exitOf(t, n, cl)
+		for i := range n.Relays {
+			m.Cut(fab.RelayAddr(i), targetHost)
+		}
+		time.AfterFunc(5*time.Second, func() { // it was asked twice
+			silence(n, m, fab, exit)
+			for i := range n.Relays {
+				m.Heal(fab.RelayAddr(i), targetHost)
+			}
+			m.Cut(fab.RelayAddr(exit), targetHost)
+		})
+		began := time.Now()
+		early, late := storyAt(cl, 4900*time.Millisecond), storyAt(cl, 12600*time.Millisecond)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		body, err := get(ctx, cl, key, "/")
+		took := time.Since(began)
+		if err != nil || string(body) != Page {
+			t.Fatalf("after %v: %v", took, err)
+		}
+		if took > 14*time.Second {
+			t.Errorf("it took %v", took)
+		}
+		if got := <-early; !strings.Contains(got, "the circuit is alive") || strings.Contains(got, "is tried") {
+			t.Errorf("before: %s", got)
+		}
+		if got := <-late; !strings.Contains(got, "a relay of it has stopped; another circuit is tried") {
+			t.Errorf("then: %s", got)
+		}
+	})
+}
+
 // TestACircuitThatHangsIsLeftByRequestsOfOneTry: what went with the request may have arrived,
 // so that it is not tried again, but the next one has another circuit at once.
 func TestACircuitThatHangsIsLeftByRequestsOfOneTry(t *testing.T) {
