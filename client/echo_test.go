@@ -49,7 +49,9 @@ func TestACircuitIsAskedAgainWhileARequestWaits(t *testing.T) {
 				}
 				return true, false
 			}
-			time.Sleep(c.first)
+			if err := pause(ctx, c.first); err != nil {
+				t.Fatal(err)
+			}
 			silent := fallsSilent(ctx, c.first, ask, func(text string) { said = append(said, text) })
 			if got := strings.Join(at, " "); silent != c.silent || got != c.at || len(said) != c.says {
 				t.Errorf("%s from %v: silent %v, asked at %s, %q", c.answers, c.first, silent, got, said)
