@@ -87,10 +87,11 @@ func click(css string) step { return chromedp.Click(chromedp.CSS(css)) }
 
 // tab is a tab of the browser with the page of a daemon in it.
 type tab struct {
-	t   *testing.T
-	ctx context.Context
-	*served
-	fake *fake
+	t       *testing.T
+	ctx     context.Context
+	*served        // nil where another process serves the page
+	fake    *fake  // nil there, too
+	at      string // the page's address
 
 	mu       sync.Mutex
 	requests []string // that the tab made, by address
@@ -100,7 +101,16 @@ type tab struct {
 // open opens a tab and signs in.
 func open(t *testing.T, b context.Context, f *fake, before ...step) *tab {
 	t.Helper()
-	p := &tab{t: t, fake: f, served: serve(t, control.Handler(f, &f.hub))}
+	s := serve(t, control.Handler(f, &f.hub))
+	p := openAt(t, b, s.addr, s.tokens.Mint(), before...)
+	p.fake, p.served = f, s
+	return p
+}
+
+// openAt opens a tab with the page at an address, and signs in.
+func openAt(t *testing.T, b context.Context, addr, token string, before ...step) *tab {
+	t.Helper()
+	p := &tab{t: t, at: "http://" + addr + "/"}
 	ctx, end := chromedp.NewContext(b)
 	t.Cleanup(end)
 	if err := chromedp.Do(ctx); err != nil { // which has no time, as it is the tab's life
@@ -130,7 +140,7 @@ func open(t *testing.T, b context.Context, f *fake, before ...step) *tab {
 	}
 	p.run(asks(network.Enable, network.EnableParams{}), asks(cdplog.Enable, cdp.Empty{}), chromedp.EmulateViewport(1180, 900))
 	p.run(before...)
-	p.run(chromedp.Navigate("http://" + p.addr + "/#token=" + p.tokens.Mint()))
+	p.run(chromedp.Navigate(p.at + "#token=" + token))
 	p.sees("main h1", "Status")
 	return p
 }
@@ -336,7 +346,7 @@ func (p *tab) ownRequestsOnly() {
 	defer p.mu.Unlock()
 	events := false
 	for _, address := range p.requests {
-		path, own := strings.CutPrefix(address, "http://"+p.addr+"/")
+		path, own := strings.CutPrefix(address, p.at)
 		if !own {
 			p.t.Errorf("the page asked %s", address)
 		}
@@ -371,6 +381,15 @@ func networkIsLive(t *testing.T, b context.Context) {
 	p.sees("main", "11 are running")
 	p.sees("td", "< 1 MiB") // relay 0 has forwarded nothing that shows
 	p.holds("document.querySelectorAll('.ring .line').length === 1")
+	p.fake.change("relay", func(f *fake) { f.status.Relays[3].Abstains = f.status.Relays[6].Abstains })
+	p.sees(".note.warning", "Relay3, relay6: Its clock differs")
+	p.fake.change("relay", func(f *fake) { // as all are in a network's first seconds
+		for i := range f.status.Relays {
+			f.status.Relays[i].Abstains, f.status.Relays[i].Directory.CurrentEpoch = "the first list is still to come", 0
+		}
+	})
+	p.sees(".note.info", "All relays: the first list")
+	p.holds("document.querySelectorAll('.note').length === 1")
 	p.ownRequestsOnly()
 }
 

@@ -464,16 +464,31 @@ function networkView() {
   const running = s.relays.filter((r) => r.listed && r.running).length;
   const held = s.relays.filter((r) => r.directory.epoch === newest).length;
   const members = s.relays.filter((r) => r.seat).length;
-  const troubles = s.relays.flatMap((r) => [r.joining, r.abstains, r.clock, r.store, r.keys, r.certificates?.warning].filter(Boolean)
-    .map((text) => ({ level: text === r.joining && joins(r) ? 'info' : 'warning', text: `${r.name || short(r.rid)}: ${text}` })));
   return [
     head('Network', `${count(s.relays.length, 'relay')} of the network ${s.network.name} run in this process. ${are(running)} running by the list; ${held} ${held === 1 ? 'holds' : 'hold'} the newest list, epoch ${newest}; ${are(members)} in the committee.`),
     h('section', { class: 'card', 'data-key': 'ring' }, h('h2', null, 'Circuits across the network'), ring(s, newest), ringKeys()),
     card('Relays', table('Relays', ['Relay', 'Identity', 'State', 'List', 'Committee', 'Neighbours', 'Circuits', 'Forwarded', 'Exit'], s.relays.map((r) => [r.rid,
       r.name || r.nickname || '', relayName(r.rid), tag(relayWord(r), relayWord(r) === 'running' ? 'good' : 'warn'), `epoch ${r.directory.epoch}`,
       r.seat ? (r.abstains ? 'abstains' : 'yes') : '–', r.neighbours, r.traffic.circuits, forwarded(r.traffic.forwarded_bytes_total, '<'), r.exit]), 'dense')),
-    troubles.map(note),
+    troubles(s.relays).map(note),
   ];
+}
+
+// troubles are what relays say of themselves, each said once. What has to be waited for
+// at a start is no warning.
+function troubles(relays) {
+  const said = new Map();
+  for (const r of relays) {
+    for (const text of [r.joining, r.abstains, r.clock, r.store, r.keys, r.certificates?.warning].filter(Boolean)) {
+      const level = (text === r.joining && joins(r)) || (text === r.abstains && !r.directory.current_epoch && !r.clock && !r.store) ? 'info' : 'warning';
+      const key = `${level} ${text}`;
+      if (!said.has(key)) said.set(key, { level, text, who: [] });
+      said.get(key).who.push(r.name || short(r.rid));
+    }
+  }
+  const fewNames = 3;
+  const names = (who) => (who.length === relays.length && who.length > 1 ? 'all relays' : who.length > fewNames ? count(who.length, 'relay') : who.join(', '));
+  return [...said.values()].map((n) => ({ level: n.level, text: `${names(n.who)}: ${n.text}` }));
 }
 
 const relayWord = (r) => (r.listed && r.running ? 'running' : r.listed ? 'not running' : 'not on the list');
