@@ -7,6 +7,7 @@ package node
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 )
 
@@ -86,7 +87,29 @@ func TestAStateFolderLeadsToItsSocket(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer again.Close()
+	if _, err := os.Lstat(place); err == nil {
+		t.Error("what a killed one said is there after the next start")
+	}
+	again.sayControl(at)
 	leads("it runs again", true)
+	_, where, _ := strings.Cut(string(said), " ")
+	for _, other := range []string{"1 " + where, where, "0 " + where} {
+		if os.WriteFile(place, []byte(other), 0o600) != nil {
+			t.Fatal("no file")
+		}
+		leads("another process wrote "+other, false)
+	}
+	if os.WriteFile(place, said, 0o600) != nil {
+		t.Fatal("no file")
+	}
+	leads("the holder wrote it", true)
+	if os.Remove(place) != nil {
+		t.Fatal("no file")
+	}
+	again.sayControl(ControlSocket{Path: "/" + strings.Repeat("x", maxSocketPath)})
+	if _, err := os.Lstat(place); err == nil {
+		t.Error("a path that no socket can have is said")
+	}
 	beside, err := ControlPath("", folder)
 	if err != nil {
 		t.Fatal(err)

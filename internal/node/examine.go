@@ -123,14 +123,8 @@ func (e *Examined) examineLock(s *State) {
 	if there, err := exists(s.path(store.LockName), "lock file"); err != nil || !there {
 		return
 	}
-	lock, err := store.TakeLock(s.dir)
-	var held *store.HeldError
-	if errors.As(err, &held) {
-		e.InUse, e.Holder = true, held.PID
-	}
-	if err == nil {
-		_ = lock.Release()
-	}
+	e.Holder = store.Working(s.dir)
+	e.InUse = e.Holder != 0
 }
 
 func (e *Examined) examineEntry(path string, entry fs.DirEntry) error {

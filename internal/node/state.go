@@ -80,6 +80,7 @@ func (s *State) Lock() error {
 		return s.lockFault(err)
 	}
 	s.lock = lock
+	_ = os.Remove(s.path(controlPlaceFile)) // of one that was killed
 	return nil
 }
 

@@ -7,8 +7,10 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
+	"syscall"
 )
 
 // LockName is the file in a state folder that keeps a second process out.
@@ -59,6 +61,7 @@ func TakeLock(folder string) (*Lock, error) {
 		file.Close()
 		return nil, &hiddenError{ErrLock, err}
 	}
+	show(file)
 	return &Lock{file}, nil
 }
 
@@ -76,6 +79,37 @@ func (l *Lock) Release() error {
 // was not given back: it works there, or was killed. 0: there is none.
 func LockHolder(folder string) int { return holder(filepath.Join(folder, LockName)) }
 
+// Working returns the id of the process that holds the state folder now; 0: none does. The lock
+// is not tried, so that whoever starts meanwhile is not kept out. Where the system does
+// not tell who holds it, a process that has ended without giving it back counts as long as
+// another one has its id.
+func Working(folder string) int {
+	file, err := os.Open(filepath.Join(folder, LockName))
+	if err != nil {
+		return 0
+	}
+	defer file.Close()
+	pid := written(file)
+	if held, known := heldNow(file); known && !held || !known && !alive(pid) {
+		return 0
+	}
+	return pid
+}
+
+// alive reports whether there is a process with an id.
+func alive(pid int) bool {
+	if pid <= 0 {
+		return false
+	}
+	p, err := os.FindProcess(pid) // where processes take no signal, one that has ended is not found
+	if err != nil {
+		return false
+	}
+	defer p.Release()
+	err = p.Signal(syscall.Signal(0))
+	return err == nil || errors.Is(err, os.ErrPermission) || runtime.GOOS == "windows"
+}
+
 // holder reads the process id from a lock file; 0 if there is none.
 func holder(path string) int {
 	file, err := os.Open(path)
@@ -83,6 +117,11 @@ func holder(path string) int {
 		return 0
 	}
 	defer file.Close()
+	return written(file)
+}
+
+// written reads the process id from an open lock file; 0 if there is none.
+func written(file io.Reader) int {
 	data, err := io.ReadAll(io.LimitReader(file, maxPIDSize))
 	if err != nil {
 		return 0

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 )
 
@@ -60,10 +61,16 @@ func TestASecondProcessIsKeptOutAndToldWho(t *testing.T) {
 	if !strings.Contains(err.Error(), strconv.Itoa(child.Process.Pid)) {
 		t.Errorf("the text does not name the holder: %v", err)
 	}
+	if pid := Working(folder); pid != child.Process.Pid {
+		t.Errorf("%d works there, not %d", pid, child.Process.Pid)
+	}
 	if err := child.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
 	_ = child.Wait()
+	if pid := Working(folder); pid != 0 {
+		t.Errorf("%d works there, which was killed", pid)
+	}
 	lock, err := TakeLock(folder) // a killed holder holds nothing
 	if err != nil {
 		t.Fatalf("after the holder was killed: %v", err)
@@ -90,6 +97,66 @@ func TestLockEndsWithRelease(t *testing.T) {
 		if err := lock.Release(); err != nil {
 			t.Fatal(err)
 		}
+	}
+}
+
+// TestAskingWhoWorksThereKeepsNobodyOut: who asks takes nothing, so a start never meets it.
+func TestAskingWhoWorksThereKeepsNobodyOut(t *testing.T) {
+	folder := t.TempDir()
+	if pid := Working(folder); pid != 0 {
+		t.Errorf("%d works in a new folder", pid)
+	}
+	stop := make(chan struct{})
+	var asking sync.WaitGroup
+	asking.Go(func() {
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+				Working(folder)
+			}
+		}
+	})
+	defer asking.Wait()
+	defer close(stop)
+	for range 2000 {
+		lock, err := TakeLock(folder)
+		if err != nil {
+			t.Fatalf("a start was kept out: %v", err)
+		}
+		if pid := Working(folder); pid != os.Getpid() {
+			t.Fatalf("%d works there, not this process", pid)
+		}
+		if err := lock.Release(); err != nil {
+			t.Fatal(err)
+		}
+		if pid := Working(folder); pid != 0 {
+			t.Fatalf("%d works there after it was given back", pid)
+		}
+	}
+}
+
+// TestALockFileAloneIsNoHolder: after a killed process its id may be another one's.
+func TestALockFileAloneIsNoHolder(t *testing.T) {
+	folder := t.TempDir()
+	path := filepath.Join(folder, LockName)
+	if err := os.WriteFile(path, []byte(strconv.Itoa(os.Getpid())+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	file, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	if _, known := heldNow(file); !known {
+		t.Skip("this system does not tell who holds a lock without taking it")
+	}
+	if pid := Working(folder); pid != 0 {
+		t.Errorf("%d works there, which holds nothing", pid)
+	}
+	if !alive(os.Getpid()) || alive(0) || alive(-1) {
+		t.Error("who is alive is not known")
 	}
 }
 
