@@ -18,6 +18,8 @@ import (
 const (
 	proposedRate    = "1 MiB/s"
 	proposedMonthly = "200 GiB"
+	proposedWeekly  = "46 GiB" // no more than proposedMonthly
+	proposedDaily   = "6 GiB"
 )
 
 // consent is the answer to the question of the first run.

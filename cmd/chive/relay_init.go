@@ -54,7 +54,8 @@ Stop the relay first.
 On a terminal a new relay's operator is asked three questions, but for those that a flag
 answers: what the relay is called, where you can be reached, and how much it may carry. The
 answers are kept in your configuration file. --yes takes what they propose, and so does no
-terminal: 1 MiB/s and 200 GiB a month. For a state folder of its own, or a service, the lines
+terminal: 1 MiB/s and 200 GiB a month. A ceiling that a file, the environment, -c or -o says is
+declared as it is, and neither asked nor written. For a state folder of its own, or a service, the lines
 are printed: until a configuration has them nothing holds the relay back. A machine without a public address is asked for the one that others reach it at; where
 none is said, the router is asked to forward the port when the relay runs.
 
@@ -83,7 +84,7 @@ func (a *app) relayInit() *cobra.Command {
 				return err
 			}
 			defer state.Close()
-			kept, err := a.sayRelay(state, &o, ceilings, yes)
+			kept, err := a.sayRelay(c, state, &o, ceilings, yes)
 			if err != nil {
 				return err
 			}
@@ -104,7 +105,7 @@ func (a *app) relayInit() *cobra.Command {
 					a.note("%s", line)
 				}
 			}
-			over := a.overruled(c, r)
+			over := a.overruled(c, r, kept)
 			for _, o := range over {
 				a.note("Warning: %s", o.text())
 			}
@@ -196,7 +197,7 @@ func (a *app) keptIn(said [][2]string) string {
 
 // sayRelay completes what the flags say of a new relay, by questions where there is
 // somebody to ask, and returns what the configuration file is to say.
-func (a *app) sayRelay(state *node.State, o *node.InitOptions, kept ceilings, yes bool) ([][2]string, error) {
+func (a *app) sayRelay(c *cobra.Command, state *node.State, o *node.InitOptions, kept ceilings, yes bool) ([][2]string, error) {
 	d := &o.Declaring
 	if err := kept.check(); err != nil {
 		return nil, err
@@ -217,12 +218,21 @@ func (a *app) sayRelay(state *node.State, o *node.InitOptions, kept ceilings, ye
 		}
 		o.Find = true // what is not said by then, the router is asked about
 	}
+	if !fresh {
+		return a.alsoSaid(usual, said)
+	}
+	held, err := a.heldCeilings(c)
+	if err != nil {
+		return nil, err
+	}
 	if !asking {
-		return a.proposed(d, said, usual, fresh, yes)
+		return a.proposed(d, said, held, usual, yes)
 	}
 	if len(d.Addresses) > 0 {
 		said.address = d.Addresses[0]
 	}
+	named := said
+	held.complete(&said)
 	got, err := askRelay(os.Stdin, a.err, said)
 	if err != nil {
 		return nil, err
@@ -231,38 +241,71 @@ func (a *app) sayRelay(state *node.State, o *node.InitOptions, kept ceilings, ye
 	if len(d.Addresses) == 0 && got.address != "" {
 		d.Addresses = []string{got.address}
 	}
+	held.leave(&got, named)
 	if !usual {
-		a.noteCeilings(got.rate, got.monthly)
+		a.noteCeilings(got)
 		return nil, nil
 	}
 	also, err := a.alsoSaid(usual, relayAnswers{exit: got.exit, family: got.family})
 	return append(got.settings(), also...), err
 }
 
-// proposed is what a relay says whose operator is asked nothing: a new one has the ceilings
-// that the questions propose, as far as nothing else says them.
-func (a *app) proposed(d *node.Declaring, said relayAnswers, usual, fresh, yes bool) ([][2]string, error) {
-	if !fresh {
-		return a.alsoSaid(usual, said)
+// heldCeilings are what the configuration says of a relay's ceilings: each layer that a run
+// with this command line would read. What is empty is not said.
+type heldCeilings struct{ rate, monthly, period string }
+
+// heldCeilings reads them. This command's own flags are none of them.
+func (a *app) heldCeilings(c *cobra.Command) (heldCeilings, error) {
+	s := a.sources(c, config.Named{})
+	s.Flags = nil
+	cfg, err := config.Load(s)
+	if err != nil {
+		return heldCeilings{}, a.badConfig(err)
 	}
-	named := d.Rate != ""
-	d.Rate = cmp.Or(d.Rate, proposedRate)
+	h := heldCeilings{rate: node.DeclaringOf(cfg).Rate}
+	if cfg.Given("relay.accounting.max") {
+		h.monthly = cfg.Relay.Accounting.Max.String()
+	}
+	if cfg.Given("relay.accounting.period") {
+		h.period = cfg.Relay.Accounting.Period
+	}
+	return h, nil
+}
+
+// complete has answers say what the configuration holds and no flag does, so that it is
+// declared and not asked. A quota that is only proposed is one of the period that is held.
+func (h heldCeilings) complete(said *relayAnswers) {
+	said.rate = cmp.Or(said.rate, h.rate)
+	if said.monthly == "" {
+		said.monthly, said.period = h.monthly, h.period
+	}
+}
+
+// leave takes out of answers what the configuration holds: it stays where it is said. named
+// are those of flags.
+func (h heldCeilings) leave(got *relayAnswers, named relayAnswers) {
+	if named.rate == "" && h.rate != "" {
+		got.rate = ""
+	}
+	if named.monthly == "" && h.monthly != "" {
+		got.monthly = ""
+	}
+}
+
+// proposed is what a new relay says whose operator is asked nothing: it has the ceilings
+// that the questions propose, as far as nothing else says them.
+func (a *app) proposed(d *node.Declaring, said relayAnswers, held heldCeilings, usual, yes bool) ([][2]string, error) {
+	ceilings := relayAnswers{rate: said.rate, monthly: said.monthly}
+	held.complete(&ceilings)
+	ceilings.rate = cmp.Or(ceilings.rate, proposedRate)
+	ceilings.monthly = cmp.Or(ceilings.monthly, proposedQuota(ceilings.period))
+	d.Rate = ceilings.rate
+	held.leave(&ceilings, said)
 	if !usual {
-		if yes || named || foreign(d.Addresses) {
-			a.noteCeilings(d.Rate, cmp.Or(said.monthly, proposedMonthly))
+		if yes || said.rate != "" || foreign(d.Addresses) {
+			a.noteCeilings(ceilings)
 		}
 		return nil, nil
-	}
-	cfg, err := config.Load(config.Sources{Files: []config.File{{Path: a.env.UserFile, Optional: true}}})
-	if err != nil {
-		return nil, configFault(err)
-	}
-	ceilings := relayAnswers{monthly: said.monthly}
-	if named || !cfg.Given("relay.rate") {
-		ceilings.rate = d.Rate
-	}
-	if said.monthly == "" && !cfg.Given("relay.accounting.max") {
-		ceilings.monthly = proposedMonthly
 	}
 	said.rate, said.monthly = "", ""
 	also, err := a.alsoSaid(usual, said)
@@ -279,14 +322,33 @@ func foreign(addresses []string) bool {
 }
 
 // noteCeilings says where the ceilings go of a relay whose configuration is not written here:
-// until they stand there nothing holds it back.
-func (a *app) noteCeilings(rate, monthly string) {
-	if a.env.UserFile == "" {
-		a.note("Nothing holds this relay back before its configuration does: rate = %q below [relay], and max = %q below [relay.accounting]; or give them when it runs: chive relay run --rate %s --monthly %s",
-			rate, monthly, shellWord(rate), shellWord(monthly))
-		return
+// until they stand there nothing holds it back. What is empty stands somewhere already.
+func (a *app) noteCeilings(said relayAnswers) {
+	var lines []string
+	run := "chive relay run"
+	if a.global.state != a.env.StateDir {
+		run += " --state " + shellWord(a.global.state)
 	}
-	a.note("This relay has a state folder of its own, so give its ceilings when it runs: chive relay run --state %s --rate %s --monthly %s", shellWord(a.global.state), shellWord(rate), shellWord(monthly))
+	if said.rate != "" {
+		lines = append(lines, fmt.Sprintf("rate = %q below [relay]", said.rate))
+		run += " --rate " + shellWord(said.rate)
+	}
+	switch {
+	case said.monthly == "":
+	case said.period != "" && said.period != "month":
+		lines = append(lines, fmt.Sprintf("max = %q below [relay.accounting]", said.monthly))
+		run += " -o " + shellWord("relay.accounting.max="+said.monthly)
+	default:
+		lines = append(lines, fmt.Sprintf("max = %q below [relay.accounting]", said.monthly))
+		run += " --monthly " + shellWord(said.monthly)
+	}
+	switch {
+	case len(lines) == 0:
+	case a.env.UserFile == "":
+		a.note("Nothing holds this relay back before its configuration does: %s; or give them when it runs: %s", strings.Join(lines, ", and "), run)
+	default:
+		a.note("This relay has a state folder of its own, so give its ceilings when it runs: %s", run)
+	}
 }
 
 // usualState reports whether the state folder is the one of who runs chive without saying

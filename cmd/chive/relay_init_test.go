@@ -33,6 +33,7 @@ func TestANewRelayIsAskedThreeQuestions(t *testing.T) {
 		"flags answer":   {"ops\n\n", relayAnswers{nickname: "oak", rate: "3 MiB/s", address: addr}, typedIn("oak", "ops", addr, "3 MiB/s", proposedMonthly)},
 		"bits":           {"\n\n1 Mb/s\n1 Mbit/s\n\n", at, typedIn("", "", addr, "1 Mbit/s", proposedMonthly)},
 		"taken back":     {"\n\n", relayAnswers{address: addr, withdrawn: node.Withdrawn{Nickname: true, Contact: true}}, relayAnswers{address: addr, rate: proposedRate, monthly: proposedMonthly, withdrawn: node.Withdrawn{Nickname: true, Contact: true}}},
+		"by the week":    {"\n\n\n\n", relayAnswers{address: addr, period: "week"}, relayAnswers{address: addr, rate: proposedRate, monthly: proposedWeekly, period: "week"}},
 		"no own address": {"\n\n\n\nhost:9240\n198.51.100.7:9240\n", relayAnswers{}, typedIn("", "", "198.51.100.7:9240", proposedRate, proposedMonthly)},
 	} {
 		var out strings.Builder
@@ -61,7 +62,7 @@ func TestTheAnswersOfARelayAreKept(t *testing.T) {
 	var note strings.Builder
 	a := &app{err: &note, env: config.Environment{UserFile: path}}
 	said := relayAnswers{nickname: "maple", contact: "ops@example.net", rate: "2 MiB/s", monthly: "off"}.settings()
-	if kept, err := a.keepRelay(said); err != nil || len(kept) != 5 {
+	if kept, err := a.keepRelay(said); err != nil || len(kept) != 4 {
 		t.Fatal(kept, err)
 	}
 	said = relayAnswers{rate: "3 MiB/s", monthly: "5 GiB"}.settings()

@@ -59,8 +59,9 @@ func said(value string) string {
 }
 
 // overruled compares what a relay declares with what every other layer of the
-// configuration says: a run takes that. The flags of this command are none of them.
-func (a *app) overruled(c *cobra.Command, r *node.Initiation) []overruledObject {
+// configuration says: a run takes that. The flags of this command are none of them. Of what
+// was kept in the user's file it says, too, where another layer wins.
+func (a *app) overruled(c *cobra.Command, r *node.Initiation, kept [][2]string) []overruledObject {
 	s := a.sources(c, config.Named{})
 	s.Flags = nil
 	cfg, err := config.Load(s)
@@ -90,5 +91,33 @@ func (a *app) overruled(c *cobra.Command, r *node.Initiation) []overruledObject 
 			out = append(out, overruledObject{k.key, k.value, k.declared, cfg.Origin(k.key).String()})
 		}
 	}
+	inForce := values(cfg)
+	for _, k := range kept {
+		where := cfg.Origin(k[0])
+		mine := where.Layer == config.Files && where.Name == a.env.UserFile
+		told := slices.ContainsFunc(out, func(o overruledObject) bool { return o.Key == k[0] })
+		if mine || told || takesAs(k[0], k[1]) == inForce[k[0]] {
+			continue
+		}
+		out = append(out, overruledObject{k[0], inForce[k[0]], k[1], where.String()})
+	}
 	return out
+}
+
+// values are a configuration's, by their keys.
+func values(cfg *config.Config) map[string]string {
+	out := map[string]string{}
+	for _, s := range cfg.Settings() {
+		out[s.Key] = fmt.Sprint(s.Value)
+	}
+	return out
+}
+
+// takesAs is a value as the configuration has it that says it alone.
+func takesAs(key, value string) string {
+	cfg, err := config.Load(config.Sources{Options: []string{key + "=" + value}})
+	if err != nil {
+		return value
+	}
+	return values(cfg)[key]
 }

@@ -20,7 +20,20 @@ type relayAnswers struct {
 	rate, monthly              string // with their units; monthly may be off
 	exit, family               string // as the flags say; not asked
 	burst, listen              string // the same
+	period                     string // that the configuration holds for monthly; empty: a month is said with it
 	withdrawn                  node.Withdrawn
+}
+
+// proposedQuota is what a new relay may carry in a day, a week or a month, if its operator says
+// nothing; empty: a month.
+func proposedQuota(period string) string {
+	switch period {
+	case "day":
+		return proposedDaily
+	case "week":
+		return proposedWeekly
+	}
+	return proposedMonthly
 }
 
 // noAnswer is how a question shows that nothing is proposed.
@@ -62,6 +75,7 @@ func relayQuestions(said *relayAnswers) []question {
 	about := func(make func(string) node.About) func(string) error {
 		return func(s string) error { return node.CheckAbout(make(s)) }
 	}
+	quota := proposedQuota(said.period)
 	return []question{
 		{"1. What is the relay called? Everybody can read it", "", "Letters, digits, - and _, 19 at most.", &said.nickname,
 			about(func(s string) node.About { return node.About{Nickname: s} })},
@@ -69,7 +83,7 @@ func relayQuestions(said *relayAnswers) []question {
 			about(func(s string) node.About { return node.About{Contact: s} })},
 		{"3. How much may it carry each way, at most, per second?", proposedRate, "Write a number with its unit, such as " + proposedRate + "; very small ones are refused.", &said.rate,
 			func(s string) error { _, err := config.ParseRate(s); return cmp.Or(err, takes("relay.rate", s)) }},
-		{"   And in a month, both ways together? It offers less so that this lasts, and rests when it is used up. off: no limit", proposedMonthly, "Write a number with its unit, such as " + proposedMonthly + ", or off; very small ones are refused.", &said.monthly, checkMonthly},
+		{"   And in a " + cmp.Or(said.period, "month") + ", both ways together? It offers less so that this lasts, and rests when it is used up. off: no limit", quota, "Write a number with its unit, such as " + quota + ", or off; very small ones are refused.", &said.monthly, checkMonthly},
 		{"This machine has no public address. Which IP:PORT do others reach it at? Enter: the router is asked when the relay runs", "", "Write an address with its port, such as 203.0.113.5:9240.", &said.address, node.CheckAddress},
 	}
 }
@@ -113,7 +127,8 @@ func (r relayAnswers) unasked() [][2]string {
 	return out
 }
 
-// settings are the answers as the configuration has them; an empty one is not said.
+// settings are the answers as the configuration has them; an empty one is not said. A period
+// that somebody chose stays, unless a size a month takes its place.
 func (r relayAnswers) settings() [][2]string {
 	var out [][2]string
 	for _, s := range []struct {
@@ -127,7 +142,7 @@ func (r relayAnswers) settings() [][2]string {
 			out = append(out, [2]string{s.key, s.value})
 		}
 	}
-	if r.monthly != "" {
+	if r.monthly != "" && r.monthly != "off" && r.period == "" {
 		out = append(out, [2]string{"relay.accounting.period", "month"})
 	}
 	return out
