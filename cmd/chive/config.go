@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -118,16 +119,20 @@ func (a *app) configShow() *cobra.Command {
 	c := &cobra.Command{
 		Use: "show", Short: "print what is in force, and why", Args: exactly(),
 		Long: "Prints the value of every key, and where it comes from. What is printed is a configuration file\n" +
-			"that says the same, but for the password of a proxy, which is not shown.",
+			"that says the same from any folder, but for the password of a proxy, which is not shown.",
 		Example: "  chive config show --changed\n  chive config show -c chive.toml -o relay.rate=2MiB/s",
 		RunE: func(c *cobra.Command, _ []string) error {
 			cfg, err := config.Load(a.sources(c, config.Named{}))
 			if err != nil {
 				return a.badConfig(err)
 			}
+			here, err := filepath.Abs("")
+			if err != nil {
+				return &node.Fault{Kind: node.Failed, Code: "folder_gone", Text: "The folder in which this runs is not there any more", Fix: "Change to another: cd"}
+			}
 			out := showObject{"chive.config.show/1", append([]string{}, cfg.Files()...), []settingObject{}}
 			var shown []config.Setting
-			for _, s := range cfg.Settings() {
+			for _, s := range cfg.SettingsFrom(here) {
 				if !changed || !s.Default {
 					shown = append(shown, s)
 					out.Settings = append(out.Settings, settingObject{s.Key, s.Value, s.Origin.String(), s.Default})

@@ -167,9 +167,9 @@ func TestConfigCheckIsAnObjectForPrograms(t *testing.T) {
 
 // TestConfigShowNamesWhereEachValueIsFrom (CFG-3).
 func TestConfigShowNamesWhereEachValueIsFrom(t *testing.T) {
-	args := []string{"config", "show", "--changed", "-o", "web.listen=off", "--log-level", "warn", "--control", "unix:c"}
+	args := []string{"config", "show", "--changed", "-o", "web.listen=off", "--log-level", "warn", "--control", "unix:/run/c"}
 	got := runConfig(t, "[client]\nhops = 4\nupstream = \"http://me:secret@192.0.2.1:3128\"", []string{"CHIVE_RELAY_RATE=2 MiB/s"}, args...)
-	const want = `control = "unix:c"                                     # --control
+	const want = `control = "unix:/run/c"                                     # --control
 client.upstream = "http://me:***@192.0.2.1:3128"       # SYSTEM:3:12
 client.hops = 4                                        # SYSTEM:2:8
 web.listen = "off"                                     # -o web.listen
@@ -194,6 +194,28 @@ log.level = "warn"                                     # --log-level
 	}
 	if got = runConfig(t, "client.hops = 2", nil, "config", "show"); got.code != 2 || got.out != "" {
 		t.Errorf("%+v", got)
+	}
+}
+
+// TestConfigShowSaysTheSameElsewhere: what it prints is a file for any folder (CFG-3).
+func TestConfigShowSaysTheSameElsewhere(t *testing.T) {
+	here, there := t.TempDir(), t.TempDir()
+	t.Chdir(here)
+	shown := runConfig(t, "", nil, "config", "show", "--changed", "-o", "network.genesis=net/genesis.chive", "-o", "relay.family=f.key", "--state", "s")
+	if shown.code != 0 || strings.Count(shown.out, `= "`+here+string(filepath.Separator)) != 3 {
+		t.Fatalf("%+v", shown)
+	}
+	t.Chdir(there)
+	again := runConfig(t, shown.out, nil, "config", "show", "--changed")
+	values := func(text string) (out []string) {
+		for line := range strings.Lines(text) {
+			value, _, _ := strings.Cut(line, "#")
+			out = append(out, strings.TrimSpace(value))
+		}
+		return out
+	}
+	if !slices.Equal(values(again.out), values(shown.out)) {
+		t.Errorf("from another folder it says\n%snot\n%s", again.out, shown.out)
 	}
 }
 

@@ -5,6 +5,7 @@ package config
 import (
 	"flag"
 	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -103,6 +104,43 @@ address = "127.0.0.1:9260"  # c.toml:5:11
 `
 	if got := Show(changed); got != want {
 		t.Errorf("got\n%swant\n%s", got, want)
+	}
+}
+
+// TestPathsAreShownWhole: what is shown says the same from another folder (CFG-3).
+func TestPathsAreShownWhole(t *testing.T) {
+	folder := t.TempDir()
+	said := func(dir string, options ...string) map[string]any {
+		c, err := Load(Sources{Options: options})
+		if err != nil {
+			t.Fatal(err)
+		}
+		out := map[string]any{}
+		for _, s := range c.SettingsFrom(dir) {
+			out[s.Key] = s.Value
+		}
+		return out
+	}
+	whole := filepath.Join(folder, "a", "b")
+	long := "unix:" + strings.Repeat("x/", 45) + "s"
+	got := said(folder, "state=a/b", "control=unix:a/b", "network.genesis=a/b", "network.anchor=a/b", "relay.family=a/b", "relay.voucher=a/b", "relay.exit.policy=a/b")
+	for key, want := range map[string]any{
+		"state": whole, "control": "unix:" + whole, "network.genesis": whole, "network.anchor": whole,
+		"relay.family": whole, "relay.voucher": whole, "relay.exit.policy": whole, "client.upstream": "off",
+	} {
+		if got[key] != want {
+			t.Errorf("%s is shown as %v, not %v", key, got[key], want)
+		}
+	}
+	got = said(strings.Repeat("/folder", 10), "relay.exit.policy=web", "control="+long)
+	for key, want := range map[string]any{"state": "auto", "control": long, "network.genesis": "", "relay.exit.policy": "web"} {
+		if got[key] != want {
+			t.Errorf("%s is shown as %v, not %v", key, got[key], want)
+		}
+	}
+	usual, err := Load(Sources{Options: []string{"relay.rate=3MiB/s", "network.genesis=" + whole}})
+	if err != nil || Show(usual.Settings()) != Show(usual.SettingsFrom(folder)) {
+		t.Errorf("what has no relative path is shown otherwise: %v", err)
 	}
 }
 

@@ -3,6 +3,7 @@
 package config
 
 import (
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -36,6 +37,42 @@ func (c *Config) Settings() []Setting {
 		}
 	}
 	return out
+}
+
+// SettingsFrom is Settings with every path whole: relative ones begin at folder, where this
+// process stands. What it returns says the same when a file of any folder says it.
+func (c *Config) SettingsFrom(folder string) []Setting {
+	out := c.Settings()
+	for i, k := range keys() { // in the order of Settings; no option of a listener is a relative path
+		if text, whole := wholePath(k.at(c), folder); whole {
+			out[i].Value, out[i].Text = text, literal(text)
+		}
+	}
+	return out
+}
+
+// wholePath returns what a field shows with its relative path at a folder, if it has one.
+func wholePath(f field, folder string) (string, bool) {
+	text, isText := f.show().(string)
+	if !isText {
+		return "", false
+	}
+	switch f := f.(type) {
+	case pathField:
+		if text == "" || f.auto && text == string(Auto) || slices.Contains(f.words, text) || filepath.IsAbs(text) {
+			return "", false
+		}
+		return filepath.Join(folder, text), true
+	case addressField:
+		path, isUnix := strings.CutPrefix(text, unixPrefix)
+		if !isUnix || !f.beside || filepath.IsAbs(path) {
+			return "", false
+		}
+		text = unixPrefix + filepath.Join(folder, path)
+		_, r := f.parse(text)
+		return text, r == nil // else it is too long for a socket
+	}
+	return "", false
 }
 
 // same compares what fields show.
