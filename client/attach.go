@@ -36,7 +36,7 @@ func (a *avoided) none() bool { return len(a.exits) == 0 && len(a.silent) == 0 }
 
 // bars reports whether q may not have the request.
 func (a *avoided) bars(q *circ) bool {
-	return slices.Contains(a.exits, q.last().RID) || len(a.silent) > 0 && slices.ContainsFunc(q.behindGuard(), func(r *snapshot.Relay) bool {
+	return slices.Contains(a.exits, q.last().RID) || len(a.silent) > 0 && slices.ContainsFunc(q.path, func(r *snapshot.Relay) bool {
 		return slices.Contains(a.silent, r.RID)
 	})
 }

@@ -27,6 +27,7 @@ type circ struct {
 	table *table // that the path was chosen from
 	need  need   // that it was chosen for
 	id    string // for the local user; it is on no wire
+	link  *link.Link
 	st    *link.Stream
 	car   *carrier.Carrier
 	o     *circuit.Origin
@@ -137,7 +138,7 @@ func (c *Client) build(ctx context.Context, path []*snapshot.Relay, t *table, n 
 		return nil, err
 	}
 	q := &circ{
-		c: c, path: path, table: t, need: n, id: localID(), st: st, o: o,
+		c: c, path: path, table: t, need: n, id: localID(), link: l, st: st, o: o,
 		car:   carrier.New(&o.End, st),
 		grown: make(chan struct{}, 1),
 		done:  make(chan struct{}),
@@ -153,7 +154,12 @@ func (c *Client) build(ctx context.Context, path []*snapshot.Relay, t *table, n 
 		defer c.carry(l, -1)
 		q.read()
 	}()
+	began := time.Now()
 	if err := q.grow(ctx); err != nil {
+		var ce *circuitError
+		if took := time.Since(began); errors.As(err, &ce) && ce.timeout && ce.hop == 0 && took >= buildMinLimit && l.Quiet() >= took {
+			c.guardHangs(path[0].RID, l)
+		}
 		q.close()
 		return nil, err
 	}

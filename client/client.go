@@ -127,6 +127,7 @@ type Client struct {
 	heads      []head    // handshakes begun ahead, the oldest first
 	needs      map[need]*demand
 	failed     map[record.RID]time.Time
+	hanging    map[record.RID]hanging
 	probed     time.Time
 	peers      map[record.RID]named // of Config.Peers; nil: none was tried
 	probing    *probing             // the probe that is being made; nil: none

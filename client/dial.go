@@ -283,7 +283,10 @@ func (c *Client) try(ctx context.Context, s *story, key Isolation, n need, f fun
 		}
 		step := explainExit(q, n, v.fail, time.Since(began))
 		if v.silent {
-			step.Text = silentText(v.final, tries+1 < maxTries)
+			step.Text = silentText(v, tries+1 < maxTries)
+		}
+		if v.hangs {
+			step.Hop, step.Relay = 1, relayName(q.path[0].RID)
 		}
 		s.tried(step)
 		if err == nil {
@@ -309,6 +312,7 @@ func (c *Client) try(ctx context.Context, s *story, key Isolation, n need, f fun
 		busy = 0
 		tries++
 		switch {
+		case v.hangs: // the others are not to blame, and the next circuit begins elsewhere
 		case v.silent:
 			for _, r := range q.behindGuard() {
 				avoid.silent = append(avoid.silent, r.RID)
@@ -372,12 +376,15 @@ func explainExit(q *circ, n need, f *Failure, took time.Duration) TryExplained {
 	return t
 }
 
-// silentText says what becomes of a request whose circuit is silent: final is where it must
-// not be sent twice, more that another circuit may have it.
-func silentText(final, more bool) string {
-	const text = "nothing came back on this circuit any more: a relay of it has stopped"
+// silentText says what becomes of a request whose circuit is silent; more is whether another
+// circuit may have it.
+func silentText(v verdict, more bool) string {
+	text := "nothing came back on this circuit any more: a relay of it has stopped"
+	if v.hangs {
+		text = "nothing comes from the guard of this circuit any more: it has stopped, or the connection to it is down"
+	}
 	switch {
-	case final:
+	case v.final:
 		return text + "; what went with the request may have arrived, so that it is not sent again"
 	case more:
 		return text + "; another circuit is tried"

@@ -5,6 +5,7 @@ package client
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"time"
 
 	"chive/circuit"
@@ -33,8 +34,15 @@ var errUnheard = errors.New("client: the circuit does not answer")
 
 // echo is a question to the last relay of a circuit.
 type echo struct {
-	done         chan struct{}
-	asked, heard bool // set before done is closed
+	done chan struct{}
+	echoed
+}
+
+// echoed is what came of it; set before done is closed.
+type echoed struct {
+	asked bool
+	heard bool // something came back on the circuit
+	hangs bool // nothing came over the link to the guard, though that was asked, too
 }
 
 // await waits for the answer to a request on q as wait does, at most for patience, and
@@ -50,38 +58,41 @@ func (q *circ) await(ctx context.Context, s *story, patience time.Duration, wait
 	}
 	first := min(max(echoAfter, 2*q.took), echoLongest)
 	timer := time.AfterFunc(first, func() {
-		if fallsSilent(ctx, first, q.ask, note) {
+		switch silent, hangs := fallsSilent(ctx, first, q.ask, note); {
+		case hangs:
+			give(errGuardUnheard)
+		case silent:
 			give(errUnheard)
 		}
 	})
 	defer timer.Stop()
 	err := wait(ctx)
-	if err != nil && context.Cause(ctx) == errUnheard {
-		return errUnheard
+	if cause := context.Cause(ctx); err != nil && errors.Is(cause, errUnheard) {
+		return cause
 	}
 	return err
 }
 
 // fallsSilent asks a circuit, and again after pauses that grow, until ctx ends or it is silent,
-// and reports the latter. note is told what the user should know, each once.
-func fallsSilent(ctx context.Context, pauses time.Duration, ask func(context.Context) (asked, heard bool), note func(text string)) (silent bool) {
+// and reports the latter, and whether its guard hangs. note is told what the user should know, each once.
+func fallsSilent(ctx context.Context, pauses time.Duration, ask func(context.Context) echoed, note func(text string)) (silent, hangs bool) {
 	note("no answer so far; whether the circuit still carries anything is being asked")
 	longest := max(echoAgain, pauses)
 	alive := false
 	for {
-		asked, heard := ask(ctx)
+		got := ask(ctx)
 		switch {
 		case ctx.Err() != nil:
-			return false
-		case !asked: // nobody knows
-		case !heard:
-			return true
+			return false, false
+		case !got.asked: // nobody knows
+		case !got.heard:
+			return true, got.hangs
 		case !alive:
 			alive = true
 			note("the circuit is alive: the relay has not reached the destination so far")
 		}
 		if pause(ctx, pauses) != nil {
-			return false
+			return false, false
 		}
 		pauses = min(2*pauses, longest)
 	}
@@ -90,14 +101,14 @@ func fallsSilent(ctx context.Context, pauses time.Duration, ask func(context.Con
 // ask reports whether anything comes back on q within its time. What cannot be asked is
 // not judged. Requests that wait at the same time share one question, and who does not
 // wait any more, ctx being over, waits for none.
-func (q *circ) ask(ctx context.Context) (asked, heard bool) {
+func (q *circ) ask(ctx context.Context) echoed {
 	q.mu.Lock()
 	e := q.echo
 	if e == nil {
 		e = &echo{done: make(chan struct{})}
 		q.echo = e
 		go func() {
-			e.asked, e.heard = q.answers()
+			e.echoed = q.answers()
 			q.mu.Lock()
 			q.echo = nil
 			q.mu.Unlock()
@@ -107,23 +118,31 @@ func (q *circ) ask(ctx context.Context) (asked, heard bool) {
 	q.mu.Unlock()
 	select {
 	case <-e.done:
-		return e.asked, e.heard
+		return e.echoed
 	case <-ctx.Done():
-		return false, false
+		return echoed{}
 	}
 }
 
-func (q *circ) answers() (asked, heard bool) {
-	before := q.heard.Load()
+func (q *circ) answers() echoed {
+	before, began := q.heard.Load(), time.Now()
 	s, err := q.open(func() (*circuit.Stream, error) {
 		return q.o.Resolve(cell.Resolve{Kind: cell.ResolveReverse, Name: echoAddress})
 	})
 	if err != nil {
-		return false, false
+		return echoed{}
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), min(max(echoPatience, 4*q.took), echoLongest))
+	patience := min(max(echoPatience, 4*q.took), echoLongest)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
+	var guardAsked atomic.Bool
+	half := time.AfterFunc(patience/2, func() { q.askGuard(ctx, func() { guardAsked.Store(true) }) })
 	_, err = s.WaitAnswer(ctx)
+	half.Stop()
 	_ = s.Close()
-	return true, err == nil || ctx.Err() == nil || q.heard.Load() != before
+	out := echoed{asked: true, heard: err == nil || ctx.Err() == nil || q.heard.Load() != before}
+	if out.hangs = !out.heard && guardAsked.Load() && q.link.Quiet() >= time.Since(began); out.hangs {
+		q.c.guardHangs(q.path[0].RID, q.link)
+	}
+	return out
 }

@@ -181,7 +181,8 @@ type verdict struct {
 	final    bool     // another circuit cannot help
 	skipExit bool     // another exit may
 	later    bool     // the same exit may, in a moment
-	silent   bool     // another circuit may, best one with another exit
+	silent   bool     // another circuit may, best one without its relays
+	hangs    bool     // with silent: its guard is silent, too
 }
 
 // errMaybeDelivered marks a failure after which early data may have arrived.
@@ -211,7 +212,7 @@ func judgeAlone(err error) verdict {
 	var ended *circuit.StreamError
 	switch {
 	case errors.Is(err, errUnheard):
-		return verdict{fail: errCircuitSilent, silent: true}
+		return verdict{fail: errCircuitSilent, silent: true, hangs: errors.Is(err, errGuardUnheard)}
 	case errors.As(err, &ended) && ended.Remote:
 		switch ended.Reason {
 		case circuit.EndRefused:

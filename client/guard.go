@@ -138,7 +138,7 @@ func (c *Client) usableGuards() []*snapshot.Relay {
 	if c.guards == nil {
 		return nil
 	}
-	for _, rid := range c.guards.Usable(time.Now()) {
+	for _, rid := range c.guardsAt(time.Now()) {
 		if r, ok := c.dir.table.view.Table().Relay(rid); ok {
 			out = append(out, r)
 		}
@@ -262,7 +262,7 @@ func (c *Client) guardCircuit(rid record.RID, ok bool) {
 }
 
 // choose returns a path for n that avoids, as last hop, the relays in avoid, and
-// anywhere, relays that failed a moment ago; the latter only while others do. The path
+// anywhere, relays that failed a moment ago or hang; the latter only while others do. The path
 // comes from the table that is returned with it. Where that is too old a newer one is
 // asked for.
 func (c *Client) choose(n need, avoid []record.RID) ([]*snapshot.Relay, *table, error) {
@@ -278,7 +278,10 @@ func (c *Client) choose(n need, avoid []record.RID) ([]*snapshot.Relay, *table, 
 			exclude[r] = true
 		}
 	}
-	guards := c.guards.Usable(now)
+	guards := c.guardsAt(now)
+	for r := range c.hung(now) { // it would be silent further on, too
+		exclude[r] = true
+	}
 	t := c.dir.table
 	c.mu.Unlock()
 	if c.isBehind(now) {

@@ -149,7 +149,7 @@ func (c *Client) Status() Status {
 	var guards []path.GuardStatus
 	var usable []record.RID
 	if c.guards != nil {
-		guards, usable = c.guards.List(now), c.guards.Usable(now)
+		guards, usable = c.guards.List(now), c.guardsAt(now)
 	}
 	circuits := make([]shown, len(c.open))
 	for i, q := range c.open {

@@ -46,7 +46,7 @@ func (c *Client) throughCircuit(ctx context.Context, last *snapshot.Relay, guard
 	first := c.otherGuard(ctx, guard)
 	c.mu.Lock()
 	t := c.dir.table
-	guards := c.guards.Usable(time.Now())
+	guards := c.guardsAt(time.Now())
 	exclude := make(map[record.RID]bool, len(c.failed))
 	for r, when := range c.failed {
 		if time.Since(when) <= failedLife && r != last.RID {
@@ -117,7 +117,7 @@ func (c *Client) pickLast(t *table, not []*snapshot.Relay, guard int) *snapshot.
 	all := t.view.Table()
 	c.mu.Lock()
 	if c.guards != nil {
-		for i, g := range c.guards.Usable(now) {
+		for i, g := range c.guardsAt(now) {
 			if r, ok := all.Relay(g); ok && (i == 0 || i == guard) {
 				guards = append(guards, r)
 			}

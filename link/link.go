@@ -250,6 +250,11 @@ func (l *Link) Err() error {
 	return l.err
 }
 
+// Quiet returns for how long nothing has come from the peer, padding included.
+func (l *Link) Quiet() time.Duration {
+	return time.Since(l.start) - time.Duration(l.wire.lastIn.Load())
+}
+
 // Streams returns the number of open streams, and since when there are none.
 func (l *Link) Streams() (open int, idleSince time.Time) {
 	l.mu.Lock()

@@ -4,6 +4,7 @@ package testnet
 
 import (
 	"context"
+	"io"
 	"slices"
 	"strings"
 	"testing"
@@ -78,6 +79,70 @@ func TestARelayThatHangsLaterCostsSeconds(t *testing.T) {
 		}
 		if got := <-late; !strings.Contains(got, "a relay of it has stopped; another circuit is tried") {
 			t.Errorf("then: %s", got)
+		}
+	})
+}
+
+// TestAGuardThatHangsCostsSeconds: all circuits that begin there are silent together, so that the
+// next one begins at another guard; requests that come later wait for nothing. When something comes
+// from it, it is the first again, and streams that were open there go on.
+func TestAGuardThatHangsCostsSeconds(t *testing.T) {
+	inMemory(t, Config{Relays: 9, Exits: 4, Clients: 1}, 20*time.Millisecond, func(t *testing.T, n *Network, m *memnet.Network, fab *Memory) {
+		cl := n.Clients[0]
+		inUse := func() int { // the guard at which new circuits begin
+			for _, g := range cl.Status().Guards {
+				if g.State == "in use" {
+					return slices.IndexFunc(n.Relays, func(r *Relay) bool { return r.RID() == g.RID })
+				}
+			}
+			return -1
+		}
+		guard, key := inUse(), client.Isolation("k")
+		var long *client.Conn
+		for long == nil { // a circuit that ends at that guard begins at another one
+			conn, err := cl.Dial(t.Context(), key, TargetName, 80, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer conn.Close()
+			for _, q := range cl.Circuits() {
+				if q.Streams > 0 && q.Path[0] == n.Relays[guard].RID() {
+					long = conn
+				}
+			}
+			if long == nil {
+				key += "k"
+			}
+		}
+		silence(n, m, fab, guard)
+		for i, most := range []time.Duration{8 * time.Second, time.Second} {
+			began := time.Now()
+			said := storyAt(cl, 6100*time.Millisecond)
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			body, err := get(ctx, cl, key, "/")
+			if took := time.Since(began); err != nil || string(body) != Page || took > most {
+				t.Errorf("request %d: %v after %v", i, err, took)
+			}
+			cancel()
+			if got := <-said; i == 0 && !strings.Contains(got, "nothing comes from the guard of this circuit any more") {
+				t.Errorf("its story: %s", got)
+			}
+		}
+		if now := inUse(); now == guard {
+			t.Error("new circuits begin at the guard that hangs")
+		}
+		for i := range n.Relays {
+			m.Heal(fab.RelayAddr(guard), fab.RelayAddr(i))
+		}
+		m.Heal(fab.RelayAddr(guard), fab.ClientAddr(0))
+		if _, err := io.WriteString(long, "GET / HTTP/1.0\r\n\r\n"); err != nil {
+			t.Fatal(err)
+		}
+		if text, err := io.ReadAll(long); err != nil || !strings.HasSuffix(string(text), Page) {
+			t.Errorf("the stream that was open: %q, %v", text, err)
+		}
+		if now := inUse(); now != guard {
+			t.Errorf("new circuits begin at %d when the guard %d goes on", now, guard)
 		}
 	})
 }
