@@ -99,6 +99,8 @@ func TestIPv6IsSaidToBeMissing(t *testing.T) {
 		want  string
 	}{
 		"none here":                 {relayPlace{own: four, listen: any4}, "ok none"},
+		"for some time only":        {relayPlace{own: node.Own{Public4: addrs("203.0.113.5"), Passing6: addrs("2600::6")}, listen: any6, nat: true}, "warning passing: publishes none of them"},
+		"one that stays besides":    {relayPlace{own: node.Own{Public4: addrs("203.0.113.5"), Public6: addrs("2600::5"), Passing6: addrs("2600::6")}, listen: any6, named: ports("203.0.113.5:9240")}, `warning unpublished: "[2600::5]:9240"`},
 		"loopback":                  {relayPlace{own: both, listen: netip.MustParseAddrPort("127.0.0.1:9240")}, ""},
 		"deaf by default":           {relayPlace{own: both, listen: any4, nat: true}, `warning unpublished: relay.listen = "[::]:9240"`},
 		"named, of IPv4 alone":      {relayPlace{own: both, listen: any6, named: ports("203.0.113.5:9240")}, `warning unpublished: relay.addresses = ["203.0.113.5:9240", "[2600::5]:9240"]`},

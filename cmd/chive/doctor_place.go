@@ -151,6 +151,9 @@ func judgeIPv6(p relayPlace) []finding {
 		return []finding{{check, levelWarning, "deaf", "The relay is said to be at " + said[at].String() + ", and " + deaf + ".", listenBoth}}
 	case at >= 0:
 		return []finding{{check, levelOK, "named", "The relay is said to be at an IPv6 address, too: " + said[at].String() + ". It has that tested when it runs.", ""}}
+	case len(p.own.Public6) == 0 && len(p.own.Passing6) > 0:
+		return []finding{{check, levelWarning, "passing", "This machine's public IPv6 addresses are for some time only, such as those for privacy that change every day: a relay publishes none of them, so it is reached by IPv4 alone.",
+			"Have the system keep one that stays, too: a fixed one, or one by its interface (SLAAC)."}}
 	case len(p.own.Public6) == 0:
 		return []finding{{check, levelOK, "none", "This machine has no public IPv6 address: a relay on it is reached by IPv4 alone.", ""}}
 	case p.runs && len(p.published) == 0:

@@ -17,7 +17,6 @@ import (
 	"chive/internal/config"
 	"chive/internal/nat"
 	"chive/relay"
-	"chive/relay/exit"
 )
 
 // NATOptions say how a relay finds out where others reach it when nobody says it: by a
@@ -156,9 +155,12 @@ func forwardText(m nat.Mapping) string {
 	return text
 }
 
-// interfaces are those of this machine's addresses at which the relay listens.
+// interfaces are those of this machine's addresses at which the relay listens, and which last.
 func (r *relayRun) interfaces() ([]netip.Addr, error) {
-	own := exit.InterfaceAddrs
+	own := func() ([]netip.Addr, error) {
+		lasting, _, err := lastingAddrs()
+		return lasting, err
+	}
 	if r.o.NAT.Addresses != nil {
 		own = r.o.NAT.Addresses
 	}

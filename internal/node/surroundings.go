@@ -8,7 +8,6 @@ import (
 
 	"chive/client"
 	"chive/directory/record"
-	"chive/relay/exit"
 )
 
 // Own are the addresses of this machine's interfaces, without those that lead to itself or
@@ -16,12 +15,15 @@ import (
 type Own struct {
 	Public4, Public6 []netip.Addr // strangers can reach them, as far as their number tells
 	Private          []netip.Addr // behind a router, which has another one towards others
+	Passing6         []netip.Addr // as Public6, for some time only: no place for a relay
 }
 
 // OwnAddresses looks at the interfaces. Nobody is asked.
 func OwnAddresses() (Own, error) {
-	all, err := exit.InterfaceAddrs()
-	return sortAddresses(all), err
+	all, passing, err := lastingAddrs()
+	own := sortAddresses(all)
+	own.Passing6 = sortAddresses(passing).Public6
+	return own, err
 }
 
 func sortAddresses(all []netip.Addr) (own Own) {

@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"chive/directory/record"
-	"chive/relay/exit"
 )
 
 // UpOptions say what one process is to be: a client, and a relay if its user said yes.
@@ -175,12 +174,12 @@ func BehindRouter(listen string) bool {
 }
 
 // ownAddress is where others reach this machine's relay: where it listens, if that is one
-// address, else the first public address of an interface.
+// address, else the first public address of an interface that lasts.
 func ownAddress(listen netip.AddrPort) (netip.AddrPort, error) {
 	if !listen.Addr().IsUnspecified() {
 		return listen, nil
 	}
-	own, err := exit.InterfaceAddrs()
+	own, _, err := lastingAddrs()
 	if err == nil {
 		for _, a := range own {
 			if a = a.Unmap(); record.Public(a) && (listen.Addr().Is6() || a.Is4()) {
