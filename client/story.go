@@ -38,6 +38,9 @@ type StreamExplained struct {
 	FirstByte time.Duration
 	Up, Down  uint64 // bytes
 	Tries     []TryExplained
+	// Times is how often the same was refused here, before a relay was asked; Began and Ended
+	// are those of the last time. 0: it is one request.
+	Times int
 }
 
 // TryExplained is one step of a StreamExplained.
@@ -78,6 +81,7 @@ const (
 
 const (
 	maxKeptStories = 200              // that failed or were slow
+	maxAsides      = 50               // of those, that nobody waits for (Refusal.Aside)
 	maxOpenStories = 4096             // further requests are served, and not explained while they go on
 	maxStoryTries  = 24               // steps of one
 	slowStory      = 10 * time.Second // to connect
@@ -112,6 +116,8 @@ type story struct {
 	e    StreamExplained
 	age  uint64
 	kept bool
+	// here is that of a Refused, aside that of one that nobody waits for.
+	here, aside bool
 }
 
 // listenerKey is the context's key for WithListener.
@@ -261,12 +267,45 @@ type Refusal struct {
 	Reason string // of product §4.6
 	Text   string // what is wrong, a sentence
 	Fix    string // what to do
+	// Aside says that a machine asks so by itself, again and again, and nobody waits for it:
+	// few such stories are kept, and none is LastStream.
+	Aside bool
 }
 
 // Refused keeps the story of a request that was refused before it got here, under the
-// same bounds as those of others. ctx may be of WithListener. Spec: product §4.6.
+// same bounds as those of others; of what was refused before and is still kept the same story,
+// with one more of Times. ctx may be of WithListener. Spec: product §4.6.
 func (c *Client) Refused(ctx context.Context, r Refusal) {
-	c.stories.begin(ctx, r.Kind, r.Target).refused(failure(r.Reason, r.Text, r.Fix))
+	listener, _ := ctx.Value(listenerKey{}).(string)
+	if id, again := c.stories.refusedAgain(&r, listener); again {
+		if !r.Aside {
+			c.stories.changed(id, StreamFailed)
+		}
+		return
+	}
+	s := c.stories.begin(ctx, r.Kind, r.Target)
+	c.stories.mu.Lock()
+	s.here, s.aside, s.e.Times = true, r.Aside, 1
+	c.stories.mu.Unlock()
+	s.refused(failure(r.Reason, r.Text, r.Fix))
+}
+
+// refusedAgain counts a refusal whose story is kept, and makes that the newest.
+func (a *stories) refusedAgain(r *Refusal, listener string) (id string, again bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	i := slices.IndexFunc(a.kept, func(s *story) bool {
+		e := &s.e
+		return s.here && s.aside == r.Aside && e.Kind == r.Kind && e.Target == r.Target && e.Listener == listener && e.Reason == r.Reason
+	})
+	if i < 0 {
+		return "", false
+	}
+	s, now := a.kept[i], time.Now()
+	s.e.Began, s.e.Ended = now, now
+	s.e.Times++
+	a.kept = append(slices.Delete(a.kept, i, i+1), s)
+	return s.e.ID, true
 }
 
 // over takes s out of those that go on, and gives the lock back.
@@ -290,6 +329,19 @@ func (a *stories) keepIf(s *story, remarkable bool) {
 		return
 	}
 	s.kept = true
+	if s.aside {
+		asides, oldest := 0, -1
+		for i, o := range a.kept {
+			if o.aside {
+				if asides++; oldest < 0 {
+					oldest = i
+				}
+			}
+		}
+		if asides >= maxAsides {
+			a.kept = slices.Delete(a.kept, oldest, oldest+1)
+		}
+	}
 	if len(a.kept) >= maxKeptStories {
 		a.kept = slices.Delete(a.kept, 0, 1+len(a.kept)-maxKeptStories)
 	}
@@ -370,14 +422,14 @@ func (a *stories) find(id string) (StreamExplained, bool) {
 		return s.explain(), true
 	}
 	for i := len(a.kept) - 1; i >= 0; i-- {
-		if s := a.kept[i]; id == LastStream || s.e.ID == id {
+		if s := a.kept[i]; id == LastStream && !s.aside || s.e.ID == id {
 			return s.explain(), true
 		}
 	}
 	return StreamExplained{}, false
 }
 
-// LastStream stands for the last request that failed or was slow.
+// LastStream stands for the last request that failed or was slow, and that somebody waited for.
 const LastStream = "last"
 
 // Streams returns the stories of open streams and of requests under way, and of the last

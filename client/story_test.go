@@ -148,14 +148,15 @@ func TestWhatIsRefusedHereHasAStory(t *testing.T) {
 	if e, ok := c.Stream(LastStream); !ok || e.Target != "10.0.0.1:53" || e.Reason != "private_address" || e.Kind != KindUDP {
 		t.Errorf("its story: %+v", e)
 	}
-	r := Refusal{KindConnect, "printer.local:631", "name_not_found", "Not here.", "Without the proxy."}
+	r := Refusal{Kind: KindConnect, Target: "printer.local:631", Reason: "name_not_found", Text: "Not here.", Fix: "Without the proxy."}
 	c.Refused(WithListener(t.Context(), "main"), r)
 	e, ok := c.Stream(LastStream)
 	if !ok || e.State != StreamFailed || e.Kind != r.Kind || e.Target != r.Target || e.Reason != r.Reason || e.Text != r.Text ||
 		e.Fix != r.Fix || e.Listener != "main" || len(e.Tries) != 1 || e.Tries[0].Phase != "client" || e.Tries[0].Relay != "" {
 		t.Errorf("%v %+v", ok, e)
 	}
-	for range maxKeptStories + 1 {
+	for i := range maxKeptStories + 1 {
+		r.Target = fmt.Sprintf("printer%d.local:631", i)
 		c.Refused(t.Context(), r)
 	}
 	if n := len(c.Streams()); n != maxKeptStories {
@@ -270,4 +271,66 @@ func TestNamesOfOneMachineHaveAStory(t *testing.T) {
 	if len(told) != 2 || told["printer:631"] != KindConnect || told["printer.local"] != KindResolve {
 		t.Errorf("%v", told)
 	}
+}
+
+// TestWhatAMachineAsksByItselfPushesNothingOut: the same refusal is one story that counts, those that
+// nobody waits for are few beside others, and none of them is the last one.
+func TestWhatAMachineAsksByItselfPushesNothingOut(t *testing.T) {
+	testutil.Bubble(t, func(t *testing.T) {
+		c := Client{doc: &genesis.Document{}}
+		refuse := func(listener, target string, aside bool) {
+			_ = pause(t.Context(), time.Second)
+			c.Refused(WithListener(t.Context(), listener), Refusal{Kind: KindResolve, Target: target, Reason: "name_not_found", Text: "Not here.", Aside: aside})
+		}
+		count := func() (asides, others int) {
+			for _, e := range c.Streams() {
+				if e.Listener == "dns" {
+					asides++
+				} else {
+					others++
+				}
+			}
+			return asides, others
+		}
+		for i := range maxKeptStories - 10 {
+			refuse("main", fmt.Sprintf("own%d.local", i), false)
+		}
+		for range 3 * maxKeptStories {
+			refuse("dns", "wpad.local", true)
+		}
+		if asides, others := count(); asides != 1 || others != maxKeptStories-10 {
+			t.Errorf("%d and %d are kept", asides, others)
+		}
+		e := c.Streams()[0]
+		if e.Target != "wpad.local" || e.Times != 3*maxKeptStories || time.Since(e.Began) > time.Second || e.Ended != e.Began || len(e.Tries) != 1 {
+			t.Errorf("%+v", e)
+		}
+		if same, ok := c.Stream(e.ID); !ok || same.Times != e.Times {
+			t.Error("it cannot be asked for by its number")
+		}
+		if last, ok := c.Stream(LastStream); !ok || last.Listener != "main" || last.Target != fmt.Sprintf("own%d.local", maxKeptStories-11) {
+			t.Errorf("the last one: %v %s", ok, last.Target)
+		}
+		for i := range 4 * maxKeptStories {
+			refuse("dns", fmt.Sprintf("host%d.local", i), true)
+		}
+		if asides, others := count(); asides != maxAsides || others != maxKeptStories-maxAsides {
+			t.Errorf("of many names %d and %d are kept", asides, others)
+		}
+		refuse("main", "own0.local", false) // it was pushed out, and is one more
+		refuse("main", "own150.local", false)
+		if last, _ := c.Stream(LastStream); last.Target != "own150.local" || last.Times != 2 {
+			t.Errorf("the last one: %s, %d times", last.Target, last.Times)
+		}
+		refuse("other", "own150.local", false)
+		if last, _ := c.Stream(LastStream); last.Listener != "other" || last.Times != 1 {
+			t.Errorf("at another listener: %d times", last.Times)
+		}
+		for i := range maxKeptStories {
+			refuse("main", fmt.Sprintf("more%d.local", i), false)
+		}
+		if asides, others := count(); asides+others != maxKeptStories {
+			t.Errorf("%d are kept", asides+others)
+		}
+	})
 }

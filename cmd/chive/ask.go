@@ -283,6 +283,9 @@ func printExplained(w io.Writer, e *control.Explained) {
 	if s.Listener != "" {
 		fmt.Fprintf(w, " at %s", s.Listener)
 	}
+	if s.Times > 1 {
+		fmt.Fprintf(w, ", the last of %d times", s.Times)
+	}
 	fmt.Fprintln(w)
 	if s.Took > 0 {
 		fmt.Fprintf(w, "  took    %s until connected", delay(s.Took))

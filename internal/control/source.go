@@ -92,7 +92,8 @@ type Stream struct {
 	FirstByte float64   `json:"first_byte_seconds,omitempty"` // until the first byte came back
 	Up        uint64    `json:"up_bytes"`
 	Down      uint64    `json:"down_bytes"`
-	Tries     []Try     `json:"tries"` // the first one first
+	Times     int       `json:"times,omitempty"` // how often it was refused before a relay was asked; began and ended are of the last time
+	Tries     []Try     `json:"tries"`           // the first one first
 }
 
 // Try is one attempt to connect a stream.

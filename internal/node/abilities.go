@@ -50,7 +50,7 @@ func streamPart(s *client.StreamExplained) control.Stream {
 	out := control.Stream{
 		ID: s.ID, Kind: s.Kind, Target: s.Target, Listener: s.Listener, CircuitID: s.CircuitID, State: s.State,
 		Began: utc(s.Began), Ended: utc(s.Ended), Reason: s.Reason, Text: s.Text, Fix: s.Fix,
-		Took: s.Took.Seconds(), FirstByte: s.FirstByte.Seconds(), Up: s.Up, Down: s.Down, Slow: s.Took > slowTime,
+		Took: s.Took.Seconds(), FirstByte: s.FirstByte.Seconds(), Up: s.Up, Down: s.Down, Slow: s.Took > slowTime, Times: s.Times,
 	}
 	if s.Took == 0 && s.Ended.IsZero() {
 		out.Slow = time.Since(s.Began) > slowTime

@@ -49,9 +49,15 @@ func (d dialer) OpenUDP(ctx context.Context, iso proxy.Isolation, t proxy.Target
 }
 
 // refused keeps the story of what the proxy itself refused. Spec: product §4.6.
-func (d dialer) refused(r proxy.Refused) {
+func (d dialer) refused(r proxy.Refused) { d.tell(r, false) }
+
+// refusedAside is refused for the DNS port, which a machine asks by itself for names of its own
+// network, again and again.
+func (d dialer) refusedAside(r proxy.Refused) { d.tell(r, true) }
+
+func (d dialer) tell(r proxy.Refused, aside bool) {
 	d.c.Refused(client.WithListener(context.Background(), d.name), client.Refusal{
-		Kind: r.Kind, Target: r.Target, Reason: r.Reason, Text: r.Text, Fix: r.Fix,
+		Kind: r.Kind, Target: r.Target, Reason: r.Reason, Text: r.Text, Fix: r.Fix, Aside: aside,
 	})
 }
 

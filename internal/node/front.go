@@ -257,7 +257,7 @@ func (f *Front) Serve(ctx context.Context, c *client.Client, testnet bool, log z
 			Options: l.options(testnet, log), Dialer: dialer{c, l.Name}, ListenPacket: listenPacket,
 			Gate: gate, Lookups: &f.known, Automap: f.automap, Leak: f.leak, Refused: dialer{c, l.Name}.refused,
 		}
-	}, dns.Config{Name: "dns", Testnet: testnet, Resolver: dialer{c, "dns"}, Refused: dialer{c, "dns"}.refused, Automap: f.automap, Lookups: &f.known, Log: log})
+	}, dns.Config{Name: "dns", Testnet: testnet, Resolver: dialer{c, "dns"}, Refused: dialer{c, "dns"}.refusedAside, Automap: f.automap, Lookups: &f.known, Log: log})
 }
 
 // run is Serve with servers that are made so.

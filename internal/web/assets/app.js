@@ -391,6 +391,7 @@ function story(s) {
       ['Began', at(s.began)],
       ['Ended', s.ended && at(s.ended)],
       ['Reason', s.reason && h('code', null, s.reason)],
+      ['Refused', s.times > 1 && `${s.times} times; this was the last`],
       ['Connected', s.took_seconds > 0 && `after ${lasts(s.took_seconds)}`, s.first_byte_seconds > 0 && `, first byte after ${lasts(s.first_byte_seconds)}`],
       ['Asked at', s.listener && h('code', null, s.listener)],
       ['Circuit', q && [q.hops.map((p, i) => [i > 0 && ' → ', relayName(p.rid)])]],
