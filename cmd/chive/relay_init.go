@@ -10,7 +10,6 @@ import (
 	"net/netip"
 	"os"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -155,19 +154,6 @@ func (k ceilings) check() error {
 	return checkMonthly(k.monthly)
 }
 
-// first returns one that is said; "": none is.
-func (k ceilings) first() (flag, value string) {
-	switch {
-	case k.monthly != "":
-		return "monthly", k.monthly
-	case k.burst != "":
-		return "burst", k.burst
-	case k.listen != "":
-		return "listen", k.listen
-	}
-	return "", ""
-}
-
 // exitNotes say what the operator of an exit is to expect, and whom to tell. Spec: product
 // REL-2.
 func exitNotes(contact string) []string {
@@ -204,9 +190,6 @@ func (a *app) sayRelay(c *cobra.Command, state *node.State, o *node.InitOptions,
 	}
 	said := relayAnswers{withdrawn: d.Withdrawn, exit: d.Exit, family: d.Family, nickname: d.About.Nickname, contact: d.About.Contact, rate: d.Rate, monthly: kept.monthly, burst: kept.burst, listen: kept.listen}
 	usual := a.usualState()
-	if flag, value := kept.first(); flag != "" && !usual {
-		return nil, a.notKept(flag, value)
-	}
 	fresh, err := state.NewRelay()
 	if err != nil {
 		return nil, err
@@ -219,6 +202,9 @@ func (a *app) sayRelay(c *cobra.Command, state *node.State, o *node.InitOptions,
 		o.Find = true // what is not said by then, the router is asked about
 	}
 	if !fresh {
+		if !usual {
+			a.noteCeilings(relayAnswers{monthly: said.monthly, burst: said.burst, listen: said.listen})
+		}
 		return a.alsoSaid(usual, said)
 	}
 	held, err := a.heldCeilings(c)
@@ -295,14 +281,14 @@ func (h heldCeilings) leave(got *relayAnswers, named relayAnswers) {
 // proposed is what a new relay says whose operator is asked nothing: it has the ceilings
 // that the questions propose, as far as nothing else says them.
 func (a *app) proposed(d *node.Declaring, said relayAnswers, held heldCeilings, usual, yes bool) ([][2]string, error) {
-	ceilings := relayAnswers{rate: said.rate, monthly: said.monthly}
+	ceilings := relayAnswers{rate: said.rate, monthly: said.monthly, burst: said.burst, listen: said.listen}
 	held.complete(&ceilings)
 	ceilings.rate = cmp.Or(ceilings.rate, proposedRate)
 	ceilings.monthly = cmp.Or(ceilings.monthly, proposedQuota(ceilings.period))
 	d.Rate = ceilings.rate
 	held.leave(&ceilings, said)
 	if !usual {
-		if yes || said.rate != "" || foreign(d.Addresses) {
+		if yes || said.rate+said.monthly+said.burst+said.listen != "" || foreign(d.Addresses) {
 			a.noteCeilings(ceilings)
 		}
 		return nil, nil
@@ -321,34 +307,45 @@ func foreign(addresses []string) bool {
 	})
 }
 
-// noteCeilings says where the ceilings go of a relay whose configuration is not written here:
-// until they stand there nothing holds it back. What is empty stands somewhere already.
+// noteCeilings says where the ceilings go of a relay whose configuration is not written here,
+// and where it listens: the user's file counts for every relay of the user, and until they
+// stand somewhere nothing holds this one back. What is empty stands somewhere already.
 func (a *app) noteCeilings(said relayAnswers) {
 	var lines []string
 	run := "chive relay run"
 	if a.global.state != a.env.StateDir {
 		run += " --state " + shellWord(a.global.state)
 	}
-	if said.rate != "" {
-		lines = append(lines, fmt.Sprintf("rate = %q below [relay]", said.rate))
-		run += " --rate " + shellWord(said.rate)
+	add := func(value, key, section, flag string) {
+		if value == "" {
+			return
+		}
+		lines = append(lines, fmt.Sprintf("%s = %q below [%s]", key, value, section))
+		if flag == "" {
+			run += " -o " + shellWord(section+"."+key+"="+value)
+		} else {
+			run += " " + flag + " " + shellWord(value)
+		}
 	}
-	switch {
-	case said.monthly == "":
-	case said.period != "" && said.period != "month":
-		lines = append(lines, fmt.Sprintf("max = %q below [relay.accounting]", said.monthly))
-		run += " -o " + shellWord("relay.accounting.max="+said.monthly)
-	default:
-		lines = append(lines, fmt.Sprintf("max = %q below [relay.accounting]", said.monthly))
-		run += " --monthly " + shellWord(said.monthly)
+	add(said.listen, "listen", "relay", "--listen")
+	add(said.rate, "rate", "relay", "--rate")
+	add(said.burst, "burst", "relay", "")
+	monthly := "--monthly"
+	if said.period != "" && said.period != "month" {
+		monthly = ""
 	}
-	switch {
-	case len(lines) == 0:
-	case a.env.UserFile == "":
-		a.note("Nothing holds this relay back before its configuration does: %s; or give them when it runs: %s", strings.Join(lines, ", and "), run)
-	default:
-		a.note("This relay has a state folder of its own, so give its ceilings when it runs: %s", run)
+	add(said.monthly, "max", "relay.accounting", monthly)
+	if len(lines) == 0 {
+		return
 	}
+	text := "This relay has a state folder of its own, so give its ceilings when it runs: " + run
+	if a.env.UserFile == "" {
+		text = "Nothing holds this relay back before its configuration does: " + strings.Join(lines, ", and ") + "; or give them when it runs: " + run
+	}
+	if a.global.json {
+		printObject(a.err, noteObject{"chive.note/1", a.addressed(text)})
+	}
+	a.note("%s", text)
 }
 
 // usualState reports whether the state folder is the one of who runs chive without saying
@@ -362,26 +359,6 @@ func (a *app) usualState() bool {
 		usual = cfg.State
 	}
 	return a.global.state == usual
-}
-
-// notKept refuses a flag that only a configuration file could keep. The user's counts for
-// every relay of the user, so it is not written for one that has a state folder of its own.
-func (a *app) notKept(flag, value string) *node.Fault {
-	key := "relay." + flag
-	if flag == "monthly" {
-		key = "relay.accounting.max"
-	}
-	if a.env.UserFile == "" {
-		return &node.Fault{
-			Kind: node.Usage, Code: flag + "_place", Text: "--" + flag + " is kept in a user's configuration file, and here is none",
-			Fix: "Write " + key + " = " + strconv.Quote(value) + " into the file of the system, or say it when the relay runs: -o " + shellWord(key+"="+value),
-		}
-	}
-	return &node.Fault{
-		Kind: node.Usage, Code: flag + "_place",
-		Text: "--" + flag + " is kept in " + a.env.UserFile + ", which counts for all that you run, and " + a.global.state + " is not the usual state folder",
-		Fix:  "Say it when this relay runs: chive relay run --state " + shellWord(a.global.state) + " -o " + shellWord(key+"="+value) + ". Or write it into a file for this relay alone, and run it with -c FILE.",
-	}
 }
 
 // canAsk reports whether somebody sits there who can be asked.
