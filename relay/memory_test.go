@@ -5,6 +5,7 @@ package relay
 import (
 	"errors"
 	"slices"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -109,6 +110,9 @@ func TestAPromiseThatCannotBeStoredIsGivenUp(t *testing.T) {
 	if m.failed != redact.DiskFull || m.words() == "" {
 		t.Errorf("the reason is %v", m.failed)
 	}
+	if !strings.Contains(m.words(), "the disk is full") || !strings.HasPrefix(m.fix(), "Make room on the disk") {
+		t.Errorf("%q, %q: neither cause nor fix", m.words(), m.fix())
+	}
 	m.add(now, &directory.Store{Bucket: directory.BucketAux, Key: []byte("S"), Value: []byte{3}})
 	tries := s.tries
 	for range 100 {
@@ -125,6 +129,30 @@ func TestAPromiseThatCannotBeStoredIsGivenUp(t *testing.T) {
 	m.add(now, &directory.Store{Token: 6, Bucket: directory.BucketSelf, Key: []byte("memory"), Value: []byte{4}})
 	if answers := m.settle(now); !slices.Equal(answers, []directory.Stored{{Token: 6, OK: true}}) {
 		t.Errorf("answers %v", answers)
+	}
+	if m.words()+m.fix() != "" {
+		t.Errorf("%q, %q, and it works again", m.words(), m.fix())
+	}
+}
+
+// TestEachFaultOfAStoreHasItsFix: another one than that of a full disk.
+func TestEachFaultOfAStoreHasItsFix(t *testing.T) {
+	seen := map[string]bool{}
+	for why, want := range map[error]string{
+		syscall.ENOSPC: "Make room", syscall.EROFS: "Mount", syscall.EIO: "checked", syscall.EACCES: "the user whom the relay runs as", errors.New("broken"): "Check the disk",
+	} {
+		m, s := storing()
+		now := time.Unix(1_000_000, 0)
+		s.fail(why)
+		m.add(now, &directory.Store{Token: 5, Bucket: directory.BucketSelf, Key: []byte("memory"), Value: []byte{2}})
+		m.settle(now)
+		if fix := m.fix(); !strings.Contains(fix, want) || seen[fix] {
+			t.Errorf("%v: %q", why, fix)
+		}
+		seen[m.fix()] = true
+	}
+	if gone := (&memory{gone: true}).fix(); !strings.Contains(gone, "Start the relay again") {
+		t.Errorf("the file is gone: %q", gone)
 	}
 }
 

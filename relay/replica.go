@@ -215,6 +215,7 @@ func (r *Relay) without(err error) {
 		s.Keys = "the keys cannot be read; it is tried again"
 	} else {
 		s.Store = "the directory's memory cannot be read; it is tried again. Traffic goes on"
+		s.StoreFix = "Check the disk of the state folder, and who may read and write there."
 	}
 	r.directory.Store(s)
 }

@@ -49,6 +49,7 @@ type DirectoryStatus struct {
 	Joining          string   // how far it is, or why it cannot follow, in words; empty: it is listed and does
 	Clock            string   // what is wrong, in words; empty: nothing known
 	Store            string   // same
+	StoreFix         string   // what to do about that, in words
 	Keys             string   // same
 	NoRoomForExit    bool     // the list withholds the exit flag: it has no room for one more exit policy
 	Reports          []Report // one of each kind at most, the latest last
@@ -145,7 +146,7 @@ func (d *replica) tell(now time.Time) {
 		Eligible: d.facts.eligible, Groups: d.facts.groups,
 		Young:      d.facts.eligible < youngRelays || d.facts.groups < youngGroups,
 		Unmeasured: true, Forked: v.Forked, Neighbours: len(peers),
-		Clock: d.clockWords(), Store: d.memory.words(), Reports: d.reports,
+		Clock: d.clockWords(), Store: d.memory.words(), StoreFix: d.memory.fix(), Reports: d.reports,
 		Vouching: d.facts.vouching, NoRoomForExit: noRoomForExit(d.machine.Own(), newest.Table(), d.r.rid),
 	}
 	// Who is on no list knows the newest as a client does, and has none of its own.
@@ -372,6 +373,28 @@ func (d *replica) complain() {
 		d.r.cfg.Log.Error().EmbedObject(redact.RoleRelay).EmbedObject(redact.Event("store")).EmbedObject(why).
 			Msg("the directory's memory cannot be kept; the relay takes no part in the committee until it can. Its status says what to do")
 	})
+}
+
+// fix says what to do about a store that fails; empty: it does not.
+func (m *memory) fix() string {
+	const again = "It is tried again by itself, without a restart."
+	switch {
+	case m.gone, m.spoiled:
+		return "Start the relay again, unless the very file can be put back."
+	case m.retry.IsZero():
+		return ""
+	}
+	switch m.failed {
+	case redact.DiskFull:
+		return "Make room on the disk of the state folder. " + again
+	case redact.ReadOnly:
+		return "Mount the disk of the state folder so that it can be written. " + again
+	case redact.DiskFault:
+		return "Have the disk of the state folder checked, and replaced if it fails: copy the keys first, with chive keys backup."
+	case redact.NotPermitted:
+		return "Give the state folder and its files to the user whom the relay runs as. " + again
+	}
+	return "Check the disk of the state folder, and who may write there. " + again
 }
 
 // words says why the store fails.

@@ -130,7 +130,8 @@ const healthHelp = `Exits with 0 if the daemon of this state folder can do its w
 cannot, or if there is none: a client that has no list of relays yet; a relay that drains, that
 rests because its quota is used up, that publishes no address, or that others do not reach. A
 relay that waits for its place on the list is ready. Of "chive up" the client counts, and that
-the relay does not drain.
+the relay does not drain. What is wrong with the machine while it works all the same, such as
+a full disk, stands behind the answer, with what to do about it; in JSON as troubles.
 
 None of these is mended by a restart. What starts programs again when they are unhealthy asks with
 --alive: 0 if the daemon answers at all.`
@@ -148,7 +149,13 @@ func (a *app) healthCommand() *cobra.Command {
 			if alive {
 				question, word = control.FetchAlive, "alive"
 			}
-			return asked(a, c.Context(), question, func(w io.Writer, _ *control.Health) { fmt.Fprintln(w, word) })
+			return asked(a, c.Context(), question, func(w io.Writer, h *control.Health) {
+				fmt.Fprintln(w, word)
+				for _, t := range h.Troubles {
+					wrap(w, "  ! "+t.Code+": ", t.Text)
+					wrap(w, "    Fix: ", a.addressed(t.Fix))
+				}
+			})
 		},
 	}
 	c.Flags().BoolVar(&alive, "alive", false, "whether it answers at all, ready or not")

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net"
@@ -168,10 +169,10 @@ func (d *doctor) checkRelays() {
 		r := &d.status.Relays[i]
 		const check = "relay"
 		good := true
-		for _, bad := range []struct{ code, text string }{{"store", r.Store}, {"keys", r.Keys}} {
+		for _, bad := range []struct{ code, text, fix string }{{"store", r.Store, r.StoreFix}, {"keys", r.Keys, ""}} {
 			if bad.text != "" {
 				good = false
-				d.fault(check, bad.code, sentence(strings.ToUpper(bad.text[:1])+bad.text[1:]), "Do what it says; chive relay status tells when it is over.")
+				d.fault(check, bad.code, sentence(strings.ToUpper(bad.text[:1])+bad.text[1:]), cmp.Or(bad.fix, "Do what it says;")+" chive relay status tells when it is over.")
 			}
 		}
 		if r.Reachable != nil && r.Reachable.State == "no" {

@@ -199,6 +199,9 @@ func (w *faultWorld) fullDisk(t *testing.T, p *faulty) {
 		return strings.Contains(r.Store, "the disk is full") && r.Abstains == "it cannot keep what it promises, so it promises nothing"
 	})
 	p.says(t, "the disk is full")
+	if said := p.must(t, "health"); !strings.Contains(said, "the disk is full") || !strings.Contains(said, "Fix: Make room") {
+		t.Errorf("health says %q", said)
+	}
 	made := p.relay().Traffic.Created
 	// A path of three through five, of which it is one in most.
 	client := w.newFaulty(t, "disk-client")
@@ -220,6 +223,9 @@ func (w *faultWorld) fullDisk(t *testing.T, p *faulty) {
 	r := p.until(t, "it takes part when there is room", 60*time.Second, takesPart)
 	if len(r.Reports) > 0 {
 		t.Errorf("it reports %+v", r.Reports)
+	}
+	if said := p.must(t, "health"); said != "ready\n" {
+		t.Errorf("there is room again, and health says %q", said)
 	}
 }
 

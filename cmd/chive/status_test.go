@@ -4,7 +4,11 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"errors"
+	"net"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -316,5 +320,42 @@ and 2 more
 `
 	if out.String() != want {
 		t.Errorf("got\n%s", out.String())
+	}
+}
+
+// served is a daemon that answers with a status, at a control socket.
+type served struct{ s *control.Status }
+
+func (s served) Status() *control.Status { return s.s }
+
+// TestHealthPrintsTroubles: behind the answer, each with what to do (CLI-6).
+func TestHealthPrintsTroubles(t *testing.T) {
+	dir, err := os.MkdirTemp("", "health") // short: a socket's path is bounded
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer os.RemoveAll(dir)
+	path := filepath.Join(dir, "s")
+	l, err := net.Listen("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() {
+		ended <- control.Serve(ctx, l, served{&control.Status{Relays: []control.Relay{{
+			Published: []string{"192.0.2.1:9240"}, Store: "the disk is full; traffic goes on", StoreFix: "Make room.",
+		}}}})
+	}()
+	defer func() { stop(); <-ended }()
+	got := runConfig(t, "", nil, "health", "--control", "unix:"+path)
+	if want := "ready\n  ! store: The disk is full; traffic goes on.\n    Fix: Make room.\n"; got.out != want || got.code != 0 {
+		t.Errorf("%+v", got)
+	}
+	if got = runConfig(t, "", nil, "health", "--control", "unix:"+path, "--json"); !strings.Contains(got.out, `"troubles":[{"code":"store","text":"The disk is full; traffic goes on.","fix":"Make room."}]`) {
+		t.Errorf("%+v", got)
+	}
+	if got = runConfig(t, "", nil, "health", "--alive", "--control", "unix:"+path); got.out != "alive\n" {
+		t.Errorf("%+v", got)
 	}
 }

@@ -111,6 +111,15 @@ type Web struct {
 type Health struct {
 	Schema string `json:"schema"`
 	OK     bool   `json:"ok"`
+	// Troubles are what is wrong here although it works. Only of who asks whether it is ready.
+	Troubles []Trouble `json:"troubles,omitempty"`
+}
+
+// Trouble is something that is wrong with this machine while the daemon does its work.
+type Trouble struct {
+	Code string `json:"code"` // disk (the client keeps nothing), store or keys (of a relay); never changes
+	Text string `json:"text"` // what is so, and why
+	Fix  string `json:"fix"`  // what to do about it
 }
 
 // Failure is an error for programs and people. Spec: product CLI-5.

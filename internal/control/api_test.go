@@ -455,3 +455,37 @@ func TestHealthSaysToSetAClock(t *testing.T) {
 		t.Errorf("%+v", f)
 	}
 }
+
+// TestHealthSaysThatADiskIsFull (CLI-6): with what to do, of the client and of each relay. Work is
+// possible meanwhile, so it is ready (decision 0012).
+func TestHealthSaysThatADiskIsFull(t *testing.T) {
+	source := newAble()
+	path := serving(t, source)
+	if h, raw, err := FetchReady(t.Context(), path); err != nil || !h.OK || len(h.Troubles) > 0 || strings.Contains(string(raw), "troubles") {
+		t.Errorf("all is well: %s %v", raw, err)
+	}
+	source.s.Client.Cause, source.s.Client.Text, source.s.Client.Fix = "disk", "the state folder cannot be written.", "make room"
+	source.s.Relays = []Relay{
+		{Store: "the disk is full", StoreFix: "Make room there."},
+		{Store: "the disk is full", StoreFix: "Make room there."}, // of one machine
+		{Keys: "a key cannot be written"},
+	}
+	h, _, err := FetchReady(t.Context(), path)
+	if err != nil || !h.OK || len(h.Troubles) != 3 {
+		t.Fatalf("%+v %v", h, err)
+	}
+	if h.Troubles[0] != (Trouble{"disk", "The state folder cannot be written.", "Make room."}) || h.Troubles[1] != (Trouble{"store", "The disk is full.", "Make room there."}) {
+		t.Errorf("%+v", h.Troubles)
+	}
+	if k := h.Troubles[2]; k.Code != "keys" || k.Text != "A key cannot be written." || !strings.Contains(k.Fix, "Make room") {
+		t.Errorf("%+v", k)
+	}
+	source.s.Client.State = "table"
+	var f *Failure
+	if _, _, err := FetchReady(t.Context(), path); !errors.As(err, &f) || f.Fix != "Make room." {
+		t.Errorf("a client that starts on a full disk: %v", err)
+	}
+	if h, _, err := FetchAlive(t.Context(), path); err != nil || len(h.Troubles) > 0 {
+		t.Errorf("alive: %+v %v", h, err)
+	}
+}

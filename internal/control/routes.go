@@ -239,14 +239,44 @@ func (a *api) web(r *request) {
 	r.answer(Web{WebSchema, address, good.Seconds()})
 }
 
-func (a *api) healthy(r *request) { r.answer(Health{HealthSchema, true}) }
+func (a *api) healthy(r *request) { r.answer(Health{Schema: HealthSchema, OK: true}) }
 
 func (a *api) ready(r *request) {
 	if why, fix := a.notReady(); why != "" {
 		r.refuse(http.StatusServiceUnavailable, "not_ready", why, fix)
 		return
 	}
-	r.answer(Health{HealthSchema, true})
+	r.answer(Health{HealthSchema, true, a.source.Status().Troubles()})
+}
+
+// Troubles are what is wrong with the machine of a daemon that works all the same: what it has to
+// keep cannot be written. None of it makes it unready. Spec: product CLI-6, decision 0012.
+func (s *Status) Troubles() (out []Trouble) {
+	add := func(code, text, fix string) {
+		if text != "" && !slices.ContainsFunc(out, func(t Trouble) bool { return t.Code == code && t.Text == sentence(text) }) {
+			out = append(out, Trouble{code, sentence(text), sentence(fix)})
+		}
+	}
+	if c := s.Client; c != nil && c.Cause == causeDisk {
+		add(causeDisk, c.Text, c.Fix)
+	}
+	for i := range s.Relays {
+		r := &s.Relays[i]
+		add("store", r.Store, r.StoreFix)
+		add("keys", r.Keys, "Make room on the disk of the state folder, let the relay's user write there, and put back what was removed. It is tried again by itself.")
+	}
+	return out
+}
+
+// causeDisk is the cause of a client that can keep nothing.
+const causeDisk = "disk"
+
+// sentence makes a text one that stands by itself.
+func sentence(text string) string {
+	if text == "" {
+		return ""
+	}
+	return strings.ToUpper(text[:1]) + strings.TrimSuffix(text[1:], ".") + "."
 }
 
 // patience is what to do about a daemon that is not ready yet.
@@ -275,7 +305,7 @@ func (a *api) notReady() (why, fix string) {
 		return "", ""
 	case c.Clock != "": // waiting does not mend it
 		return strings.TrimSuffix(c.Clock, ". Set the clock."), setClock
-	case c.State == "down" && c.Fix != "":
+	case (c.State == "down" || c.Cause == causeDisk) && c.Fix != "":
 		return c.Text, strings.ToUpper(c.Fix[:1]) + c.Fix[1:] + "."
 	case c.Text != "":
 		return c.Text, patience

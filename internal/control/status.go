@@ -207,9 +207,10 @@ type Relay struct {
 	Penalty    time.Time `json:"penalty_ends,omitzero"` // it is shut out of the committee until then, for two signatures
 	Neighbours int       `json:"neighbours"`
 	Joining    string    `json:"joining,omitempty"`
-	Clock      string    `json:"clock,omitempty"` // what is wrong with it
-	Store      string    `json:"store,omitempty"` // what is wrong with it
-	Keys       string    `json:"keys,omitempty"`  // what is wrong with them
+	Clock      string    `json:"clock,omitempty"`     // what is wrong with it
+	Store      string    `json:"store,omitempty"`     // what is wrong with it
+	StoreFix   string    `json:"store_fix,omitempty"` // what to do about that
+	Keys       string    `json:"keys,omitempty"`      // what is wrong with them
 	Reports    []Note    `json:"reports"`
 	Traffic    Traffic   `json:"traffic"`
 

@@ -178,7 +178,7 @@ func (r *RelaySource) part(doc *genesis.Document) control.Relay {
 		Name: r.Name, RID: hex.EncodeToString(rid[:]), Nickname: nickname, Listen: role.Addr().String(),
 		Published: []string{}, Exit: exit, Listed: f.Listed, Running: f.Running, AgeDays: f.Age,
 		Seat: f.Committee.Seat, Neighbours: f.Neighbours,
-		Joining: f.Joining, Clock: f.Clock, Store: f.Store, Keys: f.Keys, Reports: []control.Note{},
+		Joining: f.Joining, Clock: f.Clock, Store: f.Store, StoreFix: f.StoreFix, Keys: f.Keys, Reports: []control.Note{},
 		Traffic: control.Traffic{
 			Circuits: s.OpenCircuits, Created: s.CircuitsCreated, Refused: s.Refused,
 			Forwarded: (s.CellsForwarded*cellSize + s.Carried) >> 20 << 20,
