@@ -142,9 +142,10 @@ func TestSizesForPeople(t *testing.T) {
 	for want, n := range map[string]Size{
 		"0 B": 0, "125 B": 125, "1023 B": 1023, "1 KiB": 1024, "1.5 KiB": 1536, "12.2 KiB": 12500, "495 KiB": 507000,
 		"1023 KiB": 1023 << 10, "1 MiB": Size(Kbit(8388)), "2 MiB": Size(Kbit(16777)), "1.91 MiB": Size(Kbit(16000)), "200 GiB": 200 << 30,
+		"99.9 KiB": 102348, "100 KiB": 102349, "1023 KiB ": 1048063, "1 MiB ": 1048064, "1 MiB  ": 1048500, "1 GiB": 1<<30 - 1<<19, "1023 MiB": 1<<30 - 1<<19 - 1,
 		"99.9 MiB": 104752742, "100 MiB": 104857599, "16 EiB": math.MaxUint64,
 	} {
-		if got := n.About(); got != want {
+		if got := n.About(); got != strings.TrimSpace(want) {
 			t.Errorf("%d: %s, want %s", uint64(n), got, want)
 		}
 	}

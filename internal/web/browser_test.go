@@ -224,6 +224,7 @@ func TestPageInChromium(t *testing.T) {
 	t.Run("keyboard alone", func(t *testing.T) { keyboardIsEnough(t, b) })
 	t.Run("narrow", func(t *testing.T) { narrowFits(t, b) })
 	t.Run("an empty client and a newcomer", func(t *testing.T) { newcomersAreNotAlarmed(t, b) })
+	t.Run("sizes", func(t *testing.T) { sizesHaveTheirUnit(t, b) })
 	t.Run("contrast", func(t *testing.T) { contrastIsEnough(t, b) })
 	if *shots != "" {
 		t.Run("pictures", func(t *testing.T) { pictures(t, b) })

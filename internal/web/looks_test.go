@@ -5,6 +5,7 @@ package web
 import (
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"os"
 	"path/filepath"
@@ -94,6 +95,37 @@ func newcomersAreNotAlarmed(t *testing.T, b context.Context) {
 	p.visit("status", "Status")
 	p.sees(".note.warning", "no new list for 2 epochs")
 	p.ownRequestsOnly()
+}
+
+// sizesHaveTheirUnit shows streams whose bytes are about to fill a unit: it is the next one's
+// as soon as its figure would be 1024.
+func sizesHaveTheirUnit(t *testing.T, b context.Context) {
+	f := newFake()
+	one := f.streams[0]
+	f.streams = nil
+	sizes := []struct {
+		bytes uint64
+		want  string
+	}{
+		{0, "0 B"}, {1023, "1023 B"}, {1024, "1.0 KiB"}, {102_348, "99.9 KiB"}, {102_399, "100 KiB"}, {1_047_900, "1023 KiB"}, {1_048_063, "1023 KiB"}, {1_048_064, "1.0 MiB"},
+		{1_048_500, "1.0 MiB"}, {1 << 20, "1.0 MiB"}, {1<<30 - 1<<19, "1.0 GiB"}, {1<<30 - 1<<19 - 1, "1023 MiB"}, {1<<40 - 1, "1.0 TiB"},
+	}
+	for i, s := range sizes {
+		one.ID, one.Down, one.Up = fmt.Sprintf("s%d", i), s.bytes, 1
+		f.streams = append(f.streams, one)
+	}
+	p := open(t, b, f)
+	p.visit("streams", "Streams")
+	p.sees(".figures", "down")
+	got := value[[]string](p, "[...document.querySelectorAll('.figures')].map((e) => e.textContent)")
+	if len(got) != len(sizes) {
+		t.Fatalf("%d streams are shown: %q", len(got), got)
+	}
+	for i, s := range sizes {
+		if want := s.want + " down, 1 B up"; got[i] != want {
+			t.Errorf("%d bytes: %q, want %q", s.bytes, got[i], want)
+		}
+	}
 }
 
 // lowContrast lists the texts that are hard to read.

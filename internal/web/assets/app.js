@@ -96,8 +96,8 @@ const percent = (share) => (share >= 0.01 ? Number((share * 100).toFixed(1)) : (
 function bytes(n) {
   const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB'];
   let u = 0;
-  while (n >= 1024 && u < units.length - 1) { n /= 1024; u++; }
-  return `${u === 0 || n >= 100 ? Math.round(n) : n.toFixed(1)} ${units[u]}`;
+  while (Math.round(n) >= 1024 && u < units.length - 1) { n /= 1024; u++; } // as it is shown: never 1024 KiB
+  return `${u === 0 || n >= 99.95 ? Math.round(n) : n.toFixed(1)} ${units[u]}`;
 }
 
 // round is bytes for a figure that somebody has chosen.
