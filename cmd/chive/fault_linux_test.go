@@ -199,7 +199,7 @@ func (w *faultWorld) fullDisk(t *testing.T, p *faulty) {
 		return strings.Contains(r.Store, "the disk is full") && r.Abstains == "it cannot keep what it promises, so it promises nothing"
 	})
 	p.says(t, "the disk is full")
-	if said := p.must(t, "health"); !strings.Contains(said, "the disk is full") || !strings.Contains(said, "Fix: Make room") {
+	if said := p.must(t, "health", "--control", "unix:"+p.socket); !strings.Contains(said, "the disk is full") || !strings.Contains(said, "Fix: Make room") {
 		t.Errorf("health says %q", said)
 	}
 	made := p.relay().Traffic.Created
@@ -224,7 +224,7 @@ func (w *faultWorld) fullDisk(t *testing.T, p *faulty) {
 	if len(r.Reports) > 0 {
 		t.Errorf("it reports %+v", r.Reports)
 	}
-	if said := p.must(t, "health"); said != "ready\n" {
+	if said := p.must(t, "health", "--control", "unix:"+p.socket); said != "ready\n" {
 		t.Errorf("there is room again, and health says %q", said)
 	}
 }

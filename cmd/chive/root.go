@@ -22,6 +22,7 @@ type app struct {
 	env      config.Environment
 	global   global
 	running  bool // flags and arguments were good: what fails now is no usage error
+	inRun    bool // this is within chive run, and the command line names no other client
 }
 
 // global are the flags that every command has.
@@ -60,6 +61,7 @@ func (a *app) root() *cobra.Command {
 		},
 		PersistentPreRunE: func(c *cobra.Command, _ []string) error {
 			a.running = true
+			a.inRun = a.env.RunSocks != "" && !a.namesClient(c)
 			if c.Flags().Changed("state") && a.global.state == "" {
 				return &node.Fault{Kind: node.Usage, Code: "state_unknown", Text: "--state names no folder: it is empty", Fix: "Name a folder: --state DIR, or leave --state out for the usual one."}
 			}
@@ -135,8 +137,19 @@ func (a *app) controlSocket() (node.ControlSocket, error) {
 }
 
 // askedSocket is where the daemon that this command line means is asked: where its control
-// socket usually is, or else where it said in its state folder that it has it.
+// socket usually is, or else where it said in its state folder that it has it. Within chive run
+// it is the one whose proxy the run uses, unless the command line names another: the files and
+// the session of this user are the same within, and would lead to the usual one.
 func (a *app) askedSocket() (node.ControlSocket, error) {
+	if a.inRun {
+		if socket, known := a.runsClient(); known {
+			return socket, nil
+		}
+		return node.ControlSocket{}, &node.Fault{
+			Kind: node.Unreachable, Code: "control_unknown", Text: "This is within chive run, which does not know the client whose proxy it was given",
+			Fix: "Name the client here: --control unix:PATH or --state DIR. Or start the run with one of these in place of --socks.",
+		}
+	}
 	s, err := a.controlSocket()
 	if err != nil {
 		return s, err

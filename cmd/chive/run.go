@@ -18,7 +18,8 @@ asks through it, and the variables of chive env. A program that ignores proxies 
 network at all: it fails, and nothing leaks. Every run has circuits of its own, unless
 --isolation names a text that runs have in common. Where no client answers nothing is started,
 and this fails with 125, unless --socks names a proxy. chive nc, resolve, env and run in it use
-the same client, unless their own flags name another.
+the same client, and status, newnym, health and what else asks a daemon ask it, unless their
+own flags name another.
 
 This is no sandbox: the command sees and changes files as it always does, and reaches
 other programs of this machine through sockets among the files, such as Docker's or the
