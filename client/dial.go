@@ -115,6 +115,9 @@ func (c *Client) Dial(ctx context.Context, key Isolation, host string, port uint
 			return false, err
 		}
 		if err := q.await(ctx, story, openPatience, s.waitOpen); err != nil {
+			if loopback(host) {
+				err = errors.Join(errToLoopback, err)
+			}
 			if len(early) > 0 && !notConnected(err) {
 				// The exit may have delivered the early data: a second
 				// try could deliver them twice.

@@ -5,6 +5,7 @@ package client
 import (
 	"context"
 	"errors"
+	"net/netip"
 	"os"
 	"strings"
 
@@ -44,6 +45,11 @@ func failure(reason, text, fix string) *Failure { return &Failure{reason, text, 
 var (
 	errPolicy = failure("exit_policy", "no exit that could be reached allows this port",
 		"try another port of the same server, or try again later when other exits may be running")
+	// An exit refused though its policy in the list permits the port.
+	errExitRefuses = failure("exit_policy", "the exits that were asked do not connect there: where it leads is not on the public network, or their policy has changed",
+		"check the address or the name; trying again later helps only where the policy has changed")
+	errExitLoopback = failure("exit_policy", "the exits of this testnet do not connect to this port of their machine: a relay listens there",
+		"use the port of the server that is meant: exits connect to all others of loopback that they permit; chive testnet status shows where relays listen")
 	errNotFound = failure("name_not_found", "the exit found no address for this name",
 		"check the spelling of the name")
 	errLocalName = failure("name_not_found", "this name has a meaning on one machine, in one network or in another overlay only; no exit is asked",
@@ -188,6 +194,16 @@ type verdict struct {
 // errMaybeDelivered marks a failure after which early data may have arrived.
 var errMaybeDelivered = errors.New("client: early data may have been delivered")
 
+// errToLoopback marks the failure of a request for the exit's own machine, which only testnets
+// permit: all of it but where relays listen.
+var errToLoopback = errors.New("client: to loopback")
+
+// loopback reports whether host is the exit's own machine.
+func loopback(host string) bool {
+	a, err := netip.ParseAddr(host)
+	return err == nil && a.Unmap().IsLoopback() || strings.EqualFold(strings.TrimSuffix(host, "."), "localhost")
+}
+
 // notConnected reports whether err is an exit's word that it never connected.
 func notConnected(err error) bool {
 	var ended *circuit.StreamError
@@ -224,7 +240,10 @@ func judgeAlone(err error) verdict {
 		case circuit.EndTimeout:
 			return verdict{fail: errTimeout, skipExit: true}
 		case circuit.EndPolicy:
-			return verdict{fail: errPolicy, skipExit: true}
+			if errors.Is(err, errToLoopback) {
+				return verdict{fail: errExitLoopback, skipExit: true}
+			}
+			return verdict{fail: errExitRefuses, skipExit: true}
 		case circuit.EndBusy:
 			return verdict{fail: errCircuit("the exit is busy"), later: true}
 		case circuit.EndReset, circuit.EndDone:

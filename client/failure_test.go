@@ -5,6 +5,7 @@ package client
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -43,6 +44,29 @@ func TestEveryReasonReachesTheProgram(t *testing.T) {
 		}
 		if v.fail.Error() == "" || v.fail.Fix() == "" {
 			t.Errorf("%s: says nothing to a person", c.reason)
+		}
+	}
+}
+
+// TestWhatAnExitRefusesIsNoMatterOfPorts: its policy in the list permits the port, so that another
+// one is no advice; at a testnet's loopback it is a relay that listens there.
+func TestWhatAnExitRefusesIsNoMatterOfPorts(t *testing.T) {
+	refused := error(&circuit.StreamError{Reason: circuit.EndPolicy, Remote: true})
+	if v := judge(refused); v.fail != errExitRefuses || !v.skipExit || v.final || strings.Contains(v.fail.Fix(), "another port") {
+		t.Errorf("%+v", v)
+	}
+	if v := judge(errors.Join(errToLoopback, refused)); v.fail != errExitLoopback || !v.skipExit || v.final || strings.Contains(v.fail.Fix(), "another port") {
+		t.Errorf("%+v", v)
+	}
+	if v := judge(errors.Join(errToLoopback, &circuit.StreamError{Reason: circuit.EndRefused, Remote: true})); v.fail != errRefused {
+		t.Errorf("%+v", v)
+	}
+	for host, want := range map[string]bool{
+		"127.0.0.1": true, "127.9.8.7": true, "::1": true, "::ffff:127.0.0.1": true, "localhost": true, "LocalHost.": true,
+		"203.0.113.7": false, "localhost.example": false, "": false,
+	} {
+		if loopback(host) != want {
+			t.Errorf("%q: %v", host, !want)
 		}
 	}
 }

@@ -98,6 +98,9 @@ func (c *compat) testCurlFailures(t *testing.T, curl string) {
 			if got.code != 0 || !strings.Contains(got.out, r.status) || !strings.Contains(got.out, "X-Chive-Error: "+r.http) {
 				t.Errorf("http: want %s and %s\n%s", r.status, r.http, got)
 			}
+			if r.host == link && !strings.Contains(got.out, "of this testnet do not connect to this port of their machine: a relay listens there") {
+				t.Errorf("http: it does not say why\n%s", got)
+			}
 			got = c.run(t, program{path: curl, args: append(base, "-x", "http://"+c.socks, "https://"+r.host+"/")})
 			if got.code != 56 || !strings.Contains(got.err, strings.TrimSpace(r.status)) {
 				t.Errorf("CONNECT: want exit 56 with %s\n%s", r.status, got)

@@ -142,11 +142,11 @@ func outcomeFor(err error) *outcome {
 }
 
 // worded gives an outcome the words of a Dialer that knows more than the reason says: why
-// the client is not connected, or what its last circuit failed with, and what to do.
+// the client is not connected, what its last circuit failed with, or what exits refuse, and what to do.
 // Spec: product SOCKS-11, HTTP-3.
 func worded(o *outcome, err error) *outcome {
 	switch o.reason {
-	case reasonStarting, reasonNetworkDown, reasonCircuitFailed:
+	case reasonStarting, reasonNetworkDown, reasonCircuitFailed, reasonExitPolicy:
 	default:
 		return o
 	}
