@@ -21,9 +21,9 @@ import (
 
 const doctorHelp = `Looks for what is wrong on this machine, whether a client or relay runs or not: clock,
 configuration, state folder and keys, control socket, the way to the network and who is
-known there, ports, limits and memory, how others reach a relay (router, IPv6), and ways by
-which programs here go around the proxy. Each finding is ok, a warning or a
-fault, with what to do about it.
+known there, relays' ports that are filtered on the way, this machine's ports, limits and
+memory, how others reach a relay (router, IPv6), and ways by which programs here go around
+the proxy. Each finding is ok, a warning or a fault, with what to do about it.
 
 With --offline nothing is sent to other machines; a look at relays is all that is sent
 otherwise, and only while no client runs. With --leak it looks a name up and fetches a page
@@ -65,6 +65,7 @@ type doctor struct {
 	folder        node.Examined
 	socket        node.ControlSocket
 	status        *control.Status // nil: no daemon answers
+	tries         portTries       // connections to relays that were tried
 	found         []finding
 }
 
@@ -98,6 +99,7 @@ func (d *doctor) examine(c *cobra.Command) {
 	d.checkDaemon(ctx, e)
 	d.checkClock(e, now)
 	d.checkNetwork(ctx, now)
+	d.checkFiltered()
 	d.checkRelays()
 	d.checkPlace()
 	d.checkPorts(ctx)

@@ -3,10 +3,12 @@
 package main
 
 import (
+	"net"
 	"net/netip"
 	"strings"
 	"testing"
 
+	"chive/internal/config"
 	"chive/internal/control"
 	"chive/internal/node"
 )
@@ -143,5 +145,68 @@ func TestFirstPeersAreCountedByKind(t *testing.T) {
 		if s := strings.Join(got, "|"); s != c.want {
 			t.Errorf("%s:\n%s, want\n%s", name, s, c.want)
 		}
+	}
+}
+
+// TestFilteredPortsAreAFinding (product CLI-11): by what came back from relays, per port.
+func TestFilteredPortsAreAFinding(t *testing.T) {
+	type tries = map[uint16]string // a letter each: took, answered, silent, nothing
+	letters := map[rune]portTry{'t': tryTook, 'a': tryAnswered, 's': trySilent, 'n': tryNothing}
+	many := tries{}
+	for port := range uint16(20) {
+		many[9000+port] = "t"
+	}
+	for name, c := range map[string]struct {
+		tries tries
+		want  string
+	}{
+		"none was tried":         {nil, ""},
+		"no way there":           {tries{9240: "nnn"}, ""},
+		"all pass":               {tries{9240: "tst", 443: "a"}, "ok passes: ports 443, 9240."},
+		"one port":               {tries{9240: "t"}, "ok passes: port 9240."},
+		"many ports":             {many, "ok passes: 9006, 9007 and 12 others."},
+		"some do not":            {tries{9240: "sss", 443: "tn"}, "warning some_silent: client.ports = [443]"},
+		"a refusal comes back":   {tries{9240: "ss", 443: "a"}, "warning some_silent: relays at port 9240, not even"},
+		"one relay may be away":  {tries{9240: "s", 443: "t"}, "ok one_silent: port 9240 nothing comes back"},
+		"two ports, a try each":  {tries{9240: "s", 9241: "s", 443: "t"}, "warning some_silent: ports 9240, 9241"},
+		"nothing comes back":     {tries{9240: "sn", 443: "s"}, "warning all_silent: ports 443, 9240"},
+		"one relay in all, away": {tries{9240: "s"}, "warning all_silent: client.upstream"},
+	} {
+		p := portTries{}
+		for port, all := range c.tries {
+			for _, l := range all {
+				p.add(port, letters[l])
+			}
+		}
+		judged(t, name, p.judge(), c.want)
+	}
+}
+
+// TestATryTellsSilenceFromARefusal, on this machine.
+func TestATryTellsSilenceFromARefusal(t *testing.T) {
+	l, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := netip.MustParseAddrPort(l.Addr().String())
+	if got := tryPort(t.Context(), at, peerTime); got != tryTook {
+		t.Errorf("somebody listens: %d", got)
+	}
+	_ = l.Close()
+	if got := tryPort(t.Context(), at, peerTime); got != tryAnswered {
+		t.Errorf("nobody listens: %d", got)
+	}
+	if got := tryPort(t.Context(), at, 0); got != trySilent { // the time is over before an answer can come
+		t.Errorf("nothing comes: %d", got)
+	}
+}
+
+// TestOneDaemonsLinksTellOfFilteredPorts: no relay is tried beside a client that runs.
+func TestOneDaemonsLinksTellOfFilteredPorts(t *testing.T) {
+	for state, want := range map[string]string{"ready": "ok passes: get through; client.ports leaves it port 443.", "cold": ""} {
+		d := &doctor{cfg: config.Default(), status: &control.Status{Client: &control.Client{State: state, Guards: []control.Guard{{}}}}}
+		d.cfg.Client.Ports = []int{443}
+		d.checkFiltered()
+		judged(t, state, d.found, want)
 	}
 }

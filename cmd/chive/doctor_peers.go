@@ -6,7 +6,6 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
-	"net"
 	"net/netip"
 	"slices"
 	"strings"
@@ -120,6 +119,7 @@ func (d *doctor) try(ctx context.Context, kinds []*firstPeers) {
 	var tries sync.WaitGroup
 	var mu sync.Mutex
 	var named []node.PeerTried
+	d.tries = portTries{}
 	for _, k := range kinds {
 		if k.one == kindNamed {
 			tries.Go(func() {
@@ -144,9 +144,11 @@ func (d *doctor) try(ctx context.Context, kinds []*firstPeers) {
 			took := new(sync.Once)
 			for _, a := range at {
 				tries.Go(func() {
-					if accepts(ctx, a.String(), peerTime) {
-						mu.Lock()
-						defer mu.Unlock()
+					how := tryPort(ctx, a, peerTime)
+					mu.Lock()
+					defer mu.Unlock()
+					d.tries.add(a.Port(), how)
+					if how == tryTook {
 						took.Do(func() { k.took++ })
 					}
 				})
@@ -155,6 +157,10 @@ func (d *doctor) try(ctx context.Context, kinds []*firstPeers) {
 	}
 	tries.Wait()
 	for _, p := range named {
+		_, at, _ := strings.Cut(p.Peer, "@")
+		if one, err := netip.ParseAddrPort(at); err == nil { // of several nobody knows which it was
+			d.tries.add(one.Port(), triedAs[p.State])
+		}
 		if p.Text != "" {
 			d.peerFails(p.Peer, p.Text)
 		}
@@ -228,16 +234,4 @@ func (d *doctor) peersOf(all []control.Peer) {
 			d.peerFails(p.RID+"@"+strings.Join(p.Addresses, ","), p.Text)
 		}
 	}
-}
-
-// accepts reports whether a program takes a TCP connection.
-func accepts(ctx context.Context, address string, within time.Duration) bool {
-	ctx, cancel := context.WithTimeout(ctx, within)
-	defer cancel()
-	c, err := new(net.Dialer).DialContext(ctx, "tcp", address)
-	if err != nil {
-		return false
-	}
-	_ = c.Close()
-	return true
 }

@@ -104,6 +104,8 @@ func (r *clientRun) withPeers(p client.Progress) client.Progress {
 type PeerTried struct {
 	Peer string // RID@IP:PORT, as it was given
 	Text string // what is wrong, without a full stop; empty: nothing
+
+	State client.PeerState
 }
 
 // maxPeersTried bounds TryPeers.
@@ -135,7 +137,7 @@ func TryPeers(ctx context.Context, genesisFile string, texts []string, within ti
 			ctx, cancel := context.WithTimeout(ctx, within)
 			defer cancel()
 			s := client.TryPeer(ctx, link.TCP{}, doc, rand.Reader, peers[i])
-			out[i] = PeerTried{texts[i], peerWords[s.State]}
+			out[i] = PeerTried{texts[i], peerWords[s.State], s.State}
 		})
 	}
 	tries.Wait()
