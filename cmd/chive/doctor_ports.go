@@ -21,7 +21,7 @@ const portTime = 3 * time.Second
 
 // portWords are what a kind of listener is called.
 var portWords = map[string]string{
-	"socks": "proxy", "dns": "DNS port", "web": "local page", "metrics": "metrics", "relay": "relay's port",
+	"socks": "proxy", "dns": "DNS port", "web": "local page", "metrics": "metrics port", "relay": "relay's port",
 }
 
 // checkPorts asks the daemon's listeners, each in its own language; without a daemon it
