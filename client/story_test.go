@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"testing"
 	"time"
 
@@ -146,6 +147,18 @@ func TestWhatIsRefusedHereHasAStory(t *testing.T) {
 		t.Error("an association to a private address")
 	}
 	if e, ok := c.Stream(LastStream); !ok || e.Target != "10.0.0.1:53" || e.Reason != "private_address" || e.Kind != KindUDP {
+		t.Errorf("its story: %+v", e)
+	}
+	if _, err := c.Dial(t.Context(), "k", "10.0.0.2", 80, nil); err == nil {
+		t.Error("a connection to a private address")
+	}
+	if e, ok := c.Stream(LastStream); !ok || e.Target != "10.0.0.2:80" || e.Reason != "private_address" || e.Kind != KindConnect || len(e.Tries) != 1 || e.Tries[0].Phase != "client" {
+		t.Errorf("its story: %+v", e)
+	}
+	if _, _, err := c.ResolveAddr(t.Context(), "k", netip.MustParseAddr("10.0.0.3")); err == nil {
+		t.Error("a private address was looked up")
+	}
+	if e, ok := c.Stream(LastStream); !ok || e.Target != "10.0.0.3" || e.Reason != "private_address" || e.Kind != KindResolve || len(e.Tries) != 1 || e.Tries[0].Phase != "client" {
 		t.Errorf("its story: %+v", e)
 	}
 	r := Refusal{Kind: KindConnect, Target: "printer.local:631", Reason: "name_not_found", Text: "Not here.", Fix: "Without the proxy."}

@@ -191,6 +191,11 @@ func TestDatagramsGoThroughAnExit(t *testing.T) {
 		if err != nil || !bytes.Equal(got[:k], want) || from.Port() != 5353 {
 			t.Fatalf("%d bytes from port %d, %v", k, from.Port(), err)
 		}
+		// Another datagram of it may not go where its first one could not have gone.
+		var f *client.Failure
+		if err := conn.WriteTo(want, "10.1.2.3", 5353); !errors.As(err, &f) || f.Reason() != "private_address" {
+			t.Errorf("a datagram to a private address: %v", err)
+		}
 	})
 }
 

@@ -41,18 +41,31 @@ func TestWhatIsRefusedHereIsTold(t *testing.T) {
 		t.Error("dialled")
 	}
 
-	p := open(t, addr)
-	p.send([]byte("\x05\x01\x00"))
-	p.expect([]byte("\x05\x00"))
-	p.send([]byte("\x05\xf0\x00\x03\x07x.onion\x00\x00"))
-	p.rest()
-	select {
-	case r := <-told:
-		if r.Kind != RefusedResolve || r.Target != "x.onion" {
-			t.Errorf("a look-up: %+v", r)
+	for _, c := range []struct{ greeting, request, kind, shown, reason string }{
+		{"\x05\x01\x00", "\x05\xf0\x00\x03\x07x.onion\x00\x00", RefusedResolve, "x.onion", "name_not_found"},
+		{"\x05\x01\x00", "\x05\xf0\x00\x03\x03a b\x00\x00", RefusedResolve, "(no name)", "name_not_found"}, // has no normal form
+		{"\x05\x01\x00", "\x05\x01\x00\x03\x03a b\x00\x50", RefusedConnect, "(no name):80", "name_not_found"},
+		{"\x05\x01\x00", "\x05\xf1\x00\x01\x0a\x01\x02\x03\x00\x00", RefusedResolve, "10.1.2.3", "private_address"},
+		{"", "\x04\xf0\x00\x00\x00\x00\x00\x01u\x00x.onion\x00", RefusedResolve, "x.onion", "name_not_found"},
+	} {
+		p := open(t, addr)
+		if c.greeting != "" {
+			p.send([]byte(c.greeting))
+			p.expect([]byte("\x05\x00"))
 		}
-	default:
-		t.Error("a refused look-up is not told")
+		p.send([]byte(c.request))
+		p.rest()
+		select {
+		case r := <-told:
+			if r.Kind != c.kind || r.Target != c.shown || r.Reason != c.reason || r.Text == "" {
+				t.Errorf("%q: %+v", c.request, r)
+			}
+		default:
+			t.Errorf("%q: nothing is told", c.request)
+		}
+	}
+	if len(f.dialled()) != 0 {
+		t.Error("dialled")
 	}
 	if len(told) != 0 {
 		t.Errorf("%d too many", len(told))
@@ -76,5 +89,25 @@ func TestRefusedDatagramsAreToldOnce(t *testing.T) {
 	}
 	if r := <-told; r.Kind != RefusedUDP || r.Target != net.JoinHostPort("h0.local", "53") {
 		t.Errorf("%+v", r)
+	}
+}
+
+// TestRefusedDatagramsAreTold (product §4.6): of an association that a program has, and as
+// datagrams, not as connections.
+func TestRefusedDatagramsAreTold(t *testing.T) {
+	told := make(chan Refused, 64)
+	_, addr := startUDP(t, &opened{}, Config{Refused: func(r Refused) { told <- r }})
+	r := associate(t, addr, 0)
+	for _, host := range []string{"printer.local", "printer.local", "10.1.2.3", "a.test"} {
+		r.send(nameDatagram(host, 9, pattern(20)))
+	}
+	r.expect(nameDatagram("a.test", 9, pattern(20)))
+	if len(told) != 2 {
+		t.Fatalf("%d are told", len(told))
+	}
+	for _, want := range []Refused{{Target: "printer.local:9", Reason: "name_not_found"}, {Target: "10.1.2.3:9", Reason: "private_address"}} {
+		if r := <-told; r.Kind != RefusedUDP || r.Target != want.Target || r.Reason != want.Reason || r.Text == "" || r.Fix == "" {
+			t.Errorf("%+v", r)
+		}
 	}
 }
