@@ -9,8 +9,11 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"slices"
 	"testing"
 	"time"
+
+	"chive/client"
 )
 
 // talk is a hand-made SOCKS5 connection to the local port.
@@ -134,6 +137,23 @@ func (c *compat) testResolve(t *testing.T) {
 			}
 		}
 	})
+	c.row(t, "what the port itself refuses has a story", func(t *testing.T) {
+		cl := c.net.Clients[0]
+		for _, r := range []struct {
+			command    byte
+			host, kind string
+			target     string
+		}{{1, "printer.local", client.KindConnect, "printer.local:631"}, {commandResolve, "x.onion", client.KindResolve, "x.onion"}} {
+			if code, _, _ := c.socks5(t).request(r.command, r.host, 631); code != 4 {
+				t.Errorf("%s: code %d", r.host, code)
+			}
+			e, ok := cl.Stream(client.LastStream)
+			if !ok || e.Kind != r.kind || e.Target != r.target || e.Listener != c.socks || e.Reason != "name_not_found" || e.Fix == "" ||
+				len(e.Tries) != 1 || e.Tries[0].Phase != "client" {
+				t.Errorf("%s: %v %+v", r.host, ok, e)
+			}
+		}
+	})
 	c.row(t, "tor-resolve", func(t *testing.T) {
 		resolve := need(t, "tor-resolve", "tor")
 		for _, args := range [][]string{{siteName, c.socks}, {"-4", siteName, c.socks}, {"-5", siteName, c.socks}} {
@@ -235,6 +255,12 @@ func (c *compat) testUDP(t *testing.T) {
 	})
 	c.row(t, "echo", func(t *testing.T) {
 		conn := c.associate(t)
+		defer func() {
+			target := fmt.Sprintf("127.0.0.1:%d", echo)
+			if !slices.ContainsFunc(c.net.Clients[0].Streams(), func(e client.StreamExplained) bool { return e.Kind == client.KindUDP && e.Target == target }) {
+				t.Error("no story says where the first datagram went")
+			}
+		}()
 		for _, size := range []int{0, 1, 500, 1400} {
 			payload := make([]byte, size)
 			_, _ = stream(7).Read(payload)
