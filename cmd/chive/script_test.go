@@ -40,6 +40,8 @@ func TestMain(m *testing.M) {
 //	hears NAME REGEXP        as await, of its standard error
 //	signal NAME SIGNAL       sends HUP, USR1 or another
 //	killnodes SOCKET NAME... kills nodes of the testnet of processes that is asked there
+//	hung SOCKET CLIENT HOP T pasted, while the relay at HOP (0: the guard) of a circuit
+//	                         that the client asked at CLIENT uses is stopped
 //	pasted TEXT              gets TEXT as the curl line of the testnet called net does
 //	silent SOCKET            waits until nobody answers there
 //	gone NAME                waits until it has ended by itself
@@ -78,7 +80,7 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 			"exits": scriptExits, "start": scriptStart, "end": scriptEnd, "signal": scriptSignal, "passing": scriptPassing,
 			"await": awaits("await", func(p *daemon) *watched { return &p.out }), "hears": awaits("hears", func(p *daemon) *watched { return &p.err }),
-			"killnodes": scriptKillNodes, "pasted": scriptPasted, "silent": scriptSilent, "gone": scriptGone, "outputs": scriptOutputs, "port": scriptPort, "expand": scriptExpand, "serve": scriptServe, "fetch": scriptFetch,
+			"killnodes": scriptKillNodes, "pasted": scriptPasted, "hung": scriptHung, "silent": scriptSilent, "gone": scriptGone, "outputs": scriptOutputs, "port": scriptPort, "expand": scriptExpand, "serve": scriptServe, "fetch": scriptFetch,
 		},
 		Condition: func(cond string) (bool, error) {
 			switch cond {

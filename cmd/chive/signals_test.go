@@ -12,4 +12,5 @@ import (
 // signals that scripts may send.
 var signals = map[string]os.Signal{
 	"INT": os.Interrupt, "TERM": syscall.SIGTERM, "KILL": os.Kill, "HUP": syscall.SIGHUP, "USR1": syscall.SIGUSR1,
+	"STOP": syscall.SIGSTOP, "CONT": syscall.SIGCONT,
 }

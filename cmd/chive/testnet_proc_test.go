@@ -7,6 +7,7 @@ import (
 	"os"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -64,6 +65,60 @@ func scriptPasted(ts *testscript.TestScript, neg bool, args []string) {
 	line := regexp.MustCompile(`(?m)^curl --noproxy '' --proxy socks5h://(\S+) (\S+)$`).FindStringSubmatch(out)
 	need(ts, line != nil, "pasted TEXT, behind await of the curl line")
 	scriptFetch(ts, false, []string{"socks5h://" + line[1], line[2], args[0]})
+}
+
+// hungTime is within what a request goes on whose circuit leads through a process that is stopped:
+// six seconds, and what a busy machine takes. Each try that waits for it in vain takes 20.
+const hungTime = 15 * time.Second
+
+// scriptHung stops a process of the testnet, as SIGSTOP does, that a client's circuit leads through,
+// and fetches the page meanwhile.
+func scriptHung(ts *testscript.TestScript, neg bool, args []string) {
+	need(ts, !neg && len(args) == 4, "hung SOCKET CLIENT HOP TEXT")
+	hop, err := strconv.Atoi(args[2])
+	ts.Check(err)
+	ctx, cancel := context.WithTimeout(context.Background(), awaitTime)
+	defer cancel()
+	net, _, err := control.FetchTestnet(ctx, ts.MkAbs(args[0]))
+	ts.Check(err)
+	circuits, _, err := control.FetchCircuits(ctx, ts.MkAbs(args[1]))
+	ts.Check(err)
+	for _, q := range circuits.Circuits { // one of those in use has the next request
+		if !q.InUse {
+			continue
+		}
+		need(ts, hop < len(q.Hops), "hung with a HOP below 3")
+		i := slices.IndexFunc(net.Nodes, func(n control.TestnetNode) bool { return n.RID == q.Hops[hop].RID })
+		need(ts, i >= 0 && net.Nodes[i].PID > 1, "hung with a testnet of processes")
+		socket := strings.TrimPrefix(net.Nodes[i].Control, "unix:")
+		took := whileStopped(ts, net.Nodes[i].PID, socket, func() { scriptPasted(ts, false, args[3:]) })
+		ts.Logf("with the relay at %d stopped it took %v", hop, took)
+		switch {
+		case took > hungTime:
+			ts.Fatalf("that is too long")
+		case took >= time.Second: // its circuit had to be left
+			return
+		}
+	}
+	ts.Fatalf("no relay that was stopped was needed")
+}
+
+// whileStopped returns how long f takes while the process that answers at a control socket is
+// stopped.
+func whileStopped(ts *testscript.TestScript, pid int, socket string, f func()) time.Duration {
+	p, err := os.FindProcess(pid)
+	ts.Check(err)
+	ts.Check(p.Signal(signals["STOP"]))
+	defer func() { ts.Check(p.Signal(signals["CONT"])) }()
+	for answers := true; answers; { // the signal takes a moment, in which a stream could be opened yet
+		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+		_, _, err := control.Fetch(ctx, socket)
+		answers = err == nil
+		cancel()
+	}
+	began := time.Now()
+	f()
+	return time.Since(began)
 }
 
 // scriptSilent waits until nobody answers at a socket.
