@@ -44,6 +44,7 @@ func TestPageOfADaemon(t *testing.T) {
 	p.sees("[data-name=state]", "Ready")
 	p.sees("main", d.Socks)
 	p.sees("main", "This is a testnet")
+	p.holds(`/[1-9]\d* B down, [1-9]\d* B up/.test(document.querySelector("main").innerText)`)
 	p.shot("daemon-status")
 
 	p.visit("circuits", "Circuits")
@@ -66,12 +67,35 @@ func TestPageOfADaemon(t *testing.T) {
 		t.Fatalf("%d: %s", code, page)
 	}
 	p.sees(".stream", "lost.test:80")
+	// So does what no relay was asked for, with who refused it.
+	if code, page := d.fetch(t, "http://printer.local/"); code != http.StatusBadGateway {
+		t.Fatalf("%d: %s", code, page)
+	}
+	p.sees(".stream", "printer.local:80")
+	p.run(click(".stream:not([open]) summary")) // the newest is first
+	p.sees("main", "This client")
+	p.sees("main", "no relay was asked")
 
 	p.visit("network", "Network")
 	p.holds("document.querySelectorAll('tbody tr').length === 10")
 	p.sees("main", "10 are running")
 	p.holds("!document.querySelector('.note.warning')") // nothing is wrong with it
 	p.shot("daemon-network")
+
+	// What it really says is read as well at night, and on a telephone.
+	p.run(likes("dark"), chromedp.EmulateViewport(360, 740))
+	for view, title := range map[string]string{"status": "Status", "circuits": "Circuits", "streams": "Streams", "network": "Network", "settings": "Settings"} {
+		p.visit(view, title)
+		p.run(chromedp.Evaluate[chromedp.Void]("document.querySelectorAll('details').forEach((d) => { d.open = true; })"))
+		if bad := value[[]string](p, lowContrast); len(bad) > 0 {
+			t.Errorf("%s: contrast below 4.5: %v", view, bad)
+		}
+		if p.is("document.documentElement.scrollWidth > innerWidth") {
+			t.Errorf("%s is wider than the screen", view)
+		}
+		p.shot("daemon-dark-" + view)
+	}
+	p.run(likes("light"), chromedp.EmulateViewport(1180, 900))
 
 	p.visit("circuits", "Circuits")
 	before := d.circuits(t)
