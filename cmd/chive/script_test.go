@@ -78,7 +78,7 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
-			"exits": scriptExits, "start": scriptStart, "end": scriptEnd, "signal": scriptSignal, "passing": scriptPassing,
+			"exits": scriptExits, "start": scriptStart, "terminal": scriptTerminal, "typed": scriptTyped, "end": scriptEnd, "signal": scriptSignal, "passing": scriptPassing,
 			"await": awaits("await", func(p *daemon) *watched { return &p.out }), "hears": awaits("hears", func(p *daemon) *watched { return &p.err }),
 			"killnodes": scriptKillNodes, "pasted": scriptPasted, "hung": scriptHung, "silent": scriptSilent, "gone": scriptGone, "outputs": scriptOutputs, "port": scriptPort, "expand": scriptExpand, "serve": scriptServe, "fetch": scriptFetch,
 		},
@@ -183,6 +183,11 @@ func scriptExits(ts *testscript.TestScript, neg bool, args []string) {
 
 func scriptStart(ts *testscript.TestScript, neg bool, args []string) {
 	need(ts, !neg && len(args) >= 2, "start NAME COMMAND ARG...")
+	startDaemon(ts, args, func(*daemon) {})
+}
+
+// startDaemon starts a command that goes on; before may change how.
+func startDaemon(ts *testscript.TestScript, args []string, before func(*daemon)) {
 	all := ts.Value(daemonsKey{}).(*daemons).running
 	path := filepath.Join(binFolder(ts), args[1])
 	p := &daemon{cmd: exec.Command(path, args[2:]...), ended: make(chan struct{})}
@@ -190,6 +195,7 @@ func scriptStart(ts *testscript.TestScript, neg bool, args []string) {
 	p.cmd.Env = append(os.Environ(), "XDG_STATE_HOME="+ts.Getenv("XDG_STATE_HOME"), "XDG_RUNTIME_DIR="+ts.Getenv("XDG_RUNTIME_DIR"), "HOME="+ts.Getenv("HOME"),
 		"XDG_CONFIG_HOME="+ts.Getenv("XDG_CONFIG_HOME"), "CHIVE_WEB_LISTEN="+ts.Getenv("CHIVE_WEB_LISTEN"))
 	p.cmd.Stdout, p.cmd.Stderr = &p.out, &p.err
+	before(p)
 	ts.Check(p.cmd.Start())
 	go func() {
 		p.fault = p.cmd.Wait()
