@@ -199,7 +199,7 @@ func (c *checker) bucketAllowed(before uint8, n *snapshot.Leaf) bool {
 }
 
 // admissions bounds newcomers, those that returned included. The gap is cut into
-// rolling days; the table grows meanwhile.
+// rolling days; the table grows meanwhile, in each day too.
 func (c *checker) admissions(newcomers, returned int) error {
 	leaves := c.old.Table().Len()
 	first := c.old.Epoch() + 1
@@ -208,11 +208,19 @@ func (c *checker) admissions(newcomers, returned int) error {
 	}
 	var fresh, back int
 	for w := range (c.epochs-1)/uint64(c.p.Day) + 1 {
-		slots := sybil.Slots(c.p, leaves, first+w*uint64(c.p.Day)) // at its first epoch there are most for heirs
-		fresh, back = fresh+slots[LaneOpen]+slots[LaneVouched], back+slots[LaneReturning]
-		leaves = c.old.Table().Len() + fresh + back
-		if fresh+back > snapshot.MaxLeafCount {
-			return nil
+		at := first + w*uint64(c.p.Day) // its first epoch: there are most for heirs
+		before := leaves
+		for slots := sybil.Slots(c.p, leaves, at); ; { // each child's come from its parent's table, which grows within the day
+			leaves = before + slots[LaneOpen] + slots[LaneVouched] + slots[LaneReturning]
+			if leaves-c.old.Table().Len() > snapshot.MaxLeafCount {
+				return nil
+			}
+			more := sybil.Slots(c.p, leaves, at)
+			if more == slots {
+				fresh, back = fresh+slots[LaneOpen]+slots[LaneVouched], back+slots[LaneReturning]
+				break
+			}
+			slots = more
 		}
 	}
 	switch {

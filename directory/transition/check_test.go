@@ -186,6 +186,30 @@ func TestRelaysCheckTheDraw(t *testing.T) {
 	}
 }
 
+// TestReturnsOfATableThatGrewWithinTheDay: from 100 relays on two may return in a day, and
+// the hundredth came on the same day. Each child holds against its parent, and so does the
+// last one against the first. Spec: protocol §7 (TRN-9).
+func TestReturnsOfATableThatGrewWithinTheDay(t *testing.T) {
+	n := newNet(t, document(t, 97, rules(nil)))
+	n.step(n.add(descriptor(200, 1), LaneOpen), n.add(descriptor(201, 1), LaneOpen))
+	for range 10 {
+		n.skip(23)
+		n.step()
+	}
+	n.step(Op{Code: Drop, Index: n.at(200), Reason: DropExpired}, Op{Code: Drop, Index: n.at(201), Reason: DropExpired})
+	n.step(n.add(descriptor(202, 1), LaneOpen), n.add(descriptor(203, 1), LaneOpen))
+	n.skip(30)
+	old := n.step()
+	n.step(n.add(descriptor(204, 1), LaneOpen), n.add(descriptor(200, 1), LaneReturning))
+	next := n.step(n.add(descriptor(201, 1), LaneReturning))
+	if old.snap.Table().Len() >= 100 || next.snap.Table().Len() <= 100 || !n.has(200) || !n.has(201) {
+		t.Fatalf("from %d to %d relays, returned %v, %v", old.snap.Table().Len(), next.snap.Table().Len(), n.has(200), n.has(201))
+	}
+	if err := Check(n.doc, old.snap, next.snap); err != nil {
+		t.Error(err)
+	}
+}
+
 // A stretched gap stays bounded work, whatever a header says of its epoch.
 func TestCheckAcrossAnyGap(t *testing.T) {
 	n := newNet(t, document(t, 12, rules(nil)))
