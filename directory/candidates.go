@@ -83,7 +83,7 @@ func (m *Machine) acceptCandidate(data []byte) ([32]byte, gossip.Verdict) {
 	if o.Entry == nil {
 		return o.Digest, gossip.VerdictInvalid
 	}
-	if _, held := m.pending.ByDigest(o.Digest); held {
+	if _, _, held := m.pending.ByDigest(o.Digest); held {
 		return o.Digest, gossip.VerdictKnown
 	}
 	entry, known := m.identity(o.Entry.Entry)
@@ -111,20 +111,32 @@ func (m *Machine) takeCandidate(o *record.Opened, data []byte) gossip.Verdict {
 	if verdict != gossip.VerdictNew {
 		return verdict
 	}
+	before, stands, _ := m.pending.Get(o.RID)
 	if m.pending.Put(c, m.doc.EpochAt(m.now), m.now) != sybil.Taken {
 		return gossip.VerdictKnown
 	}
-	// Its addresses may be others. That it could not be reached stays: it would come before
-	// those that nobody has probed yet, as often as it makes a descriptor.
-	if !m.reach.failed[o.RID].After(m.reach.last[o.RID]) {
-		delete(m.reach.failed, o.RID)
+	_, checked, _ := m.pending.ByDigest(o.Digest)
+	if checked || !stands { // else the one before stands until the work is checked
+		m.replaced(before.Body, c)
 	}
-	delete(m.reach.last, o.RID)
-	if _, checked, _ := m.pending.Get(o.RID); !checked {
+	if !checked {
 		return gossip.VerdictLater
 	}
 	m.found(o.RID)
 	return gossip.VerdictNew
+}
+
+// replaced forgets whether a candidate was reached whose descriptor is another one: its
+// addresses may be others. That it could not be reached stays: it would come before those
+// that nobody has probed yet, as often as it makes a descriptor.
+func (m *Machine) replaced(before [32]byte, c sybil.Candidate) {
+	if before == c.Body {
+		return
+	}
+	if !m.reach.failed[c.RID].After(m.reach.last[c.RID]) {
+		delete(m.reach.failed, c.RID)
+	}
+	delete(m.reach.last, c.RID)
 }
 
 // asCandidate judges all of a candidate but its entry statement and its work.
@@ -177,11 +189,15 @@ func (m *Machine) checkWork() {
 // workChecked takes the bits that a candidate's work has, for the store or for a JOIN.
 func (m *Machine) workChecked(ev WorkChecked) {
 	m.enteringWork(ev)
-	rid, held := m.pending.ByDigest(ev.Digest)
+	c, checked, held := m.pending.ByDigest(ev.Digest)
+	before, _, _ := m.pending.Get(c.RID)
 	if !held || !m.pending.Checked(ev.Digest, ev.Bits) {
 		return
 	}
-	m.found(rid)
+	if !checked && before.Digest != c.Digest {
+		m.replaced(before.Body, c)
+	}
+	m.found(c.RID)
 	m.tell(gossip.Announce{Class: record.ClassCandidate, Digest: ev.Digest})
 }
 

@@ -26,7 +26,7 @@ func (r records) Has(class byte, d gossip.Digest) bool {
 	case record.ClassDescriptor:
 		return r.descs.digests.get(d[:]) != nil
 	case record.ClassCandidate:
-		_, ok := r.pending.ByDigest(d)
+		_, _, ok := r.pending.ByDigest(d)
 		return ok
 	case record.ClassTombstone:
 		return r.claims.tombstones[d] != nil
@@ -110,8 +110,7 @@ func (r records) Get(class byte, d gossip.Digest) []byte {
 		}
 		return nil
 	case record.ClassCandidate:
-		rid, ok := r.pending.ByDigest(d)
-		if c, checked, _ := r.pending.Get(rid); ok && checked {
+		if c, checked, ok := r.pending.ByDigest(d); ok && checked {
 			return c.Data
 		}
 		return nil

@@ -4,6 +4,7 @@ package directory
 
 import (
 	"crypto/ed25519"
+	"slices"
 	"testing"
 	"time"
 
@@ -339,5 +340,50 @@ func TestANewDescriptorMakesNobodyReached(t *testing.T) {
 	take(first, 3)
 	if again := m.drawn(epoch)[0]; again[0] != first.rid {
 		t.Error("one that was reached has lost its turn")
+	}
+}
+
+// A sponsor that has vouched already signs a voucher for somebody who waits in the open lane
+// and never asked for it: the candidate goes on waiting there. Spec: ADM-3, ADM-6.
+func TestAVoucherThatNobodyAskedForKeepsNobodyOut(t *testing.T) {
+	p := limited()
+	s := newSimOf(t, 4, 31, p)
+	s.startAll()
+	s.until(25 * time.Second)
+	guest, victim, sponsor, entry := s.add(), s.add(), s.nodes[2], s.nodes[1]
+	guest.joinsWith(s.vouch(sponsor, guest, 0))
+	s.until(2*time.Duration(p.Day)*p.EpochLen + 3*p.EpochLen)
+	m := s.nodes[0].m
+	if why, _ := m.at.state.Vouching(p, m.doc.EpochAt(s.now), sponsor.rid); !s.listed(guest) || why != transition.UnfitSpent {
+		t.Fatalf("the sponsor's voucher let nobody in: %v", why)
+	}
+	now := s.now.Truncate(time.Second)
+	desc := victim.descriptor(Publish{Seq: 1, Published: now, Expires: now.Add(p.DescriptorLife)})
+	take := func(voucher []byte) gossip.Verdict {
+		m.now = s.now
+		data, err := (&record.Candidate{Descriptor: desc, Voucher: voucher}).Encode()
+		if err != nil {
+			t.Fatal(err)
+		}
+		o, err := record.OpenCandidate(data, s.doc.NetworkID(), s.now, m.times())
+		if err != nil {
+			t.Fatal(err)
+		}
+		o.Entry = &record.Entry{Entry: entry.rid} // whose signature was verified
+		return m.takeCandidate(o, data)
+	}
+	if take(nil) != gossip.VerdictNew {
+		t.Fatal("not taken")
+	}
+	s.now = s.now.Add(2 * p.RepublishGap)
+	if take(s.vouch(sponsor, victim, m.at.state.Snapshot().Day())) != gossip.VerdictNew {
+		t.Fatal("a voucher that is good, but for what its sponsor has done, is kept with its candidate")
+	}
+	later := m.windowEpoch() + 4*uint64(p.Day)
+	if !slices.Contains(m.drawn(later)[sybil.LaneOpen], victim.rid) {
+		t.Error("it waits in no lane any more")
+	}
+	if c, ok := m.wanted(victim.rid); !ok || !m.at.state.Room(m.doc, later).Fits(c) {
+		t.Error("it is not voted for")
 	}
 }

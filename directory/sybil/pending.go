@@ -68,11 +68,16 @@ const (
 // either part, and is checked before others every second time: without that a flood
 // of work closes the lane that vouchers keep open. Where a sponsor has few vouchers
 // one candidate of each is held, so that there are no more of them than sponsors.
+//
+// A record whose work nobody has checked stands beside the checked one of its rid, and
+// takes its place only once it was checked: anybody can make a copy of a candidate with
+// work that is none, or with a voucher that it never asked for.
 type Pending struct {
 	params  genesis.Params
 	bound   int
 	all     map[record.RID]*held
-	digests map[[32]byte]record.RID
+	newer   map[record.RID]*held      // unchecked, of rids whose record in all is checked
+	digests map[[32]byte]*held        // of both
 	waiting []*held                   // unchecked, by arrival
 	touched map[record.RID]struct{}   // see Changes
 	named   map[record.RID]record.RID // candidate by the sponsor that it has a voucher of
@@ -88,7 +93,7 @@ type Pending struct {
 // NewPending returns an empty store for a table of n relays.
 func NewPending(p genesis.Params, n int) *Pending {
 	s := &Pending{
-		params: p, all: make(map[record.RID]*held), digests: make(map[[32]byte]record.RID),
+		params: p, all: make(map[record.RID]*held), newer: make(map[record.RID]*held), digests: make(map[[32]byte]*held),
 		touched: make(map[record.RID]struct{}), named: make(map[record.RID]record.RID), entries: make(map[record.RID]int), maxEntries: JoinsPerHour,
 	}
 	if p.AdmitRate == 0 && p.AdmitFloor == 0 {
@@ -139,19 +144,25 @@ func (s *Pending) newest() int {
 	return len(s.waiting) - 1
 }
 
-// Len returns how many candidates are held, and how many of them wait for a check.
-func (s *Pending) Len() (all, waiting int) { return len(s.all), len(s.waiting) }
+// Len returns how many records are held, and how many of them wait for a check.
+func (s *Pending) Len() (all, waiting int) { return len(s.digests), len(s.waiting) }
+
+// checked returns how many were checked.
+func (s *Pending) checked() int { return len(s.digests) - len(s.waiting) }
 
 // Put takes a candidate whose signatures, salt and stamp hold, received at now in an
 // epoch. A rid is there once. A higher seq, no sooner than republish_gap after the
-// last, replaces it, and so does a voucher at the same seq; the time it has waited
-// stays. Of each entry relay JoinsPerHour are taken in an hour, of each sponsor with
+// last, replaces it, and so does a voucher at the same seq, but one that was checked only
+// once this one was, too; the time it has waited stays. Of each entry relay JoinsPerHour are taken in an hour, of each sponsor with
 // few vouchers one at a time.
 // Spec: protocol §7 (ADM-6).
 func (s *Pending) Put(c Candidate, epoch uint64, now time.Time) Outcome {
-	old := s.all[c.RID]
+	old, last := s.all[c.RID], s.all[c.RID]
+	if next := s.newer[c.RID]; next != nil {
+		last = next
+	}
 	if old != nil {
-		better := c.Seq > old.Seq || (c.Seq == old.Seq && c.Vouched && !old.Vouched)
+		better := c.Seq > last.Seq || (c.Seq == last.Seq && c.Vouched && !last.Vouched)
 		switch {
 		case !better:
 			return Known
@@ -163,7 +174,7 @@ func (s *Pending) Put(c Candidate, epoch uint64, now time.Time) Outcome {
 		return Refused
 	}
 	checked := s.params.WorkBits == 0 || (old != nil && old.checked && old.Work == c.Work)
-	full := !checked && len(s.waiting) >= s.maxWaiting() && (old == nil || old.checked)
+	full := !checked && len(s.waiting) >= s.maxWaiting() && (last == nil || last.checked)
 	if full && (!c.Vouched || s.waiting[s.newest()].Vouched) {
 		return Refused
 	}
@@ -175,11 +186,15 @@ func (s *Pending) Put(c Candidate, epoch uint64, now time.Time) Outcome {
 	}
 	s.arrived++
 	h := &held{Candidate: c, received: epoch, changed: now, place: s.arrived, checked: checked}
-	if old != nil {
-		h.received, h.place, h.bits = old.received, old.place, old.bits
-		s.drop(old)
+	if next := s.newer[c.RID]; next != nil {
+		s.drop(next)
 	}
-	s.insert(h)
+	if old != nil && (checked || !old.checked) {
+		s.replace(old, h)
+		h.bits = old.bits
+	} else {
+		s.insert(h)
+	}
 	if !checked {
 		h.bits = 0
 		s.waiting = append(s.waiting, h)
@@ -231,27 +246,37 @@ func (s *Pending) NextCheck(now time.Time) (c Candidate, again time.Time, ok boo
 // dropped; otherwise it takes its place, from which it may drive another out. It
 // reports whether the candidate is held: then it is to be spread.
 func (s *Pending) Checked(digest [32]byte, bits int) bool {
-	rid, ok := s.digests[digest]
-	if !ok || s.all[rid].checked {
-		return ok
+	h := s.digests[digest]
+	if h == nil || h.checked {
+		return h != nil
 	}
-	h := s.all[rid]
 	if bits < s.params.WorkBits {
 		s.drop(h)
 		return false
 	}
 	s.unqueue(h)
 	h.bits, h.checked = bits, true
-	s.touched[rid] = struct{}{}
+	if old := s.all[h.RID]; old != h {
+		delete(s.newer, h.RID)
+		s.replace(old, h)
+	}
+	s.touched[h.RID] = struct{}{}
 	s.evict()
-	return s.all[rid] == h
+	return s.all[h.RID] == h
+}
+
+// replace puts a record in the place of another of its rid, which it has waited for.
+func (s *Pending) replace(old, h *held) {
+	h.received, h.place = old.received, old.place
+	s.drop(old)
+	s.insert(h)
 }
 
 // evict drops those without a voucher first, of them the least work, among equals the
 // newest, until the bound holds. One goes in a time linear in the store, many in that of
 // sorting it.
 func (s *Pending) evict() {
-	switch excess := len(s.all) - len(s.waiting) - s.maxChecked(); {
+	switch excess := s.checked() - s.maxChecked(); {
 	case excess <= 0:
 	case excess == 1:
 		var least *held
@@ -262,7 +287,7 @@ func (s *Pending) evict() {
 		}
 		s.drop(least)
 	default:
-		checked := make([]*held, 0, len(s.all)-len(s.waiting))
+		checked := make([]*held, 0, s.checked())
 		for _, h := range s.all {
 			if h.checked {
 				checked = append(checked, h)
@@ -302,13 +327,25 @@ func (s *Pending) drop(h *held) {
 	s.forget(h)
 }
 
-// forget drops one that does not wait, or not any more.
+// forget drops one that does not wait, or not any more. What stands beside it takes its
+// place.
 func (s *Pending) forget(h *held) {
 	s.touched[h.RID] = struct{}{}
-	delete(s.all, h.RID)
 	delete(s.digests, h.Digest)
 	if s.named[h.Sponsor] == h.RID {
 		delete(s.named, h.Sponsor)
+	}
+	if s.newer[h.RID] == h {
+		delete(s.newer, h.RID)
+	} else {
+		delete(s.all, h.RID)
+	}
+	if next := s.newer[h.RID]; next != nil {
+		s.all[h.RID] = next
+		delete(s.newer, h.RID)
+	}
+	if left := s.all[h.RID]; left != nil {
+		s.name(left)
 	}
 }
 
@@ -321,15 +358,17 @@ func (s *Pending) Sponsored(sponsor record.RID) (record.RID, bool) {
 
 // Remove forgets a relay: it was admitted, or revoked.
 func (s *Pending) Remove(rid record.RID) {
-	if h := s.all[rid]; h != nil {
-		s.drop(h)
+	for _, h := range []*held{s.newer[rid], s.all[rid]} {
+		if h != nil {
+			s.drop(h)
+		}
 	}
 }
 
 // Expire forgets candidates whose descriptor or salt is over.
 // Spec: protocol §7 (ADM-2).
 func (s *Pending) Expire(epoch uint64, now time.Time) {
-	for _, h := range s.all {
+	for _, h := range s.digests {
 		stale := Needed(s.params) && h.Work.Epoch <= epoch && CheckSalt(s.params, h.Work.Epoch, epoch) != nil
 		if stale || !now.Before(h.Expires) {
 			s.drop(h)
@@ -337,7 +376,8 @@ func (s *Pending) Expire(epoch uint64, now time.Time) {
 	}
 }
 
-// Get returns a candidate's record and reports whether its work was checked.
+// Get returns a candidate's record, the checked one if there is one, and reports whether its
+// work was checked.
 func (s *Pending) Get(rid record.RID) (c Candidate, checked, ok bool) {
 	h := s.all[rid]
 	if h == nil {
@@ -346,10 +386,14 @@ func (s *Pending) Get(rid record.RID) (c Candidate, checked, ok bool) {
 	return h.Candidate, h.checked, true
 }
 
-// ByDigest returns the candidate that an item digest names.
-func (s *Pending) ByDigest(digest [32]byte) (record.RID, bool) {
-	rid, ok := s.digests[digest]
-	return rid, ok
+// ByDigest returns the record that an item digest names, and reports whether its work was
+// checked. Another of the same rid may stand beside it.
+func (s *Pending) ByDigest(digest [32]byte) (c Candidate, checked, ok bool) {
+	h := s.digests[digest]
+	if h == nil {
+		return Candidate{}, false, false
+	}
+	return h.Candidate, h.checked, true
 }
 
 // All goes through the items of all candidates, checked or not, in no order.

@@ -156,14 +156,14 @@ func TestPendingReplacesWhatIsNewer(t *testing.T) {
 	if put(func(c *Candidate) { c.Seq, c.Work.Nonce, c.Digest = 3, 99, hashOf("digest", 103) }, 130, later.Add(2*time.Hour)) != Taken {
 		t.Error("other work")
 	}
-	if _, checked, _ := s.Get(c.RID); checked || len(s.Digests()) != 0 {
+	if _, checked, ok := s.ByDigest(c.Digest); !ok || checked || slices.Contains(s.Digests(), c.Digest) {
 		t.Error("other work passes unchecked")
 	}
-	if len(s.all) != 1 || len(s.digests) != 1 || len(s.waiting) != 1 {
-		t.Errorf("%d, %d, %d entries for one relay", len(s.all), len(s.digests), len(s.waiting))
+	if got, checked, _ := s.Get(c.RID); !checked || got.Seq != 2 {
+		t.Error("what was checked stands until the other work is")
 	}
-	if rid, ok := s.ByDigest(c.Digest); !ok || rid != c.RID {
-		t.Error("not found by its digest")
+	if len(s.all) != 1 || len(s.digests) != 2 || len(s.waiting) != 1 {
+		t.Errorf("%d, %d, %d entries for one relay and one beside it", len(s.all), len(s.digests), len(s.waiting))
 	}
 	s.Remove(c.RID)
 	s.Remove(c.RID)
@@ -266,6 +266,77 @@ func TestPendingDependsOnNoMapOrder(t *testing.T) {
 		if !slices.Equal(run(), want) {
 			t.Fatal("another run, another result")
 		}
+	}
+}
+
+// TestACopyTakesNobodysPlace: a candidate that was checked stays, with the time that it has
+// waited, whatever copies of its descriptor come with work that is none, with a voucher or
+// without, before or after its own next one. Spec: ADM-6.
+func TestACopyTakesNobodysPlace(t *testing.T) {
+	const none = 999 // a nonce that is no work
+	p := genesis.Public()
+	bits := func(nonce uint64) int {
+		if nonce == none {
+			return 0
+		}
+		return 12
+	}
+	mine := waiting(1)
+	next := mine
+	next.Seq, next.Digest, next.Work.Nonce = 2, hashOf("two", 1), 77
+	copied := func(c Candidate, how func(c *Candidate)) Candidate {
+		c.Entry, c.Work.Nonce = ridOf(78), none
+		how(&c)
+		return c
+	}
+	unasked := func(c *Candidate) { c.Vouched, c.Sponsor, c.Digest = true, ridOf(77), hashOf("unasked", int(c.Seq)) }
+	for name, come := range map[string][]Candidate{
+		"a copy with a voucher":           {copied(mine, unasked)},
+		"a copy before the next":          {copied(next, func(*Candidate) {}), next},
+		"a copy with a voucher before it": {copied(next, unasked), next},
+		"a copy after the next":           {next, copied(next, unasked)},
+	} {
+		s, now := NewPending(p, 100), start()
+		s.Put(mine, 100, now)
+		now = checkAll(s, now, bits)
+		now = now.Add(p.RepublishGap)
+		honest := slices.DeleteFunc(slices.Clone(come), func(c Candidate) bool { return c.Work.Nonce == none })
+		for _, come := range [][]Candidate{come, honest} { // what was refused comes again, by a repair
+			for _, c := range come {
+				s.Put(c, 172, now)
+				if got, checked, _ := s.Get(mine.RID); !checked || got.Work.Nonce == none {
+					t.Errorf("%s: what was checked does not stand", name)
+				}
+			}
+			now = checkAll(s, now, bits)
+		}
+		got, checked, _ := s.Get(mine.RID)
+		if r, ok := s.Receipt(mine.RID); !ok || r.Epoch != 100 || !checked || got.Vouched {
+			t.Errorf("%s: %+v, receipt %+v", name, got, r)
+		}
+		if _, named := s.Sponsored(ridOf(77)); named {
+			t.Errorf("%s: the sponsor has a candidate", name)
+		}
+		if (len(honest) > 0) != (got.Seq == 2) {
+			t.Errorf("%s: seq %d", name, got.Seq)
+		}
+		if all, unchecked := s.Len(); all != 1 || unchecked != 0 || len(s.newer) != 0 || len(s.digests) != 1 {
+			t.Errorf("%s: %d held, %d wait, %d beside", name, all, unchecked, len(s.newer))
+		}
+	}
+	// What stands beside another takes its place when that goes, and goes with it.
+	s, now := NewPending(p, 100), start()
+	s.Put(mine, 100, now)
+	now = checkAll(s, now, bits).Add(p.RepublishGap)
+	s.Put(next, 172, now)
+	s.drop(s.all[mine.RID])
+	if got, checked, ok := s.Get(mine.RID); !ok || checked || got.Seq != 2 || len(s.newer) != 0 {
+		t.Errorf("%+v, checked %v", got, checked)
+	}
+	s.Put(mine, 172, now)
+	s.Remove(mine.RID)
+	if all, unchecked := s.Len(); all+unchecked+len(s.all)+len(s.newer)+len(s.named) != 0 {
+		t.Error("something is left")
 	}
 }
 

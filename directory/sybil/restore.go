@@ -53,10 +53,20 @@ func (s *Pending) Restore(c Candidate, r Receipt) bool {
 	return s.all[c.RID] == h
 }
 
-// insert adds one.
+// insert adds one: beside the checked record of its rid if there is one.
 func (s *Pending) insert(h *held) {
 	s.touched[h.RID] = struct{}{}
-	s.all[h.RID], s.digests[h.Digest] = h, h.RID
+	s.digests[h.Digest] = h
+	if s.all[h.RID] == nil {
+		s.all[h.RID] = h
+	} else {
+		s.newer[h.RID] = h
+	}
+	s.name(h)
+}
+
+// name has the sponsor of a record count as used.
+func (s *Pending) name(h *held) {
 	if h.Vouched && s.params.VoucherGap > 0 {
 		s.named[h.Sponsor] = h.RID
 	}

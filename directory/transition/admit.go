@@ -80,8 +80,8 @@ func (s *State) Vouching(p genesis.Params, epoch uint64, sponsor record.RID) (wh
 
 // Drawn returns the candidates of an epoch's lotteries, by lane, each in its order. beacon
 // is that of sybil.LotteryEpoch. Who returns has a lane of its own, whatever it waits in.
-// Candidates whose sponsor may not vouch now are passed over, and a lane without slots is
-// empty: their turn would be lost to all. Spec: directory §7.3, protocol §7 (ADM-3).
+// Who has a voucher of a sponsor that may not vouch now waits in the open lane: nobody has
+// asked for a voucher only because there is one. A lane without slots is empty. Spec: directory §7.3, protocol §7 (ADM-3).
 func (s *State) Drawn(p genesis.Params, epoch uint64, beacon [32]byte, held *sybil.Pending) [3][]record.RID {
 	slots := s.Slots(p, epoch)
 	var out [3][]record.RID
@@ -92,7 +92,7 @@ func (s *State) Drawn(p genesis.Params, epoch uint64, beacon [32]byte, held *syb
 				at = sybil.LaneReturning
 			} else if lane == sybil.LaneVouched {
 				if c, _, _ := held.Get(rid); !s.MayVouch(p, epoch, c.Sponsor) {
-					continue
+					at = sybil.LaneOpen
 				}
 			}
 			if slots[at] > 0 {
@@ -101,6 +101,7 @@ func (s *State) Drawn(p genesis.Params, epoch uint64, beacon [32]byte, held *syb
 		}
 	}
 	sybil.Order(beacon, out[sybil.LaneReturning])
+	sybil.Order(beacon, out[sybil.LaneOpen])
 	return out
 }
 

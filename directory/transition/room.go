@@ -61,10 +61,14 @@ func (r *Room) op(c Candidate) (o Op, l snapshot.Leaf, ok bool) {
 		}
 	} else if c.Lane == LaneVouched {
 		i, found := table.Index(c.Sponsor)
-		if !found || r.vouched[i] || !r.parent.Eligible(r.doc.Params, i) || !mayVouch(r.doc.Params, &r.parent.aux[i], r.day) {
+		switch {
+		case !found || !r.parent.Eligible(r.doc.Params, i) || !mayVouch(r.doc.Params, &r.parent.aux[i], r.day):
+			o.Lane = LaneOpen // as Drawn has it
+		case r.vouched[i]:
 			return o, l, false
+		default:
+			o.Sponsor = uint32(i)
 		}
-		o.Sponsor = uint32(i)
 	} else if c.Lane != LaneOpen {
 		return o, l, false
 	}
