@@ -34,12 +34,44 @@ func TestNothingChangesWithoutOps(t *testing.T) {
 func TestDropKeepsWhatWasEarned(t *testing.T) {
 	n := newNet(t, document(t, 8, rules(off)))
 	n.step(n.add(descriptor(20, 1), LaneOpen), n.add(descriptor(21, 1), LaneOpen), n.add(descriptor(22, 1), LaneOpen))
+	n.serve()
+	n.step(n.add(descriptor(23, 1), LaneOpen), n.add(descriptor(24, 1), LaneOpen))
+	n.step(Op{Code: Penalty, Index: n.at(24), Reason: PenaltySeat})
 	n.step(Op{Code: Drop, Index: n.at(20), Reason: DropExpired}, Op{Code: Drop, Index: n.at(21), Reason: DropRevoked},
-		Op{Code: Drop, Index: n.at(22), Reason: DropEvidence}, Op{Code: Drop, Index: n.at(3), Reason: DropExpired})
-	for relay, kept := range map[int]bool{20: true, 21: false, 22: true, 3: false /* a founder */} {
+		Op{Code: Drop, Index: n.at(22), Reason: DropEvidence}, Op{Code: Drop, Index: n.at(3), Reason: DropExpired},
+		Op{Code: Drop, Index: n.at(23), Reason: DropExpired}, Op{Code: Drop, Index: n.at(24), Reason: DropExpired})
+	for relay, kept := range map[int]bool{20: true, 21: false, 22: true, 3: false /* a founder */, 23: false /* no day */, 24: true /* a penalty */} {
 		if _, found := n.now.Dormant(rid(n.doc, relay)); found != kept || n.has(relay) {
 			t.Errorf("relay %d: dormant %v, in the table %v", relay, found, n.has(relay))
 		}
+	}
+}
+
+// TestComingAndGoingFillsNoLane: who leaves on the day on which it came leaves a place to
+// another, but nothing that would let it return by the lane of those that served.
+func TestComingAndGoingFillsNoLane(t *testing.T) {
+	n := newNet(t, document(t, 20, rules(nil)))
+	n.skip(2 * n.doc.Params.Day)
+	relay := 200
+	for range 10 {
+		var come, gone []Op
+		for range 5 {
+			come = append(come, n.add(descriptor(relay, 1), LaneOpen))
+			relay++
+		}
+		n.step(come...)
+		for i := relay - 5; i < relay; i++ {
+			if n.has(i) {
+				gone = append(gone, Op{Code: Drop, Index: n.at(i), Reason: DropExpired})
+			}
+		}
+		if len(gone) != 5 {
+			t.Fatalf("%d came", len(gone))
+		}
+		n.step(gone...)
+	}
+	if got := len(n.now.Dormants()); got != 0 {
+		t.Errorf("%d wait to return", got)
 	}
 }
 

@@ -66,8 +66,10 @@ func (w *work) start(target uint8) uint8 {
 	return min(target, snapshot.BucketOf(uint32(w.p.BWStart)))
 }
 
-// leave takes a relay out of the table. What it earned is kept unless it is a
-// founder, which comes back as a newcomer. Spec: directory §2, §5.
+// leave takes a relay out of the table. What it earned, and a penalty, is kept unless it is
+// a founder, which comes back as a newcomer. Who has neither is a newcomer, too: its place
+// of the day is free again, so that by coming and going any number could wait to return.
+// Spec: directory §2, §5.
 func (w *work) leave(i int, keep bool) {
 	l, a := &w.leaves[i], &w.aux[i]
 	w.gone[i] = true
@@ -75,7 +77,8 @@ func (w *work) leave(i int, keep bool) {
 	if w.addresses != nil {
 		w.addresses.Remove(addressesOf(l))
 	}
-	if keep && l.Flags&snapshot.FlagFounder == 0 {
+	earned := w.day > int(l.BirthDay) || a.PenaltyEnd > w.in.Epoch || a.ProbationEnd > w.in.Epoch
+	if keep && earned && l.Flags&snapshot.FlagFounder == 0 {
 		w.dormant = append(w.dormant, Dormant{
 			RID: l.RID, Birth: l.BirthDay, Since: day16(w.day), VoucherDay: a.VoucherDay,
 			PenaltyEnd: a.PenaltyEnd, ProbationEnd: a.ProbationEnd, Uptime: a.Uptime,

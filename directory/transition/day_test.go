@@ -117,22 +117,25 @@ func TestBucketsWithoutLimits(t *testing.T) {
 func TestSevenDaysWithoutRunningMakeDormant(t *testing.T) {
 	n := newNet(t, document(t, 8, rules(short)))
 	n.step(n.add(descriptor(20, 1), LaneOpen))
+	for n.now.snap.Day() < 90+1 { // it serves for a day
+		n.step()
+	}
 	both := func() []Op {
 		return []Op{{Code: Down, Index: n.at(20)}, {Code: Down, Index: n.at(1)}}
 	}
 	n.step(both()...)
-	n.step(both()...) // stopped on day 0, on which it ran
-	for n.now.snap.Day() < 90+7 {
+	n.step(both()...) // stopped on day 1, on which it ran
+	for n.now.snap.Day() < 90+8 {
 		n.step()
 	}
 	if !n.has(20) || n.aux(20).Idle != 6 {
 		t.Fatalf("after six whole days: idle %d", n.aux(20).Idle)
 	}
-	for n.now.snap.Day() < 90+8 {
+	for n.now.snap.Day() < 90+9 {
 		n.step()
 	}
 	d, found := n.now.Dormant(rid(n.doc, 20))
-	if n.has(20) || !found || d.Since != 98 || d.Birth != 90+8 {
+	if n.has(20) || !found || d.Since != 99 || d.Birth != 90+8 {
 		t.Errorf("after seven: %+v %v", d, found)
 	}
 	if _, found := n.now.Dormant(rid(n.doc, 1)); found || n.has(1) {

@@ -219,6 +219,15 @@ func (n *net) step(ops ...Op) *State {
 // skip leaves epochs without a snapshot.
 func (n *net) skip(epochs int) { n.next += uint64(epochs) }
 
+// serve lets two days pass, each of one snapshot, so that who is there has served.
+func (n *net) serve() {
+	n.t.Helper()
+	for range 2 {
+		n.skip(n.doc.Params.Day - 1)
+		n.step()
+	}
+}
+
 // check is what must hold of a parent and its child.
 func check(t testing.TB, doc *genesis.Document, parent, child *State) {
 	t.Helper()

@@ -317,6 +317,7 @@ func TestAuxVectors(t *testing.T) {
 	for n.next < 4 {
 		n.step(n.add(descriptor(20+int(n.next), 1), LaneOpen))
 	}
+	n.serve()
 	n.step(Op{Code: Drop, Index: n.at(21), Reason: DropExpired})
 	for i := range n.now.AuxTileRoots() {
 		lines = append(lines, [2]string{fmt.Sprintf("tile_%d", i), fmt.Sprintf("%x", n.now.AuxTile(i))},

@@ -73,6 +73,7 @@ func TestHonestVote(t *testing.T) {
 func TestHonestVoteFillsTheSlotsInLotteryOrder(t *testing.T) {
 	n := newNet(t, document(t, 12, rules(func(p *genesis.Params) { off(p); p.Day = 6 })))
 	n.step(n.add(descriptor(20, 1), LaneOpen))
+	n.serve()
 	n.step(Op{Code: Drop, Index: n.at(20), Reason: DropExpired})
 	full := descriptor(60, 1)
 	full.Addresses = []netip.AddrPort{place(1)}

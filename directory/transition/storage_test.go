@@ -18,6 +18,7 @@ func stored(t testing.TB) (*genesis.Document, *State) {
 	t.Helper()
 	n := newNet(t, document(t, 5, rules(func(p *genesis.Params) { short(p); p.Term, p.DrawLead = 40, 8 })))
 	n.step(n.add(withKeys(withSix(exit(20, 1, 5), 1), 20, 0, 1, 2), LaneOpen), n.add(descriptor(21, 1), LaneOpen), n.add(descriptor(22, 1), LaneOpen))
+	n.serve()
 	n.step(Op{Code: Drop, Index: n.at(21), Reason: DropExpired}, Op{Code: Drop, Index: n.at(22), Reason: DropExpired})
 	n.skip(10)
 	n.step(Op{Code: Down, Index: n.at(1)})
