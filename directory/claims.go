@@ -192,10 +192,11 @@ func (m *Machine) remembers(rid record.RID) bool {
 }
 
 // concerns reports whether claims about a relay are of use to others: it is in the table,
-// is remembered, or waits for a place.
+// is remembered, or waits for a place with work that was checked: without that anybody could
+// fill the room for tombstones of identities that were never in.
 func (m *Machine) concerns(rid record.RID) bool {
-	_, _, waits := m.pending.Get(rid)
-	return waits || m.remembers(rid)
+	_, checked, _ := m.pending.Get(rid)
+	return checked || m.remembers(rid)
 }
 
 // spread goes through the tombstones that others take: of relays that concern them, or

@@ -6,8 +6,10 @@ import (
 	"testing"
 	"time"
 
+	"chive/directory/genesis"
 	"chive/directory/gossip"
 	"chive/directory/record"
+	"chive/directory/sybil"
 )
 
 // revocation is a relay's tombstone of itself.
@@ -74,5 +76,27 @@ func TestATombstoneLeavesNothingOnTheDisk(t *testing.T) {
 				t.Errorf("restart %v: %x is still there", restart, key)
 			}
 		}
+	}
+}
+
+// Identities cost nothing, and tombstones of those that were never in have little room: only
+// who has done the work has one. Spec: REC-5.
+func TestATombstoneOfACandidateWaitsForItsWork(t *testing.T) {
+	s := newSim(t, 4, 53)
+	s.startAll()
+	s.until(12 * time.Second)
+	m, stranger := s.nodes[0].m, s.add()
+	m.pending = sybil.NewPending(genesis.Public(), m.table().Len())
+	c := sybil.Candidate{RID: stranger.rid, Digest: [32]byte{1}, Seq: 1, Expires: s.now.Add(time.Hour), Work: record.Work{Nonce: 1}}
+	if m.pending.Put(c, 1, s.now) != sybil.Taken {
+		t.Fatal("not taken")
+	}
+	tombstone := s.revocation(stranger, s.now.Add(time.Hour))
+	if _, verdict := m.acceptTombstone(tombstone); verdict != gossip.VerdictKnown || len(m.claims.tombstones) != 0 {
+		t.Errorf("before: %v, %d held", verdict, len(m.claims.tombstones))
+	}
+	m.pending.Checked(c.Digest, genesis.Public().WorkBits)
+	if _, verdict := m.acceptTombstone(tombstone); verdict != gossip.VerdictNew || len(m.claims.tombstones) != 1 {
+		t.Errorf("after: %v, %d held", verdict, len(m.claims.tombstones))
 	}
 }
