@@ -3,10 +3,12 @@
 package client
 
 import (
+	"errors"
 	"slices"
 	"strings"
 	"time"
 
+	"chive/directory/path"
 	"chive/directory/snapshot"
 	"chive/internal/redact"
 )
@@ -16,6 +18,7 @@ import (
 type outage struct {
 	since            time.Time // a guard could not be reached while no circuit was open
 	cause, text, fix string    // of the last guard that could not be
+	err              error     // the same
 	told             bool
 }
 
@@ -41,7 +44,7 @@ func (c *Client) noCircuit(err error) {
 	if o.since.IsZero() {
 		o.since = now
 	}
-	o.cause, o.text, o.fix = cause, text, fix
+	o.cause, o.text, o.fix, o.err = cause, text, fix, err
 	c.mu.Unlock()
 	c.tellOutage()
 }
@@ -94,6 +97,45 @@ func (c *Client) outageOver() {
 		c.cfg.Progress(p)
 	}
 	c.tell(Event{Kind: EventBootstrap, State: p.Tag})
+}
+
+// errNoGuards says that no circuit can begin: links to all guards failed a moment ago, with
+// what the last one failed with where no circuit is open besides. Spec: product §4.6, CLI-7.
+func (c *Client) errNoGuards() *Failure {
+	c.mu.Lock()
+	err := c.outage.err
+	c.mu.Unlock()
+	if err == nil {
+		return failure("network_down", "the network cannot be reached: no guard accepts connections", fixGuards)
+	}
+	if cause, _ := c.troubleOf(err); cause == "refused" {
+		return failure("network_down", "the network cannot be reached: no guard accepts connections", fixRefused+"; "+fixGuards)
+	}
+	f := *c.errDown(c.linkTrouble(err), err)
+	f.fix += "; " + fixGuards
+	return &f
+}
+
+// fixGuards is where more is said of guards that cannot be reached.
+const fixGuards = "chive status says what becomes of each guard; they are tried again and again"
+
+// explainChoice says that no path was to be had, as a step of a story.
+func (c *Client) explainChoice(err error, took time.Duration) TryExplained {
+	t := TryExplained{Phase: phaseCircuit, Took: took}
+	var f *Failure
+	if errors.As(err, &f) {
+		t.Reason, t.Text = f.reason, f.text
+	}
+	var rule *path.RuleError
+	if errors.As(err, &rule) && rule.Rule == path.RuleGuards {
+		t.Hop = 1
+		c.mu.Lock()
+		if c.outage.cause != "" {
+			t.Reason = c.outage.cause
+		}
+		c.mu.Unlock()
+	}
+	return t
 }
 
 // guardLinked reports whether there is a link to a guard.

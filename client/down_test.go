@@ -149,3 +149,49 @@ func TestGuardsThatAreReachedAreNotDown(t *testing.T) {
 		}
 	})
 }
+
+// TestARequestThatFindsNoGuardSaysWhatGuardsSay (product §4.6, CLI-7): every relay was killed a
+// moment ago. The first request says that no guard accepts connections and where more is said,
+// in words of no package, and its story has the same cause in steps, that of the guards last.
+func TestARequestThatFindsNoGuardSaysWhatGuardsSay(t *testing.T) {
+	for cause, fails := range map[string]error{"refused": syscall.ECONNREFUSED, "no_route": syscall.ENETUNREACH} {
+		inVillage(t, 9, func(t *testing.T, v *village) {
+			gone := &byAddress{fails: map[netip.AddrPort]error{}}
+			w := v.walk(func(c *Config) { gone.Transport, c.Transport = c.Transport, gone })
+			defer w.end()
+			w.settleIn(t)
+			if err := w.firstGuard(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			for _, r := range v.relays {
+				for _, a := range w.relayOf(t, r.rid).Addresses {
+					gone.fails[a] = fails
+				}
+				if l := w.links.Lookup(r.rid); l != nil {
+					_ = l.Close()
+					<-l.Done()
+				}
+			}
+			_, err := w.Dial(t.Context(), "k", "9.9.9.9", 443, nil)
+			var f *Failure
+			if !errors.As(err, &f) || f.Reason() != "network_down" || strings.Contains(f.Error(), "path:") || !strings.Contains(f.Fix(), "chive status") {
+				t.Fatalf("%s: %v: %+v", cause, err, f)
+			}
+			if says := strings.Contains(f.Error(), "no guard accepts connections"); says != (cause == "refused") {
+				t.Errorf("%s: %q", cause, f.Error())
+			}
+			e, ok := w.Stream(LastStream)
+			if !ok || e.Text != f.Error() || len(e.Tries) < 2 {
+				t.Fatalf("%s: %+v", cause, e)
+			}
+			for _, s := range e.Tries {
+				if s.Reason != cause || s.Phase != phaseCircuit || s.Hop != 1 || strings.Contains(s.Text, "path:") {
+					t.Errorf("%s: a step is %+v", cause, s)
+				}
+			}
+			if last := e.Tries[len(e.Tries)-1]; last.Text != f.Error() || last.Relay != "" {
+				t.Errorf("%s: the last step is %+v", cause, last)
+			}
+		})
+	}
+}

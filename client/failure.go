@@ -76,7 +76,7 @@ var errSilent = failure(unanswered, "datagrams went out, and none came back befo
 // errCircuit says that every try ended with its circuit; why is the last one.
 func errCircuit(why string) *Failure {
 	return failure("circuit_failed", "no circuit carried the request: "+why,
-		"try again; if it stays so, look at the log for the network's state")
+		"try again; if it stays so, chive status says what state the network is in")
 }
 
 // errCircuitSilent says that nothing came back on a circuit any more.

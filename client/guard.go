@@ -8,6 +8,7 @@ import (
 	"errors"
 	"net/netip"
 	"slices"
+	"strings"
 	"time"
 
 	"chive/directory/path"
@@ -310,8 +311,11 @@ func (c *Client) choose(n need, avoid []record.RID) ([]*snapshot.Relay, *table, 
 	if errors.As(err, &rule) && rule.Position == path.Last && n != needDir {
 		return nil, nil, errors.Join(errPolicy, err)
 	}
+	if rule != nil && rule.Rule == path.RuleGuards {
+		return nil, nil, errors.Join(c.errNoGuards(), err)
+	}
 	if rule != nil {
-		return nil, nil, errors.Join(errCircuit(rule.Error()), err)
+		return nil, nil, errors.Join(errCircuit(pathWords(rule)), err)
 	}
 	return p, t, err
 }
@@ -328,6 +332,9 @@ func (n need) target() path.Target {
 func serves(r *snapshot.Relay, n need) bool {
 	return n == needDir || r.Flags&snapshot.FlagExit != 0 && record.Permits(r.Policy, n.protocol, n.port)
 }
+
+// pathWords says which rule kept a path from being, without the name of the package.
+func pathWords(rule *path.RuleError) string { return strings.TrimPrefix(rule.Error(), "path: ") }
 
 func isPathError(err error) bool {
 	var rule *path.RuleError

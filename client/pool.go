@@ -75,7 +75,7 @@ func (c *Client) retire(q *circ) {
 // nobody asks.
 func (c *Client) construct(ctx context.Context, n need, avoid []record.RID, note func(TryExplained)) (*circ, error) {
 	var last error
-	probes, links := 0, 0
+	probes, links, first := 0, 0, time.Now()
 	for tries := 0; ; tries++ {
 		if ctx.Err() != nil {
 			break
@@ -99,6 +99,9 @@ func (c *Client) construct(ctx context.Context, n need, avoid []record.RID, note
 			}
 			if isPathError(err) && c.guardLinked() {
 				c.outageOver() // it is not the guards: the network has no such exit
+			}
+			if note != nil && isPathError(err) {
+				note(c.explainChoice(err, time.Since(first)))
 			}
 			return nil, err
 		}

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"chive/directory/path"
 	dirsync "chive/directory/sync"
 	"chive/link"
 )
@@ -143,6 +144,7 @@ func (c *Client) troubleOf(err error) (cause, text string) {
 	var f *Failure
 	var clock *clockError
 	var answer *link.ProxyAnswer
+	var rule *path.RuleError
 	who, hint := "the guard", ""
 	if len(c.Guards()) == 0 { // relays are only asked for the list yet
 		who, hint = "the relay that was asked", " "+peerHint
@@ -193,10 +195,10 @@ func (c *Client) troubleOf(err error) (cause, text string) {
 		return "no_peers", "the relays asked are busy. They are asked again."
 	case errors.Is(err, errNoSource):
 		return "no_peers", "no relay is known that could be asked for the list of relays. " + peerHint
-	case isPathError(err):
-		return "no_peers", err.Error()
 	case errors.As(err, &f):
 		return "no_peers", f.Error()
+	case errors.As(err, &rule):
+		return "no_peers", pathWords(rule)
 	}
 	return "no_peers", "no guard can be used. They are tried again."
 }
