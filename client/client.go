@@ -114,30 +114,31 @@ type Client struct {
 	stories stories
 	counts  counts
 
-	mu         sync.Mutex
-	dir        directory // what is not marked otherwise
-	guards     *path.Guards
-	open       []*circ
-	ongoing    map[ongoing]*waiter
-	waiters    []*waiter // the same, the first one first
-	building   int       // circuits for them
-	ahead      int       // circuits being built for nobody
-	aheadAfter time.Time // none before it: they failed
-	quietUntil time.Time // few before it: the client has just started
-	heads      []head    // handshakes begun ahead, the oldest first
-	needs      map[need]*demand
-	failed     map[record.RID]time.Time
-	hanging    map[record.RID]hanging
-	probed     time.Time
-	peers      map[record.RID]named // of Config.Peers; nil: none was tried
-	probing    *probing             // the probe that is being made; nil: none
-	carrying   map[*link.Link]int   // circuits, also such as are being built
-	trouble    string               // why the bootstrap stands still
-	outage     outage               // why there is no circuit, once there was one
-	mend       string               // what to do about it
-	unsaved    int                  // what could not be saved when that was last tried
-	closing    bool
-	age        uint64 // how often there was a new identity
+	mu          sync.Mutex
+	dir         directory // what is not marked otherwise
+	guards      *path.Guards
+	open        []*circ
+	ongoing     map[ongoing]*waiter
+	waiters     []*waiter // the same, the first one first
+	building    int       // circuits for them
+	ahead       int       // circuits being built for nobody
+	aheadAfter  time.Time // none before it: they failed
+	quietUntil  time.Time // few before it: the client has just started
+	heads       []head    // handshakes begun ahead, the oldest first
+	needs       map[need]*demand
+	failed      map[record.RID]time.Time
+	hanging     map[record.RID]hanging
+	exitsFailed map[record.RID]time.Time // as last hops, since one worked
+	probed      time.Time
+	peers       map[record.RID]named // of Config.Peers; nil: none was tried
+	probing     *probing             // the probe that is being made; nil: none
+	carrying    map[*link.Link]int   // circuits, also such as are being built
+	trouble     string               // why the bootstrap stands still
+	outage      outage               // why there is no circuit, once there was one
+	mend        string               // what to do about it
+	unsaved     int                  // what could not be saved when that was last tried
+	closing     bool
+	age         uint64 // how often there was a new identity
 }
 
 // ErrConfig says that a Config breaks its rules.

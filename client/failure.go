@@ -75,8 +75,12 @@ var errSilent = failure(unanswered, "datagrams went out, and none came back befo
 
 // errCircuit says that every try ended with its circuit; why is the last one.
 func errCircuit(why string) *Failure {
-	return failure("circuit_failed", "no circuit carried the request: "+why,
-		"try again; if it stays so, chive status says what state the network is in")
+	return errCircuitFix(why, "try again; if it stays so, chive status says what state the network is in")
+}
+
+// errCircuitFix is errCircuit with something else to do.
+func errCircuitFix(why, fix string) *Failure {
+	return failure("circuit_failed", "no circuit carried the request: "+why, fix)
 }
 
 // errCircuitSilent says that nothing came back on a circuit any more.

@@ -109,6 +109,9 @@ func (s *Status) notes() []string {
 	if s.Forked {
 		out = append(out, "This network is forked: a relay had a history that the list used here is no part of. It is not followed; the certificates of both are kept.")
 	}
+	if s.NoExit != "" {
+		out = append(out, s.NoExit)
+	}
 	if s.Unasked {
 		out = append(out, "No relay could be asked which list it holds, several times in a row: nobody has confirmed that this list is everybody's. The guards may keep others from answering.")
 	}

@@ -308,7 +308,10 @@ func (c *Client) choose(n need, avoid []record.RID) ([]*snapshot.Relay, *table, 
 		p, err = t.selector.Choose(c.cfg.Rand, req)
 	}
 	var rule *path.RuleError
-	if errors.As(err, &rule) && rule.Position == path.Last && n != needDir {
+	if errors.As(err, &rule) && rule.Position == path.Last && rule.Rule == path.RuleWeight && n != needDir {
+		return nil, nil, errors.Join(noExitIn(t), err)
+	}
+	if rule != nil && rule.Position == path.Last && n != needDir {
 		return nil, nil, errors.Join(errPolicy, err)
 	}
 	if rule != nil && rule.Rule == path.RuleGuards {

@@ -139,6 +139,9 @@ func (c *Client) construct(ctx context.Context, n need, avoid []record.RID, note
 			continue // the list was old; nobody is to blame
 		}
 		c.buildFailed(path, err)
+		if ce, ok := errors.AsType[*circuitError](err); ok {
+			c.exitFailed(n, path, ce)
+		}
 		if guardFault(err) && links < maxLinks {
 			links++
 			tries-- // no path was tried: the next guard is
@@ -146,6 +149,11 @@ func (c *Client) construct(ctx context.Context, n need, avoid []record.RID, note
 	}
 	if ctx.Err() != nil {
 		return nil, ctx.Err()
+	}
+	if ce, ok := errors.AsType[*circuitError](last); ok && n != needDir && ce.hop > 0 {
+		if _, gone := c.exitsGone(time.Now(), c.current().counts().Exits); gone {
+			return nil, errExitsGone
+		}
 	}
 	return nil, c.explainBuild(last)
 }
@@ -234,6 +242,9 @@ func (c *Client) admit(q *circ) error {
 	}
 	q.openedAt = time.Now()
 	c.open = append(c.open, q)
+	if q.last().Flags&snapshot.FlagExit != 0 {
+		c.exitsFailed = nil
+	}
 	c.hand(q, q.openedAt)
 	return nil
 }

@@ -82,6 +82,7 @@ type Status struct {
 	Alarm      *Alarm  // the worst; nil: none
 	Alarms     []Alarm // all that are kept, the first one first
 	Clock      string  // what is wrong with this machine's clock; empty: nothing known
+	NoExit     string  // why requests find no exit, where the client is of use otherwise; empty: they may
 
 	Guards   []GuardExplained
 	Circuits []CircuitExplained
@@ -175,6 +176,9 @@ func (c *Client) Status() Status {
 		if s.Text = s.Freshness; s.Clock != "" {
 			s.Text = s.Clock
 		}
+	}
+	if s.State == StateReady || s.State == StateStale {
+		s.NoExit = c.noExit(t, now)
 	}
 	s.Notes = s.notes()
 	return s

@@ -118,6 +118,9 @@ func (d *doctor) checkNetwork(ctx context.Context, now time.Time) {
 				d.fault("directory", n.Code, sentence(n.Text), "Compare with what others see, and ask those who run the network: chive status says more.")
 			case control.LevelWarning:
 				fix := "See chive status; nothing on this machine causes it."
+				if n.Code == "no_exit" {
+					fix = "Wait until an exit runs again: chive status says how many do by the list. Ask those who run the network whether theirs do."
+				}
 				if n.Code == "clock_skew" || d.hasFault("clock") {
 					fix = "This machine's clock causes it. " + setClock
 				}

@@ -203,6 +203,18 @@ func TestDoctorBlamesTheClockForTheList(t *testing.T) {
 	}
 }
 
+// TestDoctorWarnsOfNoExit (CLI-11): a client that is connected and finds no exit is not well, and
+// what to do is to wait for one.
+func TestDoctorWarnsOfNoExit(t *testing.T) {
+	notes := []control.Note{{Level: control.LevelWarning, Code: "no_exit", Text: "No exit runs."}}
+	d := &doctor{status: &control.Status{Client: &control.Client{State: "ready", Directory: control.Directory{Notes: notes}}}}
+	d.checkNetwork(t.Context(), time.Now())
+	i := slices.IndexFunc(d.found, func(f finding) bool { return f.Check == "directory" })
+	if i < 0 || d.found[i].Level != levelWarning || d.found[i].Code != "no_exit" || !strings.Contains(d.found[i].Fix, "until an exit runs again") {
+		t.Errorf("%+v", d.found)
+	}
+}
+
 // TestDoctorLeakThatCouldNotBeTestedIsNoFault (CLI-11): exits that do not permit the probe,
 // or a network without its name, leak nothing.
 func TestDoctorLeakThatCouldNotBeTestedIsNoFault(t *testing.T) {

@@ -19,6 +19,7 @@ const (
 	noteStalled = "stalled"
 	noteStale   = "stale"
 	noteRefused = "refused"
+	noteNoExit  = "no_exit" // the list has none that runs, or all that were tried fail
 )
 
 // directoryNotes says in plain words what a list of relays can be relied on for, to a

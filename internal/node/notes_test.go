@@ -127,6 +127,18 @@ func TestClientStatusIsShownWhole(t *testing.T) {
 	}
 }
 
+// TestThatNoExitIsLeftIsAWarning (CLI-6): a client that is ready and finds no exit says so in a
+// note with a word for programs.
+func TestThatNoExitIsLeftIsAWarning(t *testing.T) {
+	for _, said := range []string{"", "No exit runs."} {
+		notes := clientPart(publicDocument(), client.Status{State: client.StateReady, NoExit: said}).Directory.Notes
+		i := slices.IndexFunc(notes, func(n control.Note) bool { return n.Code == "no_exit" })
+		if (i >= 0) != (said != "") || i >= 0 && (notes[i].Level != control.LevelWarning || notes[i].Text != said) {
+			t.Errorf("%q: %+v", said, notes)
+		}
+	}
+}
+
 func TestARelaysListInWords(t *testing.T) {
 	for _, c := range []struct {
 		epoch, current uint64

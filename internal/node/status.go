@@ -136,6 +136,9 @@ func clientPart(doc *genesis.Document, s client.Status) *control.Client {
 		}
 		d.Notes = append(d.Notes, control.Note{Level: control.LevelWarning, Code: noteStale, Text: staleText(doc, &d)})
 	}
+	if s.NoExit != "" {
+		d.Notes = append(d.Notes, control.Note{Level: control.LevelWarning, Code: noteNoExit, Text: s.NoExit})
+	}
 	c.Directory = d
 	for _, g := range s.Guards {
 		c.Guards = append(c.Guards, control.Guard{RID: hex.EncodeToString(g.RID[:]), Until: utc(g.Until), State: g.State, Share: g.Share, Why: g.Why})
