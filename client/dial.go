@@ -28,7 +28,8 @@ const (
 )
 
 // Conn is a TCP stream through the network: a net.Conn with half-close. Close it
-// once; it also implements io.WriterTo and io.ReaderFrom.
+// once; it also implements io.WriterTo and io.ReaderFrom. Where the host has reset the
+// connection, the errors of Read and Write have the Reason refused_by_target.
 type Conn struct {
 	*carrier.Stream
 	q       *circ
@@ -41,14 +42,14 @@ func (s *Conn) Read(p []byte) (int, error) {
 	n, err := s.Stream.Read(p)
 	s.story.took(n)
 	s.story.heard(err)
-	return n, err
+	return n, reset(err)
 }
 
 // Write sends bytes, as carrier.Stream does.
 func (s *Conn) Write(p []byte) (int, error) {
 	n, err := s.Stream.Write(p)
 	s.story.gave(n)
-	return n, err
+	return n, reset(err)
 }
 
 // WriteTo writes everything received to w, as carrier.Stream does.

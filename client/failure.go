@@ -221,6 +221,22 @@ func notConnected(err error) bool {
 	return false
 }
 
+// byHost is the error of an open stream that the host, not the network, has ended.
+type byHost struct{ error }
+
+func (e byHost) Unwrap() error { return e.error }
+
+// Reason is what a request comes to that was not answered before.
+func (byHost) Reason() string { return errRefused.reason }
+
+// reset gives an error its reason if it is the exit's word that the host reset the connection.
+func reset(err error) error {
+	if ended, ok := errors.AsType[*circuit.StreamError](err); ok && ended.Remote && ended.Reason == circuit.EndReset {
+		return byHost{err}
+	}
+	return err
+}
+
 // judge turns the error of a stream that did not open into a verdict.
 func judge(err error) verdict {
 	v := judgeAlone(err)

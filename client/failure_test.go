@@ -5,6 +5,8 @@ package client
 import (
 	"context"
 	"errors"
+	"io"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -45,6 +47,31 @@ func TestEveryReasonReachesTheProgram(t *testing.T) {
 		if v.fail.Error() == "" || v.fail.Fix() == "" {
 			t.Errorf("%s: says nothing to a person", c.reason)
 		}
+	}
+}
+
+// TestAResetIsTheHosts: an open stream that the exit says was reset is the host's doing; one that
+// the network or this side ended is not, and the error itself stays to be found.
+func TestAResetIsTheHosts(t *testing.T) {
+	for _, c := range []struct {
+		err  error
+		host bool
+	}{
+		{&circuit.StreamError{Reason: circuit.EndReset, Remote: true}, true},
+		{&circuit.StreamError{Reason: circuit.EndReset}, false},
+		{&circuit.StreamError{Reason: circuit.EndInternal, Remote: true}, false},
+		{carrier.ErrClosed, false},
+		{os.ErrDeadlineExceeded, false},
+		{io.EOF, false},
+	} {
+		got := reset(c.err)
+		var why interface{ Reason() string }
+		if host := errors.As(got, &why) && why.Reason() == "refused_by_target"; host != c.host || !errors.Is(got, c.err) || !c.host && got != c.err {
+			t.Errorf("%v: %v", c.err, got)
+		}
+	}
+	if reset(nil) != nil {
+		t.Error("an error of nothing")
 	}
 }
 

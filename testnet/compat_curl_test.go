@@ -3,6 +3,7 @@
 package testnet
 
 import (
+	"io"
 	"net"
 	"os"
 	"strings"
@@ -61,6 +62,12 @@ func (c *compat) testCurl(t *testing.T) {
 		}
 	})
 	c.testCurlFailures(t, curl)
+	for _, r := range []struct{ name, banner, reason string }{
+		{"a target that resets", "", "refused_by_target"},
+		{"a banner, and no end", "SSH-2.0-x\r\n", "bad_answer"},
+	} {
+		c.row(t, "failure: "+r.name, func(t *testing.T) { c.testNoHTTP(t, curl, r.banner, r.reason) })
+	}
 	c.row(t, "failure: silent host", func(t *testing.T) { c.testSilence(t, curl) })
 	c.testCurlIsolation(t, curl)
 }
@@ -109,6 +116,43 @@ func (c *compat) testCurlFailures(t *testing.T, curl string) {
 				t.Errorf("four failures took %v", d)
 			}
 		})
+	}
+}
+
+// testNoHTTP wants the reason, at once, of a target that speaks no HTTP: it sends a banner and
+// waits, or without one resets the connection.
+func (c *compat) testNoHTTP(t *testing.T, curl, banner, reason string) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	go func() {
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				if banner == "" {
+					_ = conn.(*net.TCPConn).SetLinger(0)
+				} else {
+					_, _ = io.WriteString(conn, banner)
+					_, _ = io.Copy(io.Discard, conn)
+				}
+				_ = conn.Close()
+			}()
+		}
+	}()
+	for _, body := range []string{"", "form"} {
+		args := []string{"-sS", "-i", "--max-time", "10", "-x", "http://" + c.socks, "http://" + l.Addr().String() + "/"}
+		if body != "" {
+			args = append(args, "-d", body)
+		}
+		got := c.run(t, program{path: curl, args: args})
+		if got.code != 0 || !strings.Contains(got.out, " 502 ") || !strings.Contains(got.out, "X-Chive-Error: "+reason+"\r\n") {
+			t.Errorf("body %q: want 502 and %s\n%s", body, reason, got)
+		}
 	}
 }
 

@@ -12,6 +12,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"chive/internal/testutil"
 )
 
 // origin answers each request of a connection with what answer says, and hands
@@ -343,11 +345,12 @@ func TestAnswersCutShortAreNeverWhole(t *testing.T) {
 // TestBadAnswersAre502: and never a 407 (HTTP-2, HTTP-3).
 func TestBadAnswersAre502(t *testing.T) {
 	for answer, reason := range map[string]string{
-		"":                                reasonRefusedByTarget,
-		"SSH-2.0-x Connection: close\r\n": reasonRefusedByTarget, // no head, then the end
-		"HTTP/2 200 OK\r\n\r\n":           reasonBadAnswer,
-		"HTTP/1.1 99 OK\r\n\r\n":          reasonBadAnswer,
-		"HTTP/1.1 200 OK\r\nA\r\n\r\n":    reasonBadAnswer,
+		"":                                   reasonRefusedByTarget,
+		"HTTP/1.1 200 Connection: close\r\n": reasonRefusedByTarget, // no head, then the end
+		"SSH-2.0-x Connection: close\r\n":    reasonBadAnswer,
+		"HTTP/2 200 OK\r\n\r\n":              reasonBadAnswer,
+		"HTTP/1.1 99 OK\r\n\r\n":             reasonBadAnswer,
+		"HTTP/1.1 200 OK\r\nA\r\n\r\n":       reasonBadAnswer,
 		"HTTP/1.1 407 Pay\r\nProxy-Authenticate: Basic\r\nContent-Length: 0\r\n\r\n": reasonBadAnswer,
 		"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\r\n":             reasonBadAnswer,
 		"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nx":         reasonBadAnswer,
@@ -366,6 +369,27 @@ func TestBadAnswersAre502(t *testing.T) {
 		if !strings.HasPrefix(b, "HTTP/1.1 502 Bad Gateway\r\nX-Chive-Error: "+reason+"\r\n") {
 			t.Errorf("%.40q: %q", answer, b)
 		}
+	}
+}
+
+// TestABannerIsABadAnswerAtOnce: what speaks first and is no HTTP is known by its first bytes; the
+// target may then wait for ever, so that nobody waits for the rest of a head (HTTP-3).
+func TestABannerIsABadAnswerAtOnce(t *testing.T) {
+	for _, banner := range []string{"SSH-2.0-x\r\n", "S", "HTTP/2", "http/1.1 200 OK\r\n", "HTTP/1\r\n", "\r\nHTTP/1.1 200 OK\r\n"} {
+		testutil.Bubble(t, func(t *testing.T) {
+			near, target := net.Pipe()
+			defer target.Close()
+			go target.Write([]byte(banner))
+			x := &exchanger{c: &session{s: &Server{}}, up: &upstream{conn: plainConn{Conn: near}}}
+			x.c.s.limits.HeaderSize = 1 << 16
+			x.up.in.src = idleReader{x.up.conn, time.Hour}
+			began := time.Now()
+			_, err := x.answer(&request{})
+			near.Close()
+			if took := time.Since(began); err != refusal(reasonBadAnswer) || took != 0 {
+				t.Errorf("%q: %v after %v", banner, err, took)
+			}
+		})
 	}
 }
 

@@ -100,10 +100,12 @@ func (x *exchanger) send(r *request, iso Isolation, t Target, head []byte) error
 	}
 	x.up = &upstream{conn: conn, t: t, iso: iso}
 	x.up.in.src = idleReader{conn, x.c.s.limits.AnswerIdle}
-	if rest := head[len(early):]; len(rest) > 0 && writeAll(conn, rest) != nil {
-		err := refusal(reasonCircuitFailed)
-		x.blame(err, nil)
-		return err
+	if rest := head[len(early):]; len(rest) > 0 {
+		if _, err := conn.Write([]byte(rest)); err != nil {
+			err = answerError(err)
+			x.blame(err, nil)
+			return err
+		}
 	}
 	return nil
 }
@@ -113,7 +115,11 @@ func (x *exchanger) send(r *request, iso Isolation, t Target, head []byte) error
 func (x *exchanger) answer(r *request) (*response, error) {
 	u, c := x.up, x.c
 	for range maxInterim {
-		head, err := u.in.readHead(c.s.limits.HeaderSize)
+		_, err := decode(&u.in, len(answerStart), parseAnswerStart)
+		var head string
+		if err == nil {
+			head, err = u.in.readHead(c.s.limits.HeaderSize)
+		}
 		if err != nil {
 			if u.used && len(u.in.buffered()) == 0 && !isTimeout(err) {
 				return nil, errStale
@@ -150,7 +156,7 @@ func answerError(err error) error {
 		return err
 	case err == io.EOF, err == io.ErrUnexpectedEOF:
 		return refusal(reasonRefusedByTarget)
-	case err == errFull:
+	case err == errFull, err == errHead:
 		return refusal(reasonBadAnswer)
 	case isTimeout(err):
 		return refusal(reasonTimeout)

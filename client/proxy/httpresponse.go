@@ -14,6 +14,22 @@ type response struct {
 	reuse  bool // the connection may carry another request
 }
 
+// answerStart begins every answer that can be taken.
+const answerStart = "HTTP/1."
+
+// parseAnswerStart looks at the first bytes of an answer and takes none, so that a target which
+// speaks something else first, and then waits, is not waited for.
+func parseAnswerStart(b []byte) (none struct{}, n int, err error) {
+	begun := min(len(b), len(answerStart))
+	switch {
+	case string(b[:begun]) != answerStart[:begun]:
+		return none, 0, errHead
+	case begun < len(answerStart):
+		return none, 0, errShort
+	}
+	return none, 0, nil
+}
+
 // parseResponse decodes a head that ends with its empty line. Every fault is
 // errHead or errCoding.
 func parseResponse(head string) (response, error) {
