@@ -54,7 +54,7 @@ func (q *circ) await(ctx context.Context, s *story, patience time.Duration, wait
 	defer cancel()
 	began := time.Now()
 	note := func(text string) {
-		s.tried(TryExplained{Phase: phaseConnect, Hop: len(q.path), Relay: relayName(q.last().RID), Took: time.Since(began), Text: text})
+		s.tried(TryExplained{Phase: phaseConnect, Hop: len(q.path), Relay: relayName(q.last().RID), Took: time.Since(began), Reason: reasonWaiting, Text: text})
 	}
 	first := min(max(echoAfter, 2*q.took), echoLongest)
 	timer := time.AfterFunc(first, func() {

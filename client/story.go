@@ -49,7 +49,7 @@ type TryExplained struct {
 	Hop    int           // position of Relay, 1 for the guard; 0: none in particular
 	Relay  string        // hexadecimal
 	Took   time.Duration // how long the step went on
-	Reason string        // why it failed; empty: it did not
+	Reason string        // why it failed; waiting: nobody knew yet, and the next step says; empty: it did not
 	Text   string        // what happened, a sentence
 }
 
@@ -78,6 +78,9 @@ const (
 	phaseConnect   = "connect" // the exit reached for the destination
 	phaseAnswer    = "answer"  // what the destination answered, where the proxy reads it
 )
+
+// reasonWaiting is the Reason of a step that has not ended: the next one is how it went on.
+const reasonWaiting = "waiting"
 
 const (
 	maxKeptStories = 200              // that failed or were slow

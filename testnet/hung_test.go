@@ -37,7 +37,7 @@ func TestARelayThatHangsCostsSeconds(t *testing.T) {
 		if took := time.Since(began); took > 8*time.Second {
 			t.Errorf("it took %v", took)
 		}
-		if got := <-said; !strings.Contains(got, "no answer so far") {
+		if got := <-said; !strings.Contains(got, "no answer so far; whether the circuit still carries anything is being asked (waiting)") {
 			t.Errorf("while it waited its story was: %s", got)
 		}
 	})
@@ -202,7 +202,7 @@ func TestASlowDestinationKeepsItsCircuit(t *testing.T) {
 		if took := time.Since(began); took < 9*time.Second || took > 10*time.Second {
 			t.Errorf("it took %v", took)
 		}
-		if got := <-said; !strings.Contains(got, "the circuit is alive") {
+		if got := <-said; !strings.Contains(got, "the circuit is alive: the relay has not reached the destination so far (waiting)") {
 			t.Errorf("while it waited its story was: %s", got)
 		}
 		if after := exitOf(t, n, cl); after != before {
@@ -218,7 +218,7 @@ func storyAt(cl *Client, d time.Duration) <-chan string {
 		var said []string
 		for _, s := range cl.Streams() {
 			for _, try := range s.Tries {
-				said = append(said, try.Text)
+				said = append(said, try.Text+" ("+try.Reason+")")
 			}
 		}
 		out <- strings.Join(said, "; ")

@@ -55,13 +55,13 @@ func TestAClientWhoseExitsAreGoneSaysSo(t *testing.T) {
 				t.Errorf("%s: %+v", when, e)
 			}
 		}
-		<-time.After(5 * time.Second) // virtual
+		time.Sleep(5 * time.Second) // virtual
 		check("still on the list", "none of the exits that were tried lately could be reached", "None of the 2 exits that were tried lately could be reached")
 		for range 120 {
 			if cl.Status().Relays.Exits == 0 {
 				break
 			}
-			<-time.After(5 * time.Second) // virtual
+			time.Sleep(5 * time.Second) // virtual
 		}
 		check("off the list", "the list of relays has no exit that runs", "has no exit that runs")
 		if e, _ := cl.Stream(client.LastStream); !strings.Contains(e.Tries[len(e.Tries)-1].Text, "has no exit that runs") {
@@ -78,7 +78,7 @@ func TestAClientWhoseExitsAreGoneSaysSo(t *testing.T) {
 			if cl.Status().NoExit == "" {
 				break
 			}
-			<-time.After(5 * time.Second) // virtual
+			time.Sleep(5 * time.Second) // virtual
 		}
 		if s := cl.Status(); s.NoExit != "" {
 			t.Errorf("with exits again: %q", s.NoExit)

@@ -308,6 +308,7 @@ func printExplained(w io.Writer, e *control.Explained) {
 		case t.Phase == "bootstrap":
 			label = "start"
 		case t.Phase == "answer":
+		case n > 0 && s.Tries[n-1].Reason == "waiting": // how that went on
 		case n == 0 || t.Phase == "circuit" || s.Tries[n-1].Phase != "circuit" || s.Tries[n-1].Reason != "":
 			number++
 			label = fmt.Sprintf("try %d", number)

@@ -4,6 +4,7 @@ package main
 
 import (
 	"bytes"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -45,6 +46,35 @@ func TestALookupHasNoPort(t *testing.T) {
 	f := a.lookupFault(t.Context(), proxyPlace{}, "198.18.0.1", time.Now(), &socks.Refused{Code: codeNotAllowed})
 	if f.Code != "private_address" || strings.Contains(f.Text+f.Fix, " port") {
 		t.Errorf("%+v", f)
+	}
+}
+
+// TestExplainNamesNoWaitAsWhatWorked: a step that was waited at did not work, and how it went on
+// belongs to the same try: that its circuit was given up, or that it was answered after all.
+func TestExplainNamesNoWaitAsWhatWorked(t *testing.T) {
+	var out bytes.Buffer
+	printExplained(&out, &control.Explained{Stream: control.Stream{Tries: []control.Try{
+		{Phase: "circuit", Took: 0.1, Text: "first"},
+		{Phase: "connect", Hop: 3, Relay: "aa", Took: 2, Reason: "waiting", Text: "no answer so far"},
+		{Phase: "circuit", Took: 6, Reason: "circuit_failed", Text: "silent"},
+		{Phase: "circuit", Took: 0.1, Text: "second"},
+		{Phase: "connect", Hop: 3, Relay: "bb", Took: 2, Reason: "waiting", Text: "no answer so far"},
+		{Phase: "connect", Hop: 3, Relay: "bb", Took: 3, Reason: "waiting", Text: "it is alive"},
+		{Phase: "connect", Hop: 3, Relay: "bb", Took: 4, Text: "it was answered"},
+	}}})
+	var got []string
+	for _, line := range strings.Split(out.String(), "\n") {
+		if strings.Contains(line, " after ") {
+			got = append(got, strings.Join(strings.Fields(line), " "))
+		}
+	}
+	want := []string{
+		"try 1 circuit: worked after 100 ms. first", "connect, exit aa: waiting after 2.0 s. no answer so far", "circuit: circuit_failed after 6.0 s. silent",
+		"try 2 circuit: worked after 100 ms. second", "connect, exit bb: waiting after 2.0 s. no answer so far", "connect, exit bb: waiting after 3.0 s. it is alive",
+		"connect, exit bb: worked after 4.0 s. it was answered",
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("%s", out.String())
 	}
 }
 

@@ -102,7 +102,7 @@ type Try struct {
 	Hop    int     `json:"hop,omitempty"`   // where it failed: 1 is the guard; 0: at none
 	Relay  string  `json:"relay,omitempty"` // hexadecimal
 	Took   float64 `json:"took_seconds"`
-	Reason string  `json:"reason,omitempty"` // one word; empty: it worked
+	Reason string  `json:"reason,omitempty"` // one word; waiting: it went on then, and the next one says how; empty: it worked
 	Text   string  `json:"text,omitempty"`
 }
 

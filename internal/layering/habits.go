@@ -48,6 +48,7 @@ var sleepers = map[string]string{
 	"client/world_test.go":     "in a bubble: virtual time passes so that epochs begin",
 	"testnet/killed_test.go":   "real processes, killed at random moments of real epochs",
 	"testnet/join_test.go":     "in a bubble: virtual time passes so that the start is over",
+	"testnet/noexit_test.go":   "in a bubble: virtual time passes so that the list forgets relays that stopped",
 	"testnet/observer_test.go": "in a bubble: a virtual minute passes so that circuits end",
 	"testnet/renewal_test.go":  "in a bubble: virtual time passes so that epochs begin",
 	"testnet/split_test.go":    "in a bubble: virtual time passes so that epochs begin",

@@ -401,7 +401,7 @@ function story(s) {
 function tryRow(t, q) {
   const length = q?.hops.length ?? 0;
   const hop = t.hop > 0 && (t.hop === 1 ? 'hop 1, the guard' : t.hop === length ? `hop ${t.hop}, the last` : `hop ${t.hop}`);
-  return h('li', { class: t.reason ? 'bad' : '' },
+  return h('li', { class: t.reason && t.reason !== 'waiting' ? 'bad' : '' },
     h('span', null, phaseWords[t.phase] ?? capital(t.phase), hop && ` · ${hop}`, t.relay && [' · ', relayName(t.relay)], t.reason && [' · ', h('code', null, t.reason)]),
     h('span', { class: 'soft num' }, t.took_seconds > 0 ? lasts(t.took_seconds) : 'at once'),
     t.text && h('p', { class: 'text' }, sentence(t.text)));
