@@ -300,6 +300,9 @@ func (c *Client) try(ctx context.Context, s *story, key Isolation, n need, f fun
 			return ctx.Err()
 		}
 		last = v.fail
+		if errors.Is(err, errMaybeDelivered) {
+			last = v.fail.maybeArrived()
+		}
 		if v.silent {
 			c.retire(q)
 		}

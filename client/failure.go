@@ -24,6 +24,7 @@ type Failure struct {
 	reason string
 	text   string
 	fix    string
+	sent   bool
 }
 
 // Reason returns one of the closed list: private_address, exit_policy, starting,
@@ -40,7 +41,18 @@ func (f *Failure) Timeout() bool { return f.reason == "timeout" }
 // Fix says what to do.
 func (f *Failure) Fix() string { return f.fix }
 
-func failure(reason, text, fix string) *Failure { return &Failure{reason, text, fix} }
+// MaybeArrived reports whether what went with the request may have arrived where it was to,
+// though it failed.
+func (f *Failure) MaybeArrived() bool { return f.sent }
+
+func failure(reason, text, fix string) *Failure {
+	return &Failure{reason: reason, text: text, fix: fix}
+}
+
+// maybeArrived is f of a request that may have arrived.
+func (f *Failure) maybeArrived() *Failure {
+	return &Failure{f.reason, f.text + "; what went with the request may have arrived, so that it was not sent again", "repeat it only where twice does no harm; chive status says what state the network is in", true}
+}
 
 var (
 	errPolicy = failure("exit_policy", "no exit that could be reached allows this port",

@@ -4,6 +4,7 @@ package testnet
 
 import (
 	"context"
+	"errors"
 	"io"
 	"slices"
 	"strings"
@@ -162,6 +163,13 @@ func TestACircuitThatHangsIsLeftByRequestsOfOneTry(t *testing.T) {
 		if err == nil {
 			_ = conn.Close()
 			t.Fatal("it was answered")
+		}
+		var f *client.Failure
+		if !errors.As(err, &f) || !f.MaybeArrived() || f.Reason() != "circuit_failed" || !strings.Contains(f.Error(), "may have arrived") || !strings.Contains(f.Fix(), "twice") {
+			t.Errorf("it says %v: %+v", err, f)
+		}
+		if e, _ := cl.Stream(client.LastStream); f != nil && e.Text != f.Error() {
+			t.Errorf("its story says %q", e.Text)
 		}
 		if took := time.Since(began); took > 8*time.Second {
 			t.Errorf("it took %v", took)

@@ -66,6 +66,7 @@ func (x *exchanger) exchange(r *request) bool {
 			continue
 		}
 		if err != nil {
+			err = sent(err)
 			x.blame(err, up)
 			x.forgetUpstream()
 			up.end()

@@ -124,8 +124,40 @@ const (
 	sayLocalhostHere = "localhost is this machine, and the exit does not look it up. In a testnet write 127.0.0.1; else exclude it from proxying (NO_PROXY)."
 )
 
-// outcomeFor classifies an error, ours or a Dialer's.
+// sentRequest is the failure of a request that had gone upstream as a whole, or a part of it,
+// before it failed.
+type sentRequest struct{ error }
+
+func (e sentRequest) Unwrap() error      { return e.error }
+func (e sentRequest) MaybeArrived() bool { return true }
+
+// sent is err as that of a request that had been sent. What says itself what became of it stays
+// as it is: the program's end, or an answer.
+func sent(err error) error {
+	var r interface{ Reason() string }
+	if err == errGone || errors.As(err, &r) && (r.Reason() == reasonBadAnswer || r.Reason() == reasonBadRequest) {
+		return err
+	}
+	return sentRequest{err}
+}
+
+// sayArrived is what a program is told of a request that was sent and had no answer.
+const sayArrived = "The request was sent and may have arrived: repeat it only where twice does no harm."
+
+// outcomeFor classifies an error, ours or a Dialer's, and says of a request that it may have
+// arrived, unless the Dialer's own words are given, which do. Spec: product HTTP-3.
 func outcomeFor(err error) *outcome {
+	o := outcomeOfError(err)
+	var sent interface{ MaybeArrived() bool }
+	if errors.As(err, &sent) && sent.MaybeArrived() && o.sentence == outcomeOf(o.reason).sentence {
+		own := *o
+		own.sentence = strings.TrimSuffix(o.sentence, " ") + " " + sayArrived
+		return &own
+	}
+	return o
+}
+
+func outcomeOfError(err error) *outcome {
 	var r interface{ Reason() string }
 	if t, ok := errors.AsType[told](err); ok {
 		o := *outcomeOf(t.Reason())
