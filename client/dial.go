@@ -116,9 +116,7 @@ func (c *Client) Dial(ctx context.Context, key Isolation, host string, port uint
 			return false, err
 		}
 		if err := q.await(ctx, story, openPatience, s.waitOpen); err != nil {
-			if loopback(host) {
-				err = errors.Join(errToLoopback, err)
-			}
+			err = c.mark(host, err)
 			if len(early) > 0 && !notConnected(err) {
 				// The exit may have delivered the early data: a second
 				// try could deliver them twice.
@@ -173,6 +171,7 @@ func (c *Client) ask(ctx context.Context, key Isolation, target string, question
 		}
 		if err != nil {
 			_ = s.Close()
+			err = c.mark(target, err)
 		}
 		return false, err
 	})
@@ -375,7 +374,7 @@ func explainExit(q *circ, n need, f *Failure, took time.Duration) TryExplained {
 		return t
 	case errCircuitSilent: // nobody can tell which relay it was
 		t.Phase, t.Hop, t.Relay = phaseCircuit, 0, ""
-	case errRefused, errNotFound, errUnreachable, errTimeout:
+	case errRefused, errNotFound, errLocalhost, errUnreachable, errTimeout:
 	default:
 		t.Phase = phaseExit
 	}

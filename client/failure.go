@@ -62,6 +62,11 @@ var (
 		"check the address or the name; trying again later helps only where the policy has changed")
 	errExitLoopback = failure("exit_policy", "the exits of this testnet do not connect to this port of their machine: a relay listens there",
 		"use the port of the server that is meant: exits connect to all others of loopback that they permit; chive testnet status shows where relays listen")
+	// Exits of a testnet reach the public network, as any do, and loopback.
+	errExitTestnet = failure("exit_policy", "the exits of this testnet do not connect there: of what is not public, and of this machine, they reach 127.0.0.0/8 and ::1 only",
+		"use a server of this machine, at 127.0.0.1 or another address of 127.0.0.0/8; another port of this address does not help")
+	errLocalhost = failure("name_not_found", "localhost is this machine, and the exit does not look it up",
+		"in a testnet write 127.0.0.1; else exclude it from proxying (NO_PROXY)")
 	errNotFound = failure("name_not_found", "the exit found no address for this name",
 		"check the spelling of the name")
 	errLocalName = failure("name_not_found", "this name has a meaning on one machine, in one network or in another overlay only; no exit is asked",
@@ -210,6 +215,9 @@ type verdict struct {
 // errMaybeDelivered marks a failure after which early data may have arrived.
 var errMaybeDelivered = errors.New("client: early data may have been delivered")
 
+// errInTestnet marks the failure of a request to another place of a testnet's.
+var errInTestnet = errors.New("client: in a testnet")
+
 // errToLoopback marks the failure of a request for the exit's own machine, which only testnets
 // permit: all of it but where relays listen.
 var errToLoopback = errors.New("client: to loopback")
@@ -217,7 +225,19 @@ var errToLoopback = errors.New("client: to loopback")
 // loopback reports whether host is the exit's own machine.
 func loopback(host string) bool {
 	a, err := netip.ParseAddr(host)
-	return err == nil && a.Unmap().IsLoopback() || strings.EqualFold(strings.TrimSuffix(host, "."), "localhost")
+	name := strings.ToLower(strings.TrimSuffix(host, "."))
+	return err == nil && a.Unmap().IsLoopback() || name == "localhost" || strings.HasSuffix(name, ".localhost")
+}
+
+// mark says of the failure of a request for host what its words depend on.
+func (c *Client) mark(host string, err error) error {
+	switch {
+	case loopback(host):
+		return errors.Join(errToLoopback, err)
+	case c.doc.Testnet:
+		return errors.Join(errInTestnet, err)
+	}
+	return err
 }
 
 // notConnected reports whether err is an exit's word that it never connected.
@@ -266,6 +286,9 @@ func judgeAlone(err error) verdict {
 		case circuit.EndRefused:
 			return verdict{fail: errRefused, final: true}
 		case circuit.EndUnresolvable:
+			if errors.Is(err, errToLoopback) {
+				return verdict{fail: errLocalhost, final: true}
+			}
 			return verdict{fail: errNotFound, final: true}
 		case circuit.EndUnreachable:
 			return verdict{fail: errUnreachable, skipExit: true}
@@ -274,6 +297,9 @@ func judgeAlone(err error) verdict {
 		case circuit.EndPolicy:
 			if errors.Is(err, errToLoopback) {
 				return verdict{fail: errExitLoopback, skipExit: true}
+			}
+			if errors.Is(err, errInTestnet) {
+				return verdict{fail: errExitTestnet, skipExit: true}
 			}
 			return verdict{fail: errExitRefuses, skipExit: true}
 		case circuit.EndBusy:

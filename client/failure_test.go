@@ -13,6 +13,7 @@ import (
 
 	"chive/circuit"
 	"chive/circuit/carrier"
+	"chive/directory/genesis"
 	"chive/internal/testutil"
 	"chive/link"
 )
@@ -85,11 +86,28 @@ func TestWhatAnExitRefusesIsNoMatterOfPorts(t *testing.T) {
 	if v := judge(errors.Join(errToLoopback, refused)); v.fail != errExitLoopback || !v.skipExit || v.final || strings.Contains(v.fail.Fix(), "another port") {
 		t.Errorf("%+v", v)
 	}
+	if v := judge(errors.Join(errInTestnet, refused)); v.fail != errExitTestnet || !v.skipExit || v.final || !strings.Contains(v.fail.Error(), "127.0.0.0/8") {
+		t.Errorf("%+v", v)
+	}
+	if v := judge(errors.Join(errToLoopback, &circuit.StreamError{Reason: circuit.EndUnresolvable, Remote: true})); v.fail != errLocalhost || !v.final || !strings.Contains(v.fail.Fix(), "127.0.0.1") {
+		t.Errorf("%+v", v)
+	}
+	var c Client
+	c.doc = &genesis.Document{Testnet: true}
+	for host, want := range map[string]*Failure{"203.0.113.7": errExitTestnet, "a.example": errExitTestnet, "127.0.0.1": errExitLoopback} {
+		if v := judge(c.mark(host, refused)); v.fail != want {
+			t.Errorf("%s: %+v", host, v)
+		}
+	}
+	c.doc.Testnet = false
+	if v := judge(c.mark("203.0.113.7", refused)); v.fail != errExitRefuses {
+		t.Errorf("%+v", v)
+	}
 	if v := judge(errors.Join(errToLoopback, &circuit.StreamError{Reason: circuit.EndRefused, Remote: true})); v.fail != errRefused {
 		t.Errorf("%+v", v)
 	}
 	for host, want := range map[string]bool{
-		"127.0.0.1": true, "127.9.8.7": true, "::1": true, "::ffff:127.0.0.1": true, "localhost": true, "LocalHost.": true,
+		"127.0.0.1": true, "127.9.8.7": true, "::1": true, "::ffff:127.0.0.1": true, "localhost": true, "LocalHost.": true, "a.localhost": true,
 		"203.0.113.7": false, "localhost.example": false, "": false,
 	} {
 		if loopback(host) != want {
