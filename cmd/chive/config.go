@@ -50,7 +50,7 @@ type warningObject struct {
 
 func (a *app) configCheck() *cobra.Command {
 	return &cobra.Command{
-		Use: "check", Short: "look for mistakes, without starting anything", Args: exactly(),
+		Use: "check", Short: "look for mistakes, without starting anything", Args: filesByFlag,
 		Long: "Checks the whole configuration, and the files that it names, without a network. Lists every\n" +
 			"mistake with its place and what to do about it, and exits with 2 if there is one.",
 		Example: "  chive config check\n  chive config check -c chive.toml",
@@ -86,6 +86,15 @@ func (a *app) configCheck() *cobra.Command {
 	}
 }
 
+// filesByFlag takes no argument, and says how a file that stands there is named.
+func filesByFlag(c *cobra.Command, args []string) error {
+	err := exactly()(c, args)
+	if f := (*node.Fault)(nil); errors.As(err, &f) {
+		f.Fix = "Name a configuration file with -c: " + c.CommandPath() + " -c " + shellWord(args[0])
+	}
+	return err
+}
+
 // readFrom says which files a configuration is from.
 func readFrom(cfg *config.Config) string {
 	files := cfg.Files()
@@ -117,7 +126,7 @@ type settingObject struct {
 func (a *app) configShow() *cobra.Command {
 	var changed bool
 	c := &cobra.Command{
-		Use: "show", Short: "print what is in force, and why", Args: exactly(),
+		Use: "show", Short: "print what is in force, and why", Args: filesByFlag,
 		Long: "Prints the value of every key, and where it comes from. What is printed is a configuration file\n" +
 			"that says the same from any folder, but for the password of a proxy, which is not shown.",
 		Example: "  chive config show --changed\n  chive config show -c chive.toml -o relay.rate=2MiB/s",

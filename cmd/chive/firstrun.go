@@ -69,7 +69,11 @@ func reachHint(cfg *config.Config, testnet bool) string {
 	if len(cfg.Relay.Addresses) > 0 || !node.BehindRouter(listen) {
 		return ""
 	}
-	if testnet && !cfg.Given("relay.nat") {
+	if nat := node.NATOf(cfg); nat == nil && cfg.Given("relay.nat") && !testnet {
+		return "This computer has no public address of its own, and relay.nat = \"off\": no router is asked to let\n" +
+			"others in. Forward the port of " + listen + " there, and say the router's own address:\n" +
+			"chive up --address IP:PORT. Before that nobody can use this relay. Your own traffic flows in any case."
+	} else if testnet && (nat == nil || !nat.Testnet) {
 		return "This is a testnet, and this computer has no public address of its own: no router is asked to\n" +
 			"let others in. A relay for a testnet on this computer listens there: chive up --listen\n" +
 			"127.0.0.1:PORT; for one between computers, say --address IP:PORT. Without either nobody can use\n" +
@@ -114,8 +118,13 @@ func askFor(lines *bufio.Reader, out io.Writer, what, proposed string, check fun
 			return "", err
 		case answer == "":
 			return proposed, nil
-		case check(answer) == nil:
+		}
+		if err = check(answer); err == nil {
 			return answer, nil
+		}
+		if !strings.HasSuffix(answer, "/s") && strings.HasSuffix(proposed, "/s") && check(answer+"/s") == nil {
+			fmt.Fprintf(out, "/s is missing: a rate is per second. Write %s/s if that is meant.\n", answer)
+			continue
 		}
 		fmt.Fprintf(out, "Write a number with its unit, such as %s; very small ones are refused.\n", proposed)
 	}

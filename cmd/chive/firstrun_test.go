@@ -88,6 +88,34 @@ func TestTheFirstRunAsksNoRouterInATestnet(t *testing.T) {
 	}
 }
 
+// TestTheFirstRunAsksNoRouterThatMayNotBe: relay.nat = "off" keeps the relay from it, in a testnet
+// and elsewhere, and so the words say that no router is asked.
+func TestTheFirstRunAsksNoRouterThatMayNotBe(t *testing.T) {
+	said, err := config.Load(config.Sources{Options: []string{"relay.nat=off", "relay.listen=10.1.2.3:9240"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, testnet := range []bool{false, true} {
+		hint := reachHint(said, testnet)
+		if strings.Contains(hint, "router is asked to let others in (") || !strings.Contains(strings.Join(strings.Fields(hint), " "), "no router is asked to let others in") || !strings.Contains(hint, "--address IP:PORT") {
+			t.Errorf("testnet %v: %q", testnet, hint)
+		}
+	}
+}
+
+// TestTheFirstRunSaysWhatARateLacks: a size is no rate, and which part is missing is said.
+func TestTheFirstRunSaysWhatARateLacks(t *testing.T) {
+	var said strings.Builder
+	got, err := askConsent(strings.NewReader("y\n5 MB\n5 MB/s\n\n"), &said, "")
+	if err != nil || got.rate != "5 MB/s" || !strings.Contains(said.String(), "/s is missing: a rate is per second. Write 5 MB/s") {
+		t.Errorf("%+v, %v: %s", got, err, said.String())
+	}
+	said.Reset()
+	if _, err := askConsent(strings.NewReader("y\n5\n\n7\n\n"), &said, ""); err != nil || strings.Contains(said.String(), "is missing") {
+		t.Errorf("%v: %s", err, said.String())
+	}
+}
+
 func TestTheAnswerIsAddedToTheConfiguration(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "chive", "chive.toml")
