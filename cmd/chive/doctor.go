@@ -242,6 +242,10 @@ func (d *doctor) checkDaemon(ctx context.Context, e node.Examined) {
 	if err == nil {
 		err = socket.Check()
 	}
+	if f := (*node.Fault)(nil); errors.As(err, &f) && d.app.inRun { // a run that knows no client has none to judge
+		d.warn(check, f.Code, sentence(f.Text), f.Fix)
+		return
+	}
 	if err != nil {
 		d.failed(check, err)
 		return

@@ -30,6 +30,9 @@ func (d *doctor) checkSurroundings() {
 		}
 		dns = listenersOf(d.status, "dns")
 	}
+	if d.withinRun() {
+		socks, dns = []string{d.app.env.RunSocks}, []string{runDNS}
+	}
 	d.found = append(d.found, judgeVariables(os.Environ(), socks)...)
 	conf, err := os.ReadFile(resolvFile)
 	d.found = append(d.found, judgeNames(string(conf), err == nil, dns))

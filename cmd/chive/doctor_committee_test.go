@@ -87,7 +87,7 @@ func TestDoctorOfARelayLeavesProgramsAlone(t *testing.T) {
 		"nothing is known":      {doctor{}, true},
 		"asked for leaks":       {doctor{relayOnly: true, leak: true}, true},
 	} {
-		c.d.cfg = config.Default()
+		c.d.app, c.d.cfg = &app{}, config.Default()
 		c.d.checkSurroundings()
 		if got := slices.ContainsFunc(c.d.found, func(f finding) bool { return f.Check == "names" }); got != c.want {
 			t.Errorf("%s: %v", name, codes(c.d.found))

@@ -44,6 +44,9 @@ func (d *doctor) checkLeak(ctx context.Context) {
 		return
 	}
 	p, err := proxyOf(d.socket, d.status) // of the client that is judged, and of no other
+	if err == nil && d.withinRun() && p.network == "tcp" {
+		p, err = d.app.withinRun(p, d.status)
+	}
 	if err != nil {
 		d.untested("nothing could be looked up or fetched", err)
 		d.checkSockets(ctx)

@@ -74,6 +74,10 @@ func buildTime() time.Time {
 
 func (d *doctor) checkNetwork(ctx context.Context, now time.Time) {
 	const check = "network"
+	if d.status == nil && d.withinRun() {
+		d.warn(check, "not_judged", "Not judged: within chive run no relay is reached, and no client says how it goes.", "Ask outside of it: chive doctor")
+		return
+	}
 	if d.status == nil {
 		d.checkPeers(ctx, now)
 		return

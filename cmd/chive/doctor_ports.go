@@ -28,6 +28,10 @@ var portWords = map[string]string{
 // looks whether the ports of the configuration are free.
 func (d *doctor) checkPorts(ctx context.Context) {
 	const check = "ports"
+	if d.withinRun() {
+		d.checkRunPorts(ctx)
+		return
+	}
 	if d.status == nil {
 		d.checkFree(ctx)
 		return
@@ -52,14 +56,42 @@ func (d *doctor) checkPorts(ctx context.Context) {
 		case !answersAs(ctx, l.Kind, l.Address):
 			d.fault(check, l.Kind+"_silent", "The "+name+" does not answer at "+l.Address+".",
 				"A firewall of this machine may be in the way: let loopback through. Else start the daemon again.")
-		case l.Text != "":
-			d.warn(check, l.Kind+"_note", sentence("The "+name+" at "+l.Address+" answers. "+l.Text), "See docs/configuration.md for this listener.")
 		default:
-			d.ok(check, l.Kind, "The "+name+" answers at "+l.Address+".")
+			d.found = append(d.found, judgeListener(name, l))
 		}
 	}
 	if d.status.Client != nil && len(listenersOf(d.status, "socks")) == 0 {
 		d.fault(check, "no_proxy", "The client has no proxy that programs could use.", "Give it one: --socks "+node.DefaultSocks)
+	}
+}
+
+// judgeListener says what is to be known of a listener that answers.
+func judgeListener(name string, l control.Listener) finding {
+	const check = "ports"
+	text := sentence("The " + name + " answers at " + l.Address + ". " + l.Text)
+	if l.BareAddresses > 0 {
+		return finding{check, levelWarning, l.Kind + "_note", text,
+			"Find the program that asks for addresses: give it the proxy as socks5h://, which has chive look names up, or start it with chive run -- COMMAND."}
+	}
+	return finding{check, levelOK, l.Kind, text, ""}
+}
+
+// runDNS is where the name server is within chive run.
+const runDNS = "127.0.0.1:53"
+
+// withinRun reports whether this is within chive run, where the daemon's ports are not reached:
+// the proxy and the name server are the run's.
+func (d *doctor) withinRun() bool { return d.app.env.RunSocks != "" }
+
+// checkRunPorts asks what a chive run has in place of the daemon's listeners.
+func (d *doctor) checkRunPorts(ctx context.Context) {
+	for _, l := range []control.Listener{{Kind: "socks", Address: d.app.env.RunSocks}, {Kind: "dns", Address: runDNS}} {
+		if answersAs(ctx, l.Kind, l.Address) {
+			d.ok("ports", l.Kind, "The "+portWords[l.Kind]+" of this chive run answers at "+l.Address+".")
+			continue
+		}
+		d.fault("ports", l.Kind+"_silent", "The "+portWords[l.Kind]+" of this chive run does not answer at "+l.Address+".",
+			"It has ended, or this program has left its network: leave it, and start another: chive run -- COMMAND")
 	}
 }
 

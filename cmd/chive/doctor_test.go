@@ -52,6 +52,18 @@ func TestDoctorJudgesProxyVariables(t *testing.T) {
 	}
 }
 
+// TestDoctorJudgesListeners: a name is no reason to warn; bare addresses are, with what to do.
+func TestDoctorJudgesListeners(t *testing.T) {
+	l := control.Listener{Kind: "socks", Address: "127.0.0.1:9251", Text: "Listener work."}
+	if f := judgeListener("proxy", l); f.Level != levelOK || f.Code != "socks" || f.Fix != "" || !strings.Contains(f.Text, "Listener work.") {
+		t.Errorf("%+v", f)
+	}
+	l.BareAddresses, l.Text = 1, "A program asked here for a bare address."
+	if f := judgeListener("proxy", l); f.Level != levelWarning || f.Code != "socks_note" || !strings.Contains(f.Fix, "socks5h://") || !strings.Contains(f.Text, l.Text) || strings.Contains(f.Fix, "docs/") {
+		t.Errorf("%+v", f)
+	}
+}
+
 // Spec: product CLI-11.
 func TestDoctorJudgesNameServers(t *testing.T) {
 	ours := []string{"127.0.0.1:53"}
