@@ -216,7 +216,8 @@ func (h *hearing) note(rid record.RID, at place, result dirsync.Result, err erro
 		c.heardAhead(at, future.Epoch)
 		h.linked, h.ahead[at] = true, true
 		h.last = err
-		return false
+		_, proven := h.future()
+		return proven
 	default:
 		h.last = err
 		return false
@@ -225,7 +226,8 @@ func (h *hearing) note(rid record.RID, at place, result dirsync.Result, err erro
 	if !h.fresh {
 		h.answered[at] = true
 	}
-	return h.fresh || len(h.answered) >= voices
+	shown, proven := h.future()
+	return h.fresh && (!shown || proven) || len(h.answered) >= voices
 }
 
 // servedFresh reports whether the list in use is fresh by this clock; by one that is slow for

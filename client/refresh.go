@@ -138,15 +138,15 @@ func (c *Client) round(ctx context.Context) error {
 		return err
 	}
 	now, through := time.Now(), 0
-	_, proven := h.future()
-	if !h.fresh && h.linked && !proven {
+	shown, proven := h.future()
+	if (!h.fresh || shown) && h.linked && !proven {
 		var err error
 		if through, err = h.askThrough(ctx); err != nil {
 			return err
 		}
 	}
-	shown, proven := h.future()
-	if !h.fresh && through == 0 && (c.freshnessAt(c.current(), now) != dirsync.Fresh || shown && !proven) {
+	shown, proven = h.future()
+	if (!h.fresh || shown && !proven) && through == 0 && (c.freshnessAt(c.current(), now) != dirsync.Fresh || shown && !proven) {
 		h.unproven, h.tooOld = 0, 0
 		clear(h.answered) // what guards said does not keep others from being asked
 		if err := h.askAll(ctx, c.strangerSources(now), dialPatience); err != nil {
@@ -216,7 +216,7 @@ func (h *hearing) askThrough(ctx context.Context) (answered int, err error) {
 		if err == nil {
 			answered++
 		}
-		if _, proven := h.future(); h.fresh || proven {
+		if shown, proven := h.future(); h.fresh && !shown || proven {
 			break
 		}
 	}

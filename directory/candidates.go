@@ -191,10 +191,14 @@ func (m *Machine) workChecked(ev WorkChecked) {
 	m.enteringWork(ev)
 	c, checked, held := m.pending.ByDigest(ev.Digest)
 	before, _, _ := m.pending.Get(c.RID)
-	if !held || !m.pending.Checked(ev.Digest, ev.Bits) {
+	if !held || c.Work != ev.Work || !m.pending.Checked(ev.Digest, ev.Bits) {
 		return
 	}
-	if !checked && before.Digest != c.Digest {
+	switch {
+	case checked:
+	case before.Digest == c.Digest: // another may have stood there, and have been reached
+		m.replaced([32]byte{}, c)
+	default:
 		m.replaced(before.Body, c)
 	}
 	m.found(c.RID)

@@ -56,7 +56,7 @@ func (m *Machine) enter(e gossip.JoinAsked) (gossip.JoinCode, bool) {
 	if _, listed := m.table().Index(o.RID); listed {
 		return gossip.JoinKnown, true
 	}
-	if held, _, ok := m.pending.Get(o.RID); ok && held.Seq >= o.Descriptor.Seq && (held.Vouched || o.Voucher == nil) {
+	if held, ok := m.pending.Last(o.RID); ok && held.Seq >= o.Descriptor.Seq && (held.Vouched || o.Voucher == nil) {
 		return gossip.JoinKnown, true
 	}
 	if m.claims.revoked(o.RID, o.Descriptor.Identity, o.Signed.Cert, m.now) {
@@ -134,7 +134,7 @@ func (m *Machine) enteringAt(s stage, is func(in *entering) bool) *entering {
 }
 
 func (m *Machine) enteringWork(ev WorkChecked) {
-	in := m.enteringAt(stageWork, func(in *entering) bool { return in.opened.Digest == ev.Digest })
+	in := m.enteringAt(stageWork, func(in *entering) bool { return in.opened.Digest == ev.Digest && *in.opened.Work == ev.Work })
 	switch {
 	case in == nil:
 	case ev.Bits < m.p.WorkBits:

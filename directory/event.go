@@ -76,9 +76,11 @@ type Key struct {
 // afterwards.
 type Revocation struct{ Data []byte }
 
-// WorkChecked answers a CheckWork: how many bits the work has.
+// WorkChecked answers a CheckWork: how many bits the work has. A candidate's digest does not
+// cover its work, so that two of one digest may be on their way.
 type WorkChecked struct {
 	Digest [32]byte
+	Work   record.Work // that was checked
 	Bits   int
 }
 

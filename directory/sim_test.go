@@ -338,7 +338,7 @@ func (n *node) carry(e Effect) bool {
 			n.step(Descriptor{Data: n.descriptor(e)})
 		})
 	case CheckWork:
-		n.later(10*time.Millisecond, func() { n.step(WorkChecked{Digest: e.Digest, Bits: e.Challenge.Bits(&e.Work)}) })
+		n.later(10*time.Millisecond, func() { n.step(WorkChecked{Digest: e.Digest, Work: e.Work, Bits: e.Challenge.Bits(&e.Work)}) })
 	case Solve:
 		work, ok := sybil.NewSolver(e.Challenge, uint64(n.n)<<32).Step(1000)
 		if !ok {

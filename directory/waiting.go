@@ -22,7 +22,7 @@ const receiptSize = 9
 // not kept. Spec: directory §10 (storage), protocol §7 (ADM-3, ADM-6).
 func (m *Machine) keepCandidates() {
 	for _, rid := range m.pending.Changes() {
-		c, _, held := m.pending.Get(rid)
+		c, _, _ := m.pending.Get(rid)
 		receipt, checked := m.pending.Receipt(rid)
 		stored, was := m.stored[rid]
 		switch {
@@ -31,7 +31,7 @@ func (m *Machine) keepCandidates() {
 			value = append(append(value, byte(min(receipt.Bits, 255))), c.Data...)
 			m.stored[rid] = c.Digest
 			m.keep(BucketCand, rid[:], value)
-		case !held && was:
+		case !checked && was:
 			delete(m.stored, rid)
 			m.keep(BucketCand, rid[:], nil)
 		}

@@ -40,7 +40,7 @@ func (w *worker) run() {
 		case <-w.d.ctx.Done():
 			return
 		case e := <-w.checks:
-			w.d.send(input{event: directory.WorkChecked{Digest: e.Digest, Bits: e.Challenge.Bits(&e.Work)}})
+			w.d.send(input{event: directory.WorkChecked{Digest: e.Digest, Work: e.Work, Bits: e.Challenge.Bits(&e.Work)}})
 		}
 	}
 }

@@ -186,6 +186,9 @@ func (s *Pending) Put(c Candidate, epoch uint64, now time.Time) Outcome {
 	}
 	s.arrived++
 	h := &held{Candidate: c, received: epoch, changed: now, place: s.arrived, checked: checked}
+	if old != nil {
+		h.received, h.place = old.received, old.place
+	}
 	if next := s.newer[c.RID]; next != nil {
 		s.drop(next)
 	}
@@ -384,6 +387,18 @@ func (s *Pending) Get(rid record.RID) (c Candidate, checked, ok bool) {
 		return Candidate{}, false, false
 	}
 	return h.Candidate, h.checked, true
+}
+
+// Last returns a candidate's newest record, whose work may not have been checked.
+func (s *Pending) Last(rid record.RID) (c Candidate, ok bool) {
+	h := s.newer[rid]
+	if h == nil {
+		h = s.all[rid]
+	}
+	if h == nil {
+		return Candidate{}, false
+	}
+	return h.Candidate, true
 }
 
 // ByDigest returns the record that an item digest names, and reports whether its work was

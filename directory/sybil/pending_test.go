@@ -333,6 +333,10 @@ func TestACopyTakesNobodysPlace(t *testing.T) {
 	if got, checked, ok := s.Get(mine.RID); !ok || checked || got.Seq != 2 || len(s.newer) != 0 {
 		t.Errorf("%+v, checked %v", got, checked)
 	}
+	checkAll(s, now, bits)
+	if r, _ := s.Receipt(mine.RID); r.Epoch != 100 {
+		t.Errorf("what took its place has waited since %d, and not since the first came", r.Epoch)
+	}
 	s.Put(mine, 172, now)
 	s.Remove(mine.RID)
 	if all, unchecked := s.Len(); all+unchecked+len(s.all)+len(s.newer)+len(s.named) != 0 {

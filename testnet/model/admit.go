@@ -16,7 +16,7 @@ func (n *node) admit(e directory.Effect) {
 	switch e := e.(type) {
 	case directory.CheckWork:
 		n.later(20*time.Millisecond, func() {
-			n.step(directory.WorkChecked{Digest: e.Digest, Bits: e.Challenge.Bits(&e.Work)})
+			n.step(directory.WorkChecked{Digest: e.Digest, Work: e.Work, Bits: e.Challenge.Bits(&e.Work)})
 		})
 	case directory.Solve:
 		// The work itself takes no virtual time beyond this.

@@ -150,7 +150,7 @@ func (s *siege) step(ev directory.Event) {
 			s.work += processorTime() - before
 			s.checks++
 			// Work that is good costs no more to check, and much more to make here.
-			s.queue = append(s.queue, directory.WorkChecked{Digest: e.Digest, Bits: max(bits, s.p.WorkBits)})
+			s.queue = append(s.queue, directory.WorkChecked{Digest: e.Digest, Work: e.Work, Bits: max(bits, s.p.WorkBits)})
 		}
 	}
 }
