@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"time"
 
@@ -38,6 +39,8 @@ func (d *doctor) checkClock(e node.Examined, now time.Time) {
 		switch {
 		case wrong != "":
 			d.fault(check, "clock_skew", sentence(wrong), setClock)
+		case !followed(s):
+			d.ok(check, "unknown", "Nobody has said that this clock is wrong, but no newer list has come either that it could be compared with.")
 		case s.Client != nil && s.Client.State != "ready":
 			d.ok(check, "unknown", "The daemon has not said that this clock is wrong, but it is not connected yet.")
 		default:
@@ -132,9 +135,23 @@ func (d *doctor) checkNetwork(ctx context.Context, now time.Time) {
 			}
 		}
 	}
+	for _, l := range lists {
+		if l.Stalled && !said["stalled"] && !d.hasFault("clock") { // a newcomer is not told so in its status
+			said["stalled"] = true
+			d.warn("directory", "stalled", sentence(l.Freshness), "Right after a start, wait a little. Else check this machine's connection and clock, and name a relay that runs: --peer RID@IP:PORT")
+		}
+	}
 	if len(said) == 0 && len(lists) > 0 {
 		d.ok("directory", "fresh", sentence(lists[0].Freshness))
 	}
+}
+
+// followed reports whether a list of relays that is held here is one of now.
+func followed(s *control.Status) bool {
+	if s.Client != nil && !s.Client.Directory.Stalled {
+		return true
+	}
+	return slices.ContainsFunc(s.Relays, func(r control.Relay) bool { return !r.Directory.Stalled })
 }
 
 // causeFix says what to do about the cause of a standstill; said is what the daemon knows of

@@ -5,6 +5,7 @@ package main
 import (
 	"bytes"
 	"encoding/binary"
+	"fmt"
 	"net"
 	"net/netip"
 	"slices"
@@ -211,6 +212,27 @@ func TestDoctorBlamesTheClockForTheList(t *testing.T) {
 		}
 		if fix := d.found[i].Fix; (clock != "") != strings.Contains(fix, setClock) || (clock == "") != strings.Contains(fix, "nothing on this machine") {
 			t.Errorf("clock %q: %s", clock, fix)
+		}
+	}
+}
+
+// TestDoctorSeesThatANewcomerFollowsNothing (CLI-11): its list is old, though its status has
+// no note of it, and nobody has said what time it is.
+func TestDoctorSeesThatANewcomerFollowsNothing(t *testing.T) {
+	list := control.Directory{Stalled: true, Epoch: 1, CurrentEpoch: 404, Freshness: "The newest list is 403 epochs old: clients refuse it."}
+	for old, want := range map[bool][]string{true: {"clock ok unknown", "directory warning stalled"}, false: {"clock ok good", "directory ok fresh"}} {
+		list.Stalled = old
+		d := &doctor{status: &control.Status{Relays: []control.Relay{{Joining: "it asks others", Directory: list}}}}
+		d.checkClock(node.Examined{}, time.Now())
+		d.checkNetwork(t.Context(), time.Now())
+		var got []string
+		for _, f := range d.found {
+			if f.Check == "clock" || f.Check == "directory" {
+				got = append(got, fmt.Sprint(f.Check, " ", f.Level, " ", f.Code))
+			}
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("stalled %v: %v, want %v", old, got, want)
 		}
 	}
 }
