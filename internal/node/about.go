@@ -155,6 +155,24 @@ func (s *State) declare(o Declaring) (*declared, error) {
 	return d, d.needContact(d.isExit())
 }
 
+// otherThan says that the relay was called otherwise, or offered another rate, before: a
+// configuration file of the user's counts for each relay of the user. Empty: it did not.
+func (d *declared) otherThan(before *declaration) string {
+	var was, keep []string
+	if before.Nickname != "" && before.Nickname != d.Nickname {
+		was = append(was, "was called "+before.Nickname+", and is "+cmp.Or(d.Nickname, "nothing")+" now")
+		keep = append(keep, "-o relay.nickname="+before.Nickname)
+	}
+	if before.RateKbit > 0 && before.RateKbit != d.RateKbit {
+		was = append(was, "offered "+config.Kbit(before.RateKbit).About()+", and offers "+config.Kbit(d.RateKbit).About()+" now")
+		keep = append(keep, "--rate "+quote(config.Kbit(before.RateKbit).About()))
+	}
+	if len(was) == 0 {
+		return ""
+	}
+	return "This relay " + strings.Join(was, "; it ") + ". If what says so is meant for another relay, run this one with " + strings.Join(keep, " ") + "."
+}
+
 // ToldContact reports whether the relay in a state folder was told a contact before; a
 // folder that cannot be read holds none.
 func ToldContact(dir string) bool {

@@ -344,3 +344,31 @@ func TestALostStoreIsNotForgotten(t *testing.T) {
 	shut(l)
 	shut(open(false))
 }
+
+// TestWhatAnotherFileMakesOfARelayIsSaid: the user's configuration counts for a relay with a
+// state folder of its own, too, and its name and rate would change without a word.
+func TestWhatAnotherFileMakesOfARelayIsSaid(t *testing.T) {
+	before := declaration{About: About{Nickname: "birch"}, RateKbit: 24_000}
+	for name, v := range map[string]struct {
+		now  declaration
+		want []string // empty: nothing
+	}{
+		"the same":      {before, nil},
+		"another name":  {declaration{About: About{Nickname: "maple"}, RateKbit: 24_000}, []string{"was called birch, and is maple now", "-o relay.nickname=birch"}},
+		"none any more": {declaration{RateKbit: 24_000}, []string{"is nothing now"}},
+		"another rate":  {declaration{About: before.About, RateKbit: 8_000}, []string{"offered ", "--rate '"}},
+	} {
+		got := (&declared{declaration: v.now}).otherThan(&before)
+		if (got == "") != (len(v.want) == 0) {
+			t.Errorf("%s: %q", name, got)
+		}
+		for _, text := range v.want {
+			if !strings.Contains(got, text) {
+				t.Errorf("%s: %q lacks %q", name, got, text)
+			}
+		}
+	}
+	if got := (&declared{declaration: before}).otherThan(&declaration{}); got != "" {
+		t.Errorf("a relay that never said anything: %q", got)
+	}
+}

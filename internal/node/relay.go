@@ -301,11 +301,18 @@ func (r *relayRun) declare(ctx context.Context) error {
 	}
 	nid := r.doc.NetworkID()
 	r.rid = record.NewRID(nid, public[:])
+	before, err := r.state.readDeclared()
+	if err != nil {
+		return err
+	}
 	d, err := r.state.declare(r.o.Declaring)
 	if err != nil {
 		return err
 	}
 	r.declared.Store(d)
+	if note := d.otherThan(&before); note != "" {
+		r.noted = append(r.noted, note)
+	}
 	f := founderOf(r.doc, public)
 	if f != nil {
 		if err := r.checkFounder(f); err != nil {
