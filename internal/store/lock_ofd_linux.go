@@ -11,7 +11,8 @@ import (
 // show puts a second lock on a file that is locked: flock has no question that takes nothing,
 // and this one, which goes with the open file just the same, has.
 func show(file *os.File) {
-	// Where it cannot be had, heldNow knows nothing.
+	// Where it cannot be had, as on some network file systems, and of a process of a version without
+	// it, heldNow says that nobody holds the file. TakeLock does not go by it.
 	_ = unix.FcntlFlock(file.Fd(), unix.F_OFD_SETLK, &unix.Flock_t{Type: unix.F_WRLCK})
 }
 
