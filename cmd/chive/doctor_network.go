@@ -138,7 +138,7 @@ func (d *doctor) checkNetwork(ctx context.Context, now time.Time) {
 	for _, l := range lists {
 		if l.Stalled && !said["stalled"] && !d.hasFault("clock") { // a newcomer is not told so in its status
 			said["stalled"] = true
-			d.warn("directory", "stalled", sentence(l.Freshness), "Right after a start, wait a little. Else check this machine's connection and clock, and name a relay that runs: --peer RID@IP:PORT")
+			d.warn("directory", "stalled", sentence(l.Freshness), control.FixStalled)
 		}
 	}
 	if len(said) == 0 && len(lists) > 0 {

@@ -456,6 +456,22 @@ func TestHealthSaysToSetAClock(t *testing.T) {
 	}
 }
 
+// TestHealthSaysThatAListGrowsOld (CLI-6): a relay that hears of no list takes circuits, so it is
+// ready, but is not well; a clock that is off says why.
+func TestHealthSaysThatAListGrowsOld(t *testing.T) {
+	source := newAble()
+	source.s.Relays = []Relay{
+		{Directory: Directory{Stalled: true, Freshness: "The newest list is 309 epochs old: clients refuse it."}, Joining: "it asks others"},
+		{Directory: Directory{Stalled: true, Freshness: "?"}, Clock: "This clock is 2 h slow"},
+		{Directory: Directory{Freshness: "The newest list is of this epoch or the one before: fresh."}},
+	}
+	h, _, err := FetchReady(t.Context(), serving(t, source))
+	want := []Trouble{{"list", "The newest list is 309 epochs old: clients refuse it.", FixStalled}, {"clock", "This clock is 2 h slow.", setClock}}
+	if err != nil || !h.OK || !slices.Equal(h.Troubles, want) {
+		t.Errorf("%+v %v", h, err)
+	}
+}
+
 // TestHealthSaysThatADiskIsFull (CLI-6): with what to do, of the client and of each relay. Work is
 // possible meanwhile, so it is ready (decision 0012).
 func TestHealthSaysThatADiskIsFull(t *testing.T) {

@@ -249,8 +249,9 @@ func (a *api) ready(r *request) {
 	r.answer(Health{HealthSchema, true, a.source.Status().Troubles()})
 }
 
-// Troubles are what is wrong with the machine of a daemon that works all the same: what it has to
-// keep cannot be written. None of it makes it unready. Spec: product CLI-6, decision 0012.
+// Troubles are what is wrong around a daemon that works all the same: what it has to keep cannot be
+// written, a relay's clock is off, or a relay's list grows old. None of it makes it unready.
+// Spec: product CLI-6, decision 0012.
 func (s *Status) Troubles() (out []Trouble) {
 	add := func(code, text, fix string) {
 		if text != "" && !slices.ContainsFunc(out, func(t Trouble) bool { return t.Code == code && t.Text == sentence(text) }) {
@@ -264,9 +265,18 @@ func (s *Status) Troubles() (out []Trouble) {
 		r := &s.Relays[i]
 		add("store", r.Store, r.StoreFix)
 		add("keys", r.Keys, "Make room on the disk of the state folder, let the relay's user write there, and put back what was removed. It is tried again by itself.")
+		switch {
+		case r.Clock != "":
+			add("clock", r.Clock, setClock)
+		case r.Directory.Stalled:
+			add("list", r.Directory.Freshness, FixStalled)
+		}
 	}
 	return out
 }
+
+// FixStalled is what an operator does about a relay whose list of relays grows old.
+const FixStalled = "Right after a start, wait a little. Else check this machine's connection and clock, and name a relay that runs: --peer RID@IP:PORT."
 
 // causeDisk is the cause of a client that can keep nothing.
 const causeDisk = "disk"
