@@ -26,7 +26,11 @@ import (
 //	I5  every final obeys the rules, and its certificate holds          every final
 //	I6  honest relays of one epoch hold one table: follows from I3, I4
 //	I7  frames and streams within their caps                            every frame, epoch
+//	I8  no path breaks a rule                                           every epoch, 400 paths
 //	I9  finals resume within two epochs of a calm network               every epoch
+//	I11 no guard changes because a client's network was down            every epoch
+//
+// I10, equal traces of equal seeds, is a test's: no run knows of another.
 type checker struct {
 	w        *world
 	honest   int // relays
@@ -43,6 +47,8 @@ type checker struct {
 	finals map[uint64]*final
 	added  int // relays, by finals
 	closed int // honest relays that an honest one closed for penalties
+
+	clients *clients
 }
 
 type saying struct {
@@ -64,6 +70,7 @@ func newChecker(w *world) *checker {
 	return &checker{
 		w: w, said1: map[saying][32]byte{}, votes: map[[32]byte]*vote.Vote{}, props: map[[32]byte]*vote.Proposal{},
 		seen: map[[32]byte]bool{}, states: map[[32]byte]*transition.State{}, sums: map[[32]byte][32]byte{}, finals: map[uint64]*final{},
+		clients: newClients(w),
 	}
 }
 
@@ -186,6 +193,7 @@ func (c *checker) final(n *node, v directory.View) {
 		w.breaks("I3", "two finals in epoch %d", epoch)
 	}
 	c.states[digest] = s
+	c.clients.final(s)
 	parent := c.states[s.Snapshot().Header().Parent]
 	if parent == nil {
 		return // it was reached by a jump over states that nobody honest has shown
@@ -292,6 +300,7 @@ func (c *checker) report(n *node, r directory.Report) {
 func (c *checker) epochEnds() {
 	w := c.w
 	epoch := w.doc.EpochAt(w.time())
+	c.clients.epochEnds()
 	for _, n := range w.nodes {
 		if !n.up || n.hostile() {
 			continue

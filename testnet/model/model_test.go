@@ -8,6 +8,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"net/netip"
 	"os"
 	"runtime"
 	"strings"
@@ -15,7 +16,9 @@ import (
 	"time"
 
 	"chive/directory/genesis"
+	"chive/directory/path"
 	"chive/directory/record"
+	"chive/directory/snapshot"
 	"chive/directory/vote"
 	"chive/testnet/scenario"
 )
@@ -173,6 +176,62 @@ func TestACrowdSpreadsAsFullMachinesDo(t *testing.T) {
 	}
 }
 
+// TestClientsLiveBesideTheRelays: in a network whose relays come and go they draw paths, lose
+// their own network, and choose other guards only where one has left. Spec: directory §13 (I8, I11).
+func TestClientsLiveBesideTheRelays(t *testing.T) {
+	w := started(t, setting{seed: 6, relays: 12, params: genesis.Testnet(), warm: true})
+	c := w.check.clients
+	away := 0
+	w.every(25*time.Second, func() { // one after the other goes for good, quorum kept
+		if away < 3 {
+			w.nodes[away].stop()
+			away++
+		}
+	})
+	go_(t, w, 11*time.Minute)
+	if c.paths < 10000 || c.outages < 20 || c.changes <= clientCount {
+		t.Errorf("%d paths, %d without one, %d outages, %d changes", c.paths, c.refused, c.outages, c.changes)
+	}
+}
+
+// TestPathsAreJudged by every rule.
+func TestPathsAreJudged(t *testing.T) {
+	p := genesis.Public()
+	relay := func(n byte) *snapshot.Relay {
+		r := &snapshot.Relay{Addresses: []netip.AddrPort{netip.AddrPortFrom(netip.AddrFrom4([4]byte{20, n, 0, 1}), 9240)}}
+		r.RID, r.Flags, r.Group = record.RID{n}, snapshot.FlagRunning, uint16(n)
+		r.Policy = []record.PortRange{{Protocol: record.TCP, First: 443, Last: 443}}
+		return r
+	}
+	fine := func() []*snapshot.Relay { return []*snapshot.Relay{relay(1), relay(2), relay(3)} }
+	req := path.Request{Hops: 3, Guards: []record.RID{{1}}, Exclude: map[record.RID]bool{{9}: true}}
+	if why := judge(fine(), &req, 3, &p); why != "" {
+		t.Error(why)
+	}
+	for name, spoil := range map[string]func(hops []*snapshot.Relay) []*snapshot.Relay{
+		"another length":         func(h []*snapshot.Relay) []*snapshot.Relay { return append(h, relay(4)) },
+		"does not run":           func(h []*snapshot.Relay) []*snapshot.Relay { h[1].Flags = 0; return h },
+		"excluded":               func(h []*snapshot.Relay) []*snapshot.Relay { h[1].RID = record.RID{9}; return h },
+		"relay twice":            func(h []*snapshot.Relay) []*snapshot.Relay { h[2].RID = h[1].RID; return h },
+		"of a family":            func(h []*snapshot.Relay) []*snapshot.Relay { h[0].Family, h[2].Family = 7, 7; return h },
+		"of a group":             func(h []*snapshot.Relay) []*snapshot.Relay { h[2].Group = h[0].Group; return h },
+		"of a network":           func(h []*snapshot.Relay) []*snapshot.Relay { h[2].Addresses = h[0].Addresses; return h },
+		"no guard of the client": func(h []*snapshot.Relay) []*snapshot.Relay { h[0], h[1] = h[1], h[0]; return h },
+		"not permit the port": func(h []*snapshot.Relay) []*snapshot.Relay {
+			h[2].Policy[0].First, h[2].Policy[0].Last = 80, 80
+			return h
+		},
+	} {
+		if why := judge(spoil(fine()), &req, 3, &p); !strings.Contains(why, name) {
+			t.Errorf("%s: %q", name, why)
+		}
+	}
+	req.Target = path.Relay(record.RID{2})
+	if judge(fine(), &req, 1, &p) == "" {
+		t.Error("another last hop")
+	}
+}
+
 // A checker that sees nothing proves nothing: each breach is shown to it.
 func TestBreachesAreFound(t *testing.T) {
 	breach := func(w *world, d time.Duration) *scenario.Breach {
@@ -209,6 +268,22 @@ func TestBreachesAreFound(t *testing.T) {
 		}},
 		"votes that were never sent": {"I2", func(w *world) {
 			w.every(time.Second, func() { clear(w.check.votes) })
+		}},
+		"paths of other rules": {"I8", func(w *world) { // that none of the testnet's need keep
+			w.check.clients.rules.PathNetworkRule = true
+			for _, n := range w.nodes {
+				n.address = w.nodes[0].address
+				w.at(time.Second, n.renew)
+			}
+		}},
+		"another guard after an outage": {"I11", func(w *world) {
+			w.every(time.Second, func() {
+				for _, c := range w.check.clients.all {
+					for i := range c.before {
+						c.before[i].RID = record.RID{byte(i + 1)}
+					}
+				}
+			})
 		}},
 		"no finals in a calm network": {"I9", func(w *world) {
 			for _, n := range w.nodes {
