@@ -221,7 +221,9 @@ func (d *doctor) checkState(e node.Examined) {
 			d.ok(check, "bound", "Its "+part.what+" is one of the network "+part.network+", and of no other.")
 		}
 	}
-	if e.Soon != "" && !time.Now().Before(e.Ends) {
+	if e.Uncertified != nil {
+		d.failed(check, e.Uncertified)
+	} else if e.Soon != "" && !time.Now().Before(e.Ends) {
 		d.fault(check, "certificates", sentence(e.Soon), node.RenewFix+".")
 	} else if e.Soon != "" {
 		d.warn(check, "certificates", sentence(e.Soon), node.RenewFix+".")

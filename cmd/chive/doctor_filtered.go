@@ -42,20 +42,25 @@ func (p portTries) add(port uint16, how portTry) {
 	p[port] = n
 }
 
-// fewSilent is from how many silent tries on one may speak of a firewall: a relay may be
-// away by itself.
+// fewSilent is from how many silent tries, or refused ones at one port, on one may speak of a
+// firewall: a relay may be away by itself.
 const fewSilent = 2
 
 // judge says whether connections to relays get through, by the ports that they are at.
 // Spec: product CLI-11.
 func (p portTries) judge() []finding {
 	const check = "filtered"
-	var passing, silent []int
+	var passing, silent, refusing, taking []int
 	tries := 0
 	for _, port := range slices.Sorted(maps.Keys(p)) {
 		switch n := p[port]; {
 		case n[tryTook]+n[tryAnswered] > 0:
 			passing = append(passing, int(port))
+			if n[tryTook] > 0 {
+				taking = append(taking, int(port))
+			} else if n[tryAnswered] >= fewSilent {
+				refusing = append(refusing, int(port))
+			}
 		case n[trySilent] > 0:
 			silent, tries = append(silent, int(port)), tries+n[trySilent]
 		}
@@ -63,6 +68,9 @@ func (p portTries) judge() []finding {
 	switch {
 	case len(passing)+len(silent) == 0:
 		return nil
+	case len(refusing) > 0 && len(taking) > 0: // a relay that is away refuses, too, but seldom all at one port
+		return []finding{{check, levelWarning, "some_refused", "Every connection to relays at " + portList(refusing) + " is refused, and at " + portList(taking) + " relays take them. Those relays are away, or a firewall on the way refuses some ports.",
+			"Have it let them through, or use the ports that pass alone: client.ports = [" + joinPorts(taking) + "]"}}
 	case len(silent) == 0:
 		return []finding{{check, levelOK, "passes", "Something answers at each port at which relays were tried: " + portList(passing) + ".", ""}}
 	case len(passing) == 0:

@@ -169,6 +169,10 @@ func TestFilteredPortsAreAFinding(t *testing.T) {
 		"a refusal comes back":   {tries{9240: "ss", 443: "a"}, "warning some_silent: relays at port 9240, not even"},
 		"one relay may be away":  {tries{9240: "s", 443: "t"}, "ok one_silent: port 9240 nothing comes back"},
 		"two ports, a try each":  {tries{9240: "s", 9241: "s", 443: "t"}, "warning some_silent: ports 9240, 9241"},
+		"some are refused":       {tries{9240: "aa", 443: "ts", 80: "a"}, "warning some_refused: relays at port 9240 is refused, and at port 443"},
+		"one is refused":         {tries{9240: "a", 443: "t"}, "ok passes: ports 443, 9240"},
+		"all are refused":        {tries{9240: "aa", 443: "aa"}, "ok passes: ports 443, 9240"},
+		"refused or taken":       {tries{9240: "aat", 443: "t"}, "ok passes: ports 443, 9240"},
 		"nothing comes back":     {tries{9240: "sn", 443: "s"}, "warning all_silent: ports 443, 9240"},
 		"one relay in all, away": {tries{9240: "s"}, "warning all_silent: client.upstream"},
 	} {

@@ -245,7 +245,7 @@ func replace(path string, data []byte) error {
 // parseRate reads what a relay offers, in kbit/s.
 func parseRate(text string) (uint32, error) {
 	bits, err := config.ParseRate(text)
-	if err != nil || bits/1000 > math.MaxUint32 || bits < 1000 {
+	if err != nil || bits/1000 > math.MaxUint32 {
 		return 0, fault(Usage, "rate", cmp.Or(config.RateHint(text), "Write a number with its unit, such as 2 MiB/s or 20 Mbit/s."), "--rate %s is no rate", text)
 	}
 	if bits/8 < minRate {

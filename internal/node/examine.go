@@ -26,6 +26,8 @@ type Examined struct {
 	Addresses []netip.AddrPort
 	Ends      time.Time // when what the relay's offline identity has certified ends; zero: it is not offline, or has certified nothing
 	Soon      string    // that it ends soon, without a full stop; empty: it does not
+	// Uncertified is why a relay whose identity is offline cannot start: that has certified nothing yet; nil: it has, or is not offline.
+	Uncertified *Fault
 	// Why a relay's folder has no directory's store: it has never run (relay_unrun, or
 	// founder_unrun), has lost it (memory_lost), or that it is damaged (memory_damaged);
 	// empty: it has one, or is no relay's.
@@ -77,7 +79,7 @@ func ExamineState(dir string) Examined {
 	if e.Keys, err = s.hasKeys(); err == nil && e.Keys && len(e.Faults) == 0 {
 		var keys []KeyInfo
 		if keys, err = s.Keys(); err == nil {
-			e.certificates(keys, time.Now())
+			e.certificates(s, keys, time.Now())
 		}
 	}
 	if err == nil && e.Keys {
@@ -108,13 +110,20 @@ func (s *State) bound(file string) string {
 	return shortNetwork(line)
 }
 
-// certificates looks when what an offline identity has certified ends.
-func (e *Examined) certificates(keys []KeyInfo, now time.Time) {
+// certificates looks whether an offline identity has certified anything, and when that ends.
+func (e *Examined) certificates(s *State, keys []KeyInfo, now time.Time) {
+	offline := false
 	for _, k := range keys {
-		if k.Use == "signing" { // no link key ends later
+		switch {
+		case k.Use == "signing": // no link key ends later
 			e.Ends = k.Ends
 			e.Soon = endsSoon(k.Ends, now)
+		case k.Use == string(useIdentity):
+			offline = filepath.Base(k.File) == offlinePublicFile
 		}
+	}
+	if offline && e.Ends.IsZero() {
+		e.Uncertified = s.uncertified("certificates_missing", "Its offline identity has certified nothing yet")
 	}
 }
 

@@ -169,7 +169,8 @@ func TestFounderMistakes(t *testing.T) {
 			o.Addresses = []string{"127.0.0.1:1", "127.0.0.1:2", "127.0.0.1:3"}
 		}},
 		{"bare rate", "rate", func(o *FounderOptions) { o.Rate = "1000" }},
-		{"tiny rate", "rate", func(o *FounderOptions) { o.Rate = "1 B/s" }},
+		{"tiny rate", "rate_small", func(o *FounderOptions) { o.Rate = "1 B/s" }},
+		{"no rate at all", "rate_small", func(o *FounderOptions) { o.Rate = "0 B/s" }},
 		{"rate beyond the record", "rate", func(o *FounderOptions) { o.Rate = "100000 GB/s" }},
 		{"unknown exit", "exit_unknown", func(o *FounderOptions) { o.Exit = "everything" }},
 		{"bad rule", "exit_policy", func(o *FounderOptions) { o.Exit = rules }},
