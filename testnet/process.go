@@ -3,6 +3,7 @@
 package testnet
 
 import (
+	"context"
 	"errors"
 	"io"
 	"net"
@@ -11,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	"chive/internal/control"
 	"chive/internal/store"
@@ -36,6 +38,26 @@ func (n *processNode) now() *process {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	return n.process
+}
+
+// endingTime is how long a process that was killed may take to end.
+const endingTime = time.Second
+
+// ends reports whether the newest process is over, or is within endingTime: whoever has
+// killed it just now may be before the system.
+func (n *processNode) ends(ctx context.Context) bool {
+	p := n.now()
+	if p == nil {
+		return true
+	}
+	t := time.NewTimer(endingTime)
+	defer t.Stop()
+	select {
+	case <-p.done:
+	case <-t.C:
+	case <-ctx.Done():
+	}
+	return p.isOver()
 }
 
 // process is one process of a node.

@@ -385,7 +385,7 @@ func (p *Processes) Start(ctx context.Context, name string) error {
 	switch {
 	case n == nil:
 		return &control.Failure{Code: "no_node", Text: "There is no node of this name", Fix: "See their names: chive testnet status"}
-	case !n.now().isOver() || control.Answers(n.socket) && fileThere(n.socket):
+	case !n.ends(ctx) || control.Answers(n.socket) && fileThere(n.socket):
 		return &control.Failure{Code: "node_runs", Text: name + " runs already", Fix: "Kill it first; chive testnet status has its process id."}
 	}
 	if err := p.launch(n); err != nil {

@@ -15,6 +15,7 @@ import (
 
 	"chive/internal/control"
 	"chive/internal/store"
+	"chive/internal/testutil"
 )
 
 func TestProcessLogsAreBounded(t *testing.T) {
@@ -62,6 +63,25 @@ func TestProcessesDoNotSeeTheUsersConfiguration(t *testing.T) {
 	if want := []string{"PATH=/bin", "HOME=/other/me", "XDG_CONFIG_HOME=/lab/no-configuration"}; !slices.Equal(got, want) {
 		t.Errorf("got %q", got)
 	}
+}
+
+// TestAProcessThatWasJustKilledHasEnded: its kill may be seen before its end.
+func TestAProcessThatWasJustKilledHasEnded(t *testing.T) {
+	testutil.Bubble(t, func(t *testing.T) {
+		n := &processNode{}
+		if !n.ends(t.Context()) {
+			t.Error("there was none")
+		}
+		n.process = &process{done: make(chan struct{})}
+		began := time.Now()
+		if n.ends(t.Context()) || time.Since(began) != endingTime {
+			t.Errorf("one that runs has ended, after %v", time.Since(began))
+		}
+		time.AfterFunc(endingTime/2, func() { close(n.process.done) })
+		if !n.ends(t.Context()) {
+			t.Error("it was killed half a second ago")
+		}
+	})
 }
 
 func TestHowAProcessHasEnded(t *testing.T) {
