@@ -230,13 +230,10 @@ func (d *doctor) checkState(e node.Examined) {
 	} else if !e.Ends.IsZero() {
 		d.ok(check, "certificates", "What the relay's offline identity has signed is good until "+e.Ends.UTC().Format(time.DateTime)+" UTC.")
 	}
-	if free, known := freeSpace(dir); known && e.There && free < lowSpace {
-		d.warn(check, "disk_low", fmt.Sprintf("The disk of the state folder has %d MiB left.", free>>20), "Make room on it: without, lists of relays and keys cannot be kept.")
+	if e.Disk != "" {
+		d.warn(check, "disk_low", sentence(e.Disk), control.FixDisk)
 	}
 }
-
-// lowSpace is how little room on a disk is told of, in bytes.
-const lowSpace = 200 << 20
 
 func (d *doctor) checkDaemon(ctx context.Context, e node.Examined) {
 	const check = "daemon"

@@ -25,15 +25,6 @@ func unsynchronised() bool {
 	return err == nil && t.Status&unsynced != 0
 }
 
-// freeSpace is what this user may still write to the disk of a folder, in bytes.
-func freeSpace(dir string) (uint64, bool) {
-	var s unix.Statfs_t
-	if unix.Statfs(dir, &s) != nil {
-		return 0, false
-	}
-	return s.Bavail * uint64(s.Bsize), true
-}
-
 // openToAll reports whether a mode lets everybody use a socket.
 func openToAll(mode fs.FileMode) bool { return mode.Perm()&0o006 != 0 }
 

@@ -15,8 +15,6 @@ import (
 
 func unsynchronised() bool { return false }
 
-func freeSpace(string) (uint64, bool) { return 0, false }
-
 func openToAll(fs.FileMode) bool { return false }
 
 func (d *doctor) checkLimits() {}

@@ -328,6 +328,16 @@ type served struct{ s *control.Status }
 
 func (s served) Status() *control.Status { return s.s }
 
+// TestStatusSaysThatThereIsLittleRoom (CLI-11), before something cannot be written.
+func TestStatusSaysThatThereIsLittleRoom(t *testing.T) {
+	var out bytes.Buffer
+	s := &control.Status{Network: control.Network{EpochSeconds: 3600}, Disk: "The disk of the state folder has 3 MiB left"}
+	printStatus(&out, s)
+	if want := "  ! disk: The disk of the state folder has 3 MiB left. " + control.FixDisk; !strings.Contains(strings.Join(strings.Fields(out.String()), " "), strings.TrimSpace(want)) {
+		t.Errorf("%s", out.String())
+	}
+}
+
 // TestHealthPrintsTroubles: behind the answer, each with what to do (CLI-6).
 func TestHealthPrintsTroubles(t *testing.T) {
 	dir, err := os.MkdirTemp("", "health") // short: a socket's path is bounded

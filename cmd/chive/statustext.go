@@ -34,6 +34,9 @@ func printStatus(w io.Writer, s *control.Status) {
 		fmt.Fprintf(w, "  %-7s %s\n", l.Kind, l.Address)
 		wrap(w, "          ", l.Text)
 	}
+	if s.Disk != "" {
+		wrap(w, "  ! disk: ", sentence(s.Disk)+" "+control.FixDisk)
+	}
 	if c := s.Client; c != nil {
 		printClient(w, s, c, said)
 	}

@@ -480,6 +480,11 @@ func TestHealthSaysThatADiskIsFull(t *testing.T) {
 	if h, raw, err := FetchReady(t.Context(), path); err != nil || !h.OK || len(h.Troubles) > 0 || strings.Contains(string(raw), "troubles") {
 		t.Errorf("all is well: %s %v", raw, err)
 	}
+	source.s.Disk = "The disk of the state folder has 3 MiB left"
+	if h, _, err := FetchReady(t.Context(), path); err != nil || !slices.Equal(h.Troubles, []Trouble{{"disk_low", source.s.Disk + ".", FixDisk}}) {
+		t.Errorf("little room: %+v %v", h, err)
+	}
+	source.s.Disk = ""
 	source.s.Client.Cause, source.s.Client.Text, source.s.Client.Fix = "disk", "the state folder cannot be written.", "make room"
 	source.s.Relays = []Relay{
 		{Store: "the disk is full", StoreFix: "Make room there."},

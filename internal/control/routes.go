@@ -258,6 +258,7 @@ func (s *Status) Troubles() (out []Trouble) {
 			out = append(out, Trouble{code, sentence(text), sentence(fix)})
 		}
 	}
+	add("disk_low", s.Disk, FixDisk)
 	if c := s.Client; c != nil && c.Cause == causeDisk {
 		add(causeDisk, c.Text, c.Fix)
 	}
@@ -274,6 +275,9 @@ func (s *Status) Troubles() (out []Trouble) {
 	}
 	return out
 }
+
+// FixDisk is what to do about a disk that has little room left.
+const FixDisk = "Make room on it: without, lists of relays and keys cannot be kept."
 
 // FixStalled is what an operator does about a relay whose list of relays grows old.
 const FixStalled = "Right after a start, wait a little. Else check this machine's connection and clock, and name a relay that runs: --peer RID@IP:PORT."

@@ -17,6 +17,7 @@ type Status struct {
 	Relays  []Relay   `json:"relays"`           // one in a relay's process, more in a testnet's
 	// Listeners are the places where this process serves local programs.
 	Listeners []Listener `json:"listeners,omitempty"`
+	Disk      string     `json:"disk,omitempty"` // that the disk of the state folder has little room left
 }
 
 // Listener is a place where a daemon serves its user's programs.

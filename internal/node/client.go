@@ -231,7 +231,7 @@ func (r *clientRun) run(ctx context.Context) error {
 	defer end(nil)
 	tell := teller(r.o.Tell)
 	source := &ClientSources{
-		Sources: &Sources{Document: r.doc, Version: r.o.Version, Client: r.role, Debug: r.o.Effect.debugs(r.doc.Testnet)}, Front: r.front, Effect: r.o.Effect,
+		Sources: &Sources{Document: r.doc, Version: r.o.Version, Client: r.role, Folder: r.state.dir, Debug: r.o.Effect.debugs(r.doc.Testnet)}, Front: r.front, Effect: r.o.Effect,
 	}
 	source.beside = r.beside.Load
 	source.places = func() []control.Listener {

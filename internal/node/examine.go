@@ -4,6 +4,7 @@ package node
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"net/netip"
 	"os"
@@ -37,6 +38,7 @@ type Examined struct {
 	// of its id; empty: none.
 	Relay, Client string
 	Newest        time.Time // when something in it was last written, as this machine tells time
+	Disk          string    // that its disk has little room left, without a full stop; empty: it has, or nobody knows
 	Faults        []*Fault  // what others can look into, this user cannot read, or is damaged
 }
 
@@ -60,7 +62,7 @@ func ExamineState(dir string) Examined {
 		e.add(dir, "state folder", err)
 		return e
 	}
-	e.There = true
+	e.There, e.Disk = true, littleRoom(dir)
 	e.examineLock(s)
 	seen := 0
 	_ = filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
@@ -155,6 +157,18 @@ func (e *Examined) examineEntry(path string, entry fs.DirEntry) error {
 		return err
 	}
 	return f.Close()
+}
+
+// lowSpace is how little room on a disk is told of, in bytes.
+const lowSpace = 200 << 20
+
+// littleRoom says that a folder's disk has little room left, without a full stop; else nothing.
+func littleRoom(dir string) string {
+	free, known := store.FreeSpace(dir)
+	if dir == "" || !known || free >= lowSpace {
+		return ""
+	}
+	return fmt.Sprintf("The disk of the state folder has %d MiB left", free>>20)
 }
 
 // add notes an error, which a fault of ours may be already.

@@ -395,7 +395,7 @@ func (r *relayRun) run(ctx context.Context, socket net.Listener) error {
 	if r.hub == nil {
 		r.hub = new(control.Hub)
 	}
-	source := &RelaySources{Sources: &Sources{Document: r.doc, Version: r.o.Version, Relays: []RelaySource{r.source()}, Debug: r.o.Effect.debugs(r.doc.Testnet)}, hub: r.hub, Effect: r.o.Effect}
+	source := &RelaySources{Sources: &Sources{Document: r.doc, Version: r.o.Version, Relays: []RelaySource{r.source()}, Folder: r.state.dir, Debug: r.o.Effect.debugs(r.doc.Testnet)}, hub: r.hub, Effect: r.o.Effect}
 	ctx, end := context.WithCancel(ctx)
 	defer end()
 	source.drain = func(after time.Duration) {

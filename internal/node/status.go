@@ -33,6 +33,7 @@ type Sources struct {
 	Relays   []RelaySource
 	// Listeners are where local programs are served.
 	Listeners []control.Listener
+	Folder    string                    // the state folder; empty: there is none to tell of
 	Debug     bool                      // in a testnet: profiles of the process are shown
 	places    func() []control.Listener // more of them, which change; nil: none
 	beside    func() *besideRelay       // the relay beside the client, which may come later; nil: none
@@ -79,7 +80,7 @@ func (s *Sources) Status() *control.Status {
 			Name: doc.Name, ID: hex.EncodeToString(nid[:]), Testnet: doc.Testnet,
 			Began: doc.Time.UTC(), EpochSeconds: doc.Params.EpochLen.Seconds(), DaySeconds: daySeconds(doc),
 		},
-		Listeners: slices.Clone(s.Listeners),
+		Listeners: slices.Clone(s.Listeners), Disk: littleRoom(s.Folder),
 	}
 	if s.places != nil {
 		out.Listeners = append(out.Listeners, s.places()...)

@@ -233,6 +233,7 @@ function allNotes(s) {
   const weight = { alarm: 0, warning: 1, info: 2 };
   const seen = new Map();
   const add = (n) => seen.has(n.text) || seen.set(n.text, n);
+  if (s.disk) add({ level: 'warning', text: `${sentence(s.disk)} Make room on it: without, lists of relays and keys cannot be kept.` });
   for (const part of [s.client, ...s.relays]) {
     if (!part) continue;
     part.directory.notes.forEach((n) => add(joins(part) ? newcomerNote(n) : n));
