@@ -199,7 +199,9 @@ func (a *app) sayRelay(c *cobra.Command, state *node.State, o *node.InitOptions,
 		if own, ok := node.OwnAddress(cmp.Or(kept.listen, node.DefaultListen)); ok {
 			d.Addresses = []string{own}
 		}
-		o.Find = true // what is not said by then, the router is asked about
+		if o.Find, err = a.asksRouter(c, o.Genesis); err != nil { // what is not said by then, it is asked about
+			return nil, err
+		}
 	}
 	if !fresh {
 		if !usual {
@@ -218,6 +220,7 @@ func (a *app) sayRelay(c *cobra.Command, state *node.State, o *node.InitOptions,
 		said.address = d.Addresses[0]
 	}
 	named := said
+	said.found = o.Find
 	held.complete(&said)
 	got, err := askRelay(os.Stdin, a.err, said)
 	if err != nil {
@@ -234,6 +237,25 @@ func (a *app) sayRelay(c *cobra.Command, state *node.State, o *node.InitOptions,
 	}
 	also, err := a.alsoSaid(usual, relayAnswers{exit: got.exit, family: got.family})
 	return append(got.settings(), also...), err
+}
+
+// asksRouter reports whether a run will ask the router where others reach a relay that does not
+// say it: in a testnet only where somebody wrote that down.
+func (a *app) asksRouter(c *cobra.Command, genesis string) (bool, error) {
+	if genesis == "" {
+		return true, nil
+	}
+	testnet, err := node.CheckGenesis(genesis)
+	if err != nil || !testnet {
+		return true, err
+	}
+	s := a.sources(c, config.Named{})
+	s.Flags = nil
+	cfg, err := config.Load(s)
+	if err != nil {
+		return false, a.badConfig(err)
+	}
+	return cfg.Given("relay.nat"), nil
 }
 
 // heldCeilings are what the configuration says of a relay's ceilings: each layer that a run

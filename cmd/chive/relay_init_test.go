@@ -5,8 +5,11 @@ package main
 import (
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/spf13/cobra"
 
 	"chive/internal/config"
 	"chive/internal/node"
@@ -34,7 +37,8 @@ func TestANewRelayIsAskedThreeQuestions(t *testing.T) {
 		"bits":           {"\n\n1 Mb/s\n1 Mbit/s\n\n", at, typedIn("", "", addr, "1 Mbit/s", proposedMonthly)},
 		"taken back":     {"\n\n", relayAnswers{address: addr, withdrawn: node.Withdrawn{Nickname: true, Contact: true}}, relayAnswers{address: addr, rate: proposedRate, monthly: proposedMonthly, withdrawn: node.Withdrawn{Nickname: true, Contact: true}}},
 		"by the week":    {"\n\n\n\n", relayAnswers{address: addr, period: "week"}, relayAnswers{address: addr, rate: proposedRate, monthly: proposedWeekly, period: "week"}},
-		"no own address": {"\n\n\n\nhost:9240\n198.51.100.7:9240\n", relayAnswers{}, typedIn("", "", "198.51.100.7:9240", proposedRate, proposedMonthly)},
+		"no own address": {"\n\n\n\nhost:9240\n198.51.100.7:9240\n", relayAnswers{found: true}, relayAnswers{address: "198.51.100.7:9240", rate: proposedRate, monthly: proposedMonthly, found: true}},
+		"in a testnet":   {"\n\n\n\n127.0.0.1:9240\n", relayAnswers{}, typedIn("", "", "127.0.0.1:9240", proposedRate, proposedMonthly)},
 	} {
 		var out strings.Builder
 		got, err := askRelay(strings.NewReader(c.typed), &out, c.said)
@@ -50,8 +54,41 @@ func TestANewRelayIsAskedThreeQuestions(t *testing.T) {
 		if c.said.monthly == "" && !strings.Contains(out.String(), "rests when it is used up") {
 			t.Errorf("%s: what a quota does is not said", name)
 		}
-		if asked := strings.Contains(out.String(), "no public address"); asked != (c.said.address == "") {
+		if asked := strings.Contains(out.String(), "do others reach it at?"); asked != (c.said.address == "") || asked && c.said.found != strings.Contains(out.String(), "the router is asked") {
 			t.Errorf("%s: asked for an address: %v", name, asked)
+		}
+	}
+}
+
+// TestNoRouterIsPromisedInATestnet: a run asks none there unless that is written down.
+func TestNoRouterIsPromisedInATestnet(t *testing.T) {
+	dir := t.TempDir()
+	doc := filepath.Join(dir, "genesis.chive")
+	made := []string{"network", "new", "demo", "--testnet", "--out", doc, "--founder"}
+	var states []string
+	for i := range 3 {
+		state, file := filepath.Join(dir, strconv.Itoa(i)), filepath.Join(dir, strconv.Itoa(i)+".founder")
+		if got := runConfig(t, "", nil, "keys", "founder", "-q", "--state", state, "--address", "127.0.0.1:"+strconv.Itoa(9300+i), "--out", file); got.code != 0 {
+			t.Fatalf("%+v", got)
+		}
+		made, states = append(made, file), append(states, state)
+	}
+	if got := runConfig(t, "", nil, made...); got.code != 0 {
+		t.Fatalf("%+v", got)
+	}
+	for _, state := range states {
+		if got := runConfig(t, "", nil, "network", "sign", "--state", state, doc); got.code != 0 {
+			t.Fatalf("%+v", got)
+		}
+	}
+	for text, want := range map[string]bool{"": false, "[relay]\nnat = \"auto\"\n": true} {
+		path := filepath.Join(t.TempDir(), "chive.toml")
+		writeConfig(t, path, text)
+		a := &app{env: config.Environment{Files: []config.File{{Path: path}}}}
+		for genesis, want := range map[string]bool{"": true, doc: want} {
+			if got, err := a.asksRouter(new(cobra.Command), genesis); got != want || err != nil {
+				t.Errorf("%q, document %q: %v, %v", text, genesis, got, err)
+			}
 		}
 	}
 }

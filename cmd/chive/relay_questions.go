@@ -22,6 +22,7 @@ type relayAnswers struct {
 	burst, listen              string // the same
 	period                     string // that the configuration holds for monthly; empty: a month is said with it
 	withdrawn                  node.Withdrawn
+	found                      bool // an address that nobody says is found when the relay runs
 }
 
 // proposedQuota is what a new relay may carry in a day, a week or a month, if its operator says
@@ -48,7 +49,7 @@ func askRelay(in io.Reader, out io.Writer, said relayAnswers) (relayAnswers, err
 	fmt.Fprint(out, `
 A relay passes on others' traffic, which is encrypted: it cannot read it. It is no exit:
 nothing leaves the network from here, unless you say so with --exit another time.
-Three questions; Enter takes what stands in brackets.
+Enter takes what stands in brackets.
 
 `)
 	for _, q := range relayQuestions(&said) {
@@ -76,6 +77,10 @@ func relayQuestions(said *relayAnswers) []question {
 		return func(s string) error { return node.CheckAbout(make(s)) }
 	}
 	quota := proposedQuota(said.period)
+	where := "Which IP:PORT do others reach it at? In a testnet no router is asked; 127.0.0.1:9240, say, if all of it runs on this machine."
+	if said.found {
+		where = "This machine has no public address. Which IP:PORT do others reach it at? Enter: the router is asked when the relay runs"
+	}
 	return []question{
 		{"1. What is the relay called? Everybody can read it", "", "Letters, digits, - and _, 19 at most.", &said.nickname,
 			about(func(s string) node.About { return node.About{Nickname: s} })},
@@ -84,7 +89,7 @@ func relayQuestions(said *relayAnswers) []question {
 		{"3. How much may it carry each way, at most, per second?", proposedRate, "Write a number with its unit, such as " + proposedRate + "; very small ones are refused.", &said.rate,
 			func(s string) error { _, err := config.ParseRate(s); return cmp.Or(err, takes("relay.rate", s)) }},
 		{"   And in a " + cmp.Or(said.period, "month") + ", both ways together? It offers less so that this lasts, and rests when it is used up. off: no limit", quota, "Write a number with its unit, such as " + quota + ", or off; very small ones are refused.", &said.monthly, checkMonthly},
-		{"This machine has no public address. Which IP:PORT do others reach it at? Enter: the router is asked when the relay runs", "", "Write an address with its port, such as 203.0.113.5:9240.", &said.address, node.CheckAddress},
+		{where, "", "Write an address with its port, such as 203.0.113.5:9240.", &said.address, node.CheckAddress},
 	}
 }
 

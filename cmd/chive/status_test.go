@@ -40,7 +40,7 @@ func TestStatusTranscript(t *testing.T) {
 		},
 		Relays: []control.Relay{{
 			RID: strings.Repeat("03", 16), Nickname: "maple", Listen: "0.0.0.0:9240", Published: []string{"192.0.2.1:9240", "[2001:db8::1]:9240"}, Exit: "off",
-			Listed: true, Seat: true, Abstains: "its clock is off", AgeDays: 1, Neighbours: 6, Store: "The disk is full.", Directory: list,
+			Listed: true, Seat: true, Abstains: "its clock is off", AgeDays: 1, Neighbours: 6, Store: "The disk is full.", StoreFix: "Make room.", Directory: list,
 			Reports: []control.Note{{Time: now, Text: "two relays were seen to cheat"}}, Traffic: control.Traffic{Circuits: 2, Created: 3, Forwarded: 5 << 20},
 		}},
 	}
@@ -86,6 +86,7 @@ relay maple: listens at 0.0.0.0:9240, published as 192.0.2.1:9240 and [2001:db8:
   rate: no ceiling; it declares 0 B/s
   a member of the committee that agrees on the list now, but takes no part: its clock is off
   ! store: The disk is full.
+    Fix: Make room.
   list of relays: epoch 10, which began at 2026-11-24 10:00:00 UTC; now is epoch 19
     The list is 9 epochs old.
     8 relays, 7 running, of these 7 guards and 1 exit
