@@ -194,6 +194,19 @@ func (d *doctor) checkConfiguration(c *cobra.Command) {
 	d.ok("configuration", "good", from)
 }
 
+// networkNamed is the network that the configuration names; empty: none, or one that cannot be
+// read, which another check says.
+func (d *doctor) networkNamed() string {
+	if d.cfg.Network.Genesis == "" {
+		return ""
+	}
+	name, err := node.NetworkNamed(d.cfg.Network.Genesis)
+	if err != nil {
+		return ""
+	}
+	return name
+}
+
 func (d *doctor) checkState(e node.Examined) {
 	const check = "state"
 	dir := d.app.global.state
@@ -217,7 +230,10 @@ func (d *doctor) checkState(e node.Examined) {
 		d.ok(check, e.Storeless, sentence(e.StorelessText))
 	}
 	for _, part := range []struct{ what, network string }{{"relay", e.Relay}, {"client", e.Client}} {
-		if part.network != "" {
+		if named := d.networkNamed(); part.network != "" && named != "" && named != part.network {
+			d.fault(check, "other_network", "Its "+part.what+" is one of the network "+part.network+", and of no other; the genesis document that is named is that of "+named+".",
+				"Name the document of its own network, --genesis FILE, or another state folder, --state DIR.")
+		} else if part.network != "" {
 			d.ok(check, "bound", "Its "+part.what+" is one of the network "+part.network+", and of no other.")
 		}
 	}

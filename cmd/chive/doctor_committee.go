@@ -13,6 +13,9 @@ import (
 // each other, so that a member without one is missing, and not just no neighbour.
 const fullMesh = 17
 
+// rests reports whether a relay rests since its quota is used up: its port is closed then.
+func rests(r *control.Relay) bool { return r.Quota != nil && r.Quota.UsedUp }
+
 // judgeSeat says what is wrong with a relay's seat in the committee, and with the committee
 // as it sees it.
 func judgeSeat(r *control.Relay) (out []finding) {
@@ -32,7 +35,7 @@ func judgeSeat(r *control.Relay) (out []finding) {
 			fix+" Meanwhile the other members have one fewer to spare: stop none of them.")
 	}
 	c := &d.Committee
-	if d.Stalled || d.Running > fullMesh || len(c.Seats) <= c.Quorum || !r.Listed {
+	if d.Stalled || rests(r) || d.Running > fullMesh || len(c.Seats) <= c.Quorum || !r.Listed {
 		return out // it is said; it is not known; or none may ever be away
 	}
 	there := 0

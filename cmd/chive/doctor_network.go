@@ -193,11 +193,16 @@ func (d *doctor) checkRelays() {
 		r := &d.status.Relays[i]
 		const check = "relay"
 		good := true
-		for _, bad := range []struct{ code, text, fix string }{{"store", r.Store, r.StoreFix}, {"keys", r.Keys, ""}} {
+		for _, bad := range []struct{ code, text, fix string }{{"store", r.Store, r.StoreFix}, {"keys", r.Keys, r.KeysFix}} {
 			if bad.text != "" {
 				good = false
-				d.fault(check, bad.code, sentence(strings.ToUpper(bad.text[:1])+bad.text[1:]), cmp.Or(bad.fix, "Do what it says;")+" chive relay status tells when it is over.")
+				d.fault(check, bad.code, sentence(strings.ToUpper(bad.text[:1])+bad.text[1:]), cmp.Or(sentence(bad.fix), "Do what it says;")+" chive relay status tells when it is over.")
 			}
+		}
+		if rests(r) {
+			good = false
+			d.warn(check, "rests", sentence("It rests, takes no circuits, and its port is closed. "+r.Quota.Text),
+				"It goes on by itself at "+r.Quota.Ends.UTC().Format(time.DateTime)+" UTC, or when you raise relay.accounting.max (--monthly) and reload it.")
 		}
 		if r.Reachable != nil && r.Reachable.State == "no" {
 			good = false

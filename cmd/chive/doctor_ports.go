@@ -38,7 +38,7 @@ func (d *doctor) checkPorts(ctx context.Context) {
 	}
 	places := d.status.Listeners
 	for i := range d.status.Relays {
-		if r := d.status.Relays[i]; r.Listen != "" && len(d.status.Relays) <= fewRelays {
+		if r := d.status.Relays[i]; r.Listen != "" && len(d.status.Relays) <= fewRelays && !rests(&r) {
 			places = append(places, control.Listener{Kind: "relay", Address: r.Listen})
 		}
 	}

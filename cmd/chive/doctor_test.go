@@ -237,6 +237,34 @@ func TestDoctorSeesThatANewcomerFollowsNothing(t *testing.T) {
 	}
 }
 
+// TestDoctorSeesTheDocumentOfAnotherNetwork (CLI-11): a start refuses it.
+func TestDoctorSeesTheDocumentOfAnotherNetwork(t *testing.T) {
+	doc, states := foundTestnet(t)
+	other, _ := foundTestnet(t)
+	for _, c := range []struct {
+		doc  string
+		code int
+		want string
+	}{{doc, 0, "ok       state         Its relay is one of the network"}, {other, 4, "fault    state         Its relay is one of the network"}} {
+		got := runConfig(t, "", nil, "doctor", "--offline", "--state", states[0], "--genesis", c.doc)
+		if !strings.Contains(got.out, c.want) || (got.code == 4) != (c.code == 4) {
+			t.Errorf("code %d:\n%s", got.code, got.out)
+		}
+	}
+}
+
+// TestDoctorSeesThatARelayRests (CLI-11): its port is closed, and nothing is to be repaired.
+func TestDoctorSeesThatARelayRests(t *testing.T) {
+	r := control.Relay{Listen: "127.0.0.1:1", Listed: true, Quota: &control.Quota{UsedUp: true, Text: "The quota is used up.", Ends: time.Date(2026, 12, 1, 0, 0, 0, 0, time.UTC)}}
+	r.Directory = control.Directory{Running: 4, CurrentEpoch: 9, Epoch: 8, Committee: control.Committee{Quorum: 3, Seats: make([]control.Seat, 4)}}
+	d := &doctor{app: &app{}, status: &control.Status{Relays: []control.Relay{r}}}
+	d.checkRelays()
+	d.checkPorts(t.Context())
+	if len(d.found) != 1 || d.found[0].Code != "rests" || d.found[0].Level != levelWarning || !strings.Contains(d.found[0].Fix, "2026-12-01 00:00:00 UTC") {
+		t.Errorf("%+v", d.found)
+	}
+}
+
 // TestDoctorWarnsOfNoExit (CLI-11): a client that is connected and finds no exit is not well, and
 // what to do is to wait for one.
 func TestDoctorWarnsOfNoExit(t *testing.T) {

@@ -60,12 +60,12 @@ func TestANewRelayIsAskedThreeQuestions(t *testing.T) {
 	}
 }
 
-// TestNoRouterIsPromisedInATestnet: a run asks none there unless that is written down.
-func TestNoRouterIsPromisedInATestnet(t *testing.T) {
+// foundTestnet founds a testnet of three that does not run.
+func foundTestnet(t *testing.T) (doc string, states []string) {
+	t.Helper()
 	dir := t.TempDir()
-	doc := filepath.Join(dir, "genesis.chive")
+	doc = filepath.Join(dir, "genesis.chive")
 	made := []string{"network", "new", "demo", "--testnet", "--out", doc, "--founder"}
-	var states []string
 	for i := range 3 {
 		state, file := filepath.Join(dir, strconv.Itoa(i)), filepath.Join(dir, strconv.Itoa(i)+".founder")
 		if got := runConfig(t, "", nil, "keys", "founder", "-q", "--state", state, "--address", "127.0.0.1:"+strconv.Itoa(9300+i), "--out", file); got.code != 0 {
@@ -81,6 +81,12 @@ func TestNoRouterIsPromisedInATestnet(t *testing.T) {
 			t.Fatalf("%+v", got)
 		}
 	}
+	return doc, states
+}
+
+// TestNoRouterIsPromisedInATestnet: a run asks none there unless that is written down.
+func TestNoRouterIsPromisedInATestnet(t *testing.T) {
+	doc, _ := foundTestnet(t)
 	for text, want := range map[string]bool{"": false, "[relay]\nnat = \"auto\"\n": true} {
 		path := filepath.Join(t.TempDir(), "chive.toml")
 		writeConfig(t, path, text)

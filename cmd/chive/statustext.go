@@ -254,11 +254,11 @@ func printRelay(w io.Writer, s *control.Status, r *control.Relay, said map[strin
 	case r.Listed && r.Directory.Committee.Members > 0:
 		fmt.Fprintf(w, "  no member of the committee that agrees on the list now%s\n", which)
 	}
-	for _, trouble := range []struct{ what, text string }{{"clock", r.Clock}, {"keys", r.Keys}, {"store", r.Store}} {
+	for _, trouble := range []struct{ what, text, fix string }{{"clock", r.Clock, ""}, {"store", r.Store, r.StoreFix}, {"keys", r.Keys, r.KeysFix}} {
 		wrap(w, "  ! "+trouble.what+": ", trouble.text)
-	}
-	if r.Store != "" && r.StoreFix != "" {
-		wrap(w, "    Fix: ", r.StoreFix)
+		if trouble.text != "" && trouble.fix != "" {
+			wrap(w, "    Fix: ", trouble.fix)
+		}
 	}
 	if c := r.Certificates; c != nil {
 		if c.Warning != "" {

@@ -472,6 +472,21 @@ func TestHealthSaysThatAListGrowsOld(t *testing.T) {
 	}
 }
 
+// TestHealthSaysWhatIsWrongWithKeys (CLI-6): what ends soon, and what was removed, each with what
+// to do about that.
+func TestHealthSaysWhatIsWrongWithKeys(t *testing.T) {
+	source := newAble()
+	source.s.Relays = []Relay{{
+		Keys: "key files were removed: vrf.key", KeysFix: "Put them back",
+		Certificates: &Certificates{Warning: "It ends tomorrow. Ask the identity to sign anew.", Fix: "Ask the identity to sign anew"},
+	}, {Certificates: &Certificates{Text: "It ends in a month."}}}
+	h, _, err := FetchReady(t.Context(), serving(t, source))
+	want := []Trouble{{"keys", "Key files were removed: vrf.key.", "Put them back."}, {"certificates", "It ends tomorrow.", "Ask the identity to sign anew."}}
+	if err != nil || !h.OK || !slices.Equal(h.Troubles, want) {
+		t.Errorf("%+v %v", h, err)
+	}
+}
+
 // TestHealthSaysThatADiskIsFull (CLI-6): with what to do, of the client and of each relay. Work is
 // possible meanwhile, so it is ready (decision 0012).
 func TestHealthSaysThatADiskIsFull(t *testing.T) {

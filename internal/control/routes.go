@@ -3,6 +3,7 @@
 package control
 
 import (
+	"cmp"
 	"errors"
 	"math"
 	"net/http"
@@ -265,7 +266,10 @@ func (s *Status) Troubles() (out []Trouble) {
 	for i := range s.Relays {
 		r := &s.Relays[i]
 		add("store", r.Store, r.StoreFix)
-		add("keys", r.Keys, "Make room on the disk of the state folder, let the relay's user write there, and put back what was removed. It is tried again by itself.")
+		add("keys", r.Keys, cmp.Or(r.KeysFix, "Make room on the disk of the state folder, let the relay's user write there, and put back what was removed. It is tried again by itself."))
+		if c := r.Certificates; c != nil {
+			add("certificates", strings.TrimSuffix(c.Warning, " "+sentence(c.Fix)), c.Fix)
+		}
 		switch {
 		case r.Clock != "":
 			add("clock", r.Clock, setClock)

@@ -212,6 +212,7 @@ type Relay struct {
 	Store      string    `json:"store,omitempty"`     // what is wrong with it
 	StoreFix   string    `json:"store_fix,omitempty"` // what to do about that
 	Keys       string    `json:"keys,omitempty"`      // what is wrong with them
+	KeysFix    string    `json:"keys_fix,omitempty"`  // what to do about that
 	Reports    []Note    `json:"reports"`
 	Traffic    Traffic   `json:"traffic"`
 
@@ -251,7 +252,8 @@ type Certificates struct {
 	Signing time.Time `json:"signing_ends"` // for the key that signs its descriptor
 	Links   time.Time `json:"links_end"`    // for the last of its link keys
 	Text    string    `json:"text"`
-	Warning string    `json:"warning,omitempty"` // it ends soon: what to do
+	Warning string    `json:"warning,omitempty"` // it ends soon, and what to do
+	Fix     string    `json:"fix,omitempty"`     // what to do alone
 }
 
 // Reachable says whether others reach a relay: by its test of its own addresses, or, where nobody could be asked, by the list.

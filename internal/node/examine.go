@@ -125,7 +125,7 @@ func (e *Examined) certificates(s *State, keys []KeyInfo, now time.Time) {
 		}
 	}
 	if offline && e.Ends.IsZero() {
-		e.Uncertified = s.uncertified("certificates_missing", "Its offline identity has certified nothing yet")
+		e.Uncertified = s.uncertified("certificates_missing", "Its offline identity has certified nothing yet, or relay/keys/certified.key is gone")
 	}
 }
 

@@ -32,6 +32,9 @@ func knownFiles(k *relayKeys) *keyFiles {
 		f.names[identityFile] = true
 	} else {
 		f.names[offlinePublicFile] = true
+		if k.offline.certified != nil {
+			f.names[certifiedFile] = true
+		}
 	}
 	for _, c := range k.committee {
 		f.names[committeeName(c.term)] = true
@@ -72,15 +75,15 @@ func (f *keyFiles) missing(folder string) (names []string, all bool) {
 // fewNames is how many key files are named that are gone.
 const fewNames = 4
 
-// goneWords say that key files of a relay that runs were removed; empty: all are there.
-// A relay that is started with these keys elsewhere while this one runs would sign beside
+// gone says that key files of a relay that runs were removed, and what to do, without a full
+// stop each; empty: all are there. A relay that is started with these keys elsewhere while this one runs would sign beside
 // it (KEY-8).
-func (r *keyRing) goneWords(state string) string {
+func (r *keyRing) gone(state string) (what, fix string) {
 	names, all := r.files.missing(r.folder)
 	if len(names) == 0 {
-		return ""
+		return "", ""
 	}
-	what := "key files of this relay were removed while it runs: " + strings.Join(names[:min(len(names), fewNames)], ", ")
+	what = "key files of this relay were removed while it runs: " + strings.Join(names[:min(len(names), fewNames)], ", ")
 	if more := len(names) - fewNames; more > 0 {
 		what += " and " + count(more, "other")
 	}
@@ -88,19 +91,26 @@ func (r *keyRing) goneWords(state string) string {
 		what = "the folder of this relay's keys was removed while it runs: " + r.folder
 	}
 	after := "without them it cannot start again"
-	if !slices.ContainsFunc(names, func(n string) bool { return n == identityFile || n == vrfFile || n == offlinePublicFile }) {
+	if !slices.ContainsFunc(names, func(n string) bool {
+		return n == identityFile || n == vrfFile || n == offlinePublicFile || n == certifiedFile
+	}) {
 		after = "after a start without them it takes no part in the committee in their terms, and circuits fail that were made for them"
 	}
-	return what + ". It goes on with what it has in memory; " + after + ". Put them back, or stop this process and then restore a backup: chive keys restore --state " + quote(state) +
+	return what + ". It goes on with what it has in memory; " + after, "Put them back, or stop this process and then restore a backup: chive keys restore --state " + quote(state) +
 		" FILE. Start nothing else with these keys while it runs. Without a backup the relay's identity is lost when it stops"
 }
 
 // look shows the relay to who watches it, and logs once that its keys' files are gone.
 func (r *relayRun) look(source *RelaySource, gone *bool) control.Relay {
-	lost := r.ring.goneWords(r.state.dir) != ""
-	if lost && !*gone {
+	what, _ := r.ring.gone(r.state.dir)
+	lost := what != ""
+	switch {
+	case lost && !*gone:
 		r.log.Error().EmbedObject(redact.RoleRelay).EmbedObject(redact.Event("keys_gone")).
 			Msg("key files were removed while the relay runs; its status says what to do")
+	case !lost && *gone:
+		r.log.Info().EmbedObject(redact.RoleRelay).EmbedObject(redact.Event("keys_back")).
+			Msg("the relay's key files are there again")
 	}
 	*gone = lost
 	return source.part(r.doc)

@@ -16,6 +16,8 @@ import (
 	"chive/internal/control"
 )
 
+func words(what, fix string) string { return strings.TrimSpace(what + ". " + fix) }
+
 // TestKeyFilesThatAreGoneAreNoticed: of each key that is there, or was made since, and of
 // none that was erased.
 func TestKeyFilesThatAreGoneAreNoticed(t *testing.T) {
@@ -33,7 +35,7 @@ func TestKeyFilesThatAreGoneAreNoticed(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if words := r.goneWords(s.Dir()); words != "" {
+	if words := words(r.gone(s.Dir())); words != "." {
 		t.Fatalf("all are there: %s", words)
 	}
 	remove := func(name string) {
@@ -43,17 +45,17 @@ func TestKeyFilesThatAreGoneAreNoticed(t *testing.T) {
 		}
 	}
 	remove(committeeName(5))
-	if words := r.goneWords(s.Dir()); !strings.Contains(words, "while it runs: committee-5.key.") || !strings.Contains(words, "takes no part in the committee") {
+	if words := words(r.gone(s.Dir())); !strings.Contains(words, "while it runs: committee-5.key.") || !strings.Contains(words, "takes no part in the committee") {
 		t.Error(words)
 	}
 	remove(identityFile)
-	if words := r.goneWords(s.Dir()); !strings.Contains(words, "committee-5.key, identity.key.") || !strings.Contains(words, "cannot start again") {
+	if words := words(r.gone(s.Dir())); !strings.Contains(words, "committee-5.key, identity.key.") || !strings.Contains(words, "cannot start again") {
 		t.Error(words)
 	}
 	if err := os.RemoveAll(s.Dir()); err != nil {
 		t.Fatal(err)
 	}
-	if words := r.goneWords(s.Dir()); !strings.Contains(words, "the folder of this relay's keys was removed while it runs: "+r.folder) || !strings.Contains(words, "chive keys restore") {
+	if words := words(r.gone(s.Dir())); !strings.Contains(words, "the folder of this relay's keys was removed while it runs: "+r.folder) || !strings.Contains(words, "chive keys restore") {
 		t.Error(words)
 	}
 }
@@ -102,7 +104,8 @@ func TestARelayTellsThatItsKeysAreGone(t *testing.T) {
 	}
 
 	// What watches it, beside a ring whose files are gone.
-	if err := os.RemoveAll(s.Dir()); err != nil {
+	aside := filepath.Join(t.TempDir(), "aside")
+	if err := os.Rename(s.Dir(), aside); err != nil {
 		t.Fatal(err)
 	}
 	r, gone := &relayRun{state: s, ring: ring, doc: source.Document, log: zerolog.New(&log)}, false
@@ -116,5 +119,37 @@ func TestARelayTellsThatItsKeysAreGone(t *testing.T) {
 	}
 	if n := len(told); n == 0 || !strings.Contains(strings.Join(told, "\n"), "was removed while it runs") {
 		t.Errorf("told: %q", told)
+	}
+	if err := os.Rename(aside, s.Dir()); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		look.relay(r.look(&source.Relays[0], &gone))
+	}
+	if gone || strings.Count(log.String(), "keys_back") != 1 {
+		t.Errorf("they are back: %s", log.String())
+	}
+}
+
+// TestCertifiedKeysThatAreGoneAreNoticed: a relay whose identity is offline cannot start again
+// without what that has certified.
+func TestCertifiedKeysThatAreGoneAreNoticed(t *testing.T) {
+	s, dir := offlineRelay(t)
+	certify(t, s, dir, 5, time.Now())
+	keys, err := s.loadKeys()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer keys.wipe()
+	r := &keyRing{relayKeys: keys, files: knownFiles(keys)}
+	if what, _ := r.gone(s.Dir()); what != "" {
+		t.Fatal(what)
+	}
+	if err := os.Remove(filepath.Join(keys.folder, certifiedFile)); err != nil {
+		t.Fatal(err)
+	}
+	what, fix := r.gone(s.Dir())
+	if !strings.Contains(what, "while it runs: certified.key.") || !strings.Contains(what, "cannot start again") || !strings.Contains(fix, "chive keys restore") {
+		t.Errorf("%s; %s", what, fix)
 	}
 }

@@ -292,6 +292,16 @@ func loadGenesis(path string) (*genesis.Document, error) {
 	return doc, nil
 }
 
+// NetworkNamed is the network of a genesis document in the words of [Examined]'s Relay and
+// Client. The document is not verified. Error: a Fault.
+func NetworkNamed(path string) (string, error) {
+	doc, err := readDraft(path)
+	if err != nil {
+		return "", err
+	}
+	return shortNetwork(networkLine(doc)), nil
+}
+
 // loadGenesisFor is loadGenesis for what runs in the state folder state: where no document is
 // named, the network that it ran in is.
 func loadGenesisFor(state, path string) (*genesis.Document, error) {

@@ -191,12 +191,13 @@ func (s *certifiedSource) wipe() {
 
 // certificatesPart shows until when a relay whose identity is offline can go on.
 func certificatesPart(c *relay.CertifiedStatus, now time.Time) *control.Certificates {
-	warning := endsSoon(c.Ends, now)
+	warning, fix := endsSoon(c.Ends, now), ""
 	if warning != "" {
-		warning += ". " + RenewFix + "."
+		fix = RenewFix
+		warning += ". " + fix + "."
 	}
 	return &control.Certificates{
-		Warning: warning, Signing: utc(c.Signing), Links: utc(c.Links),
+		Warning: warning, Fix: fix, Signing: utc(c.Signing), Links: utc(c.Links),
 		Text: "Its identity key is kept offline; what it has signed for this relay ends on " + c.Ends.UTC().Format(time.DateTime) + " UTC.",
 	}
 }

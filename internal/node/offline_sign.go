@@ -364,7 +364,7 @@ func (s *State) RotateLink(now time.Time) (*RotatedLink, error) {
 	}
 	c := keys.offline.certified
 	if c == nil {
-		return nil, s.uncertified("certificates_missing", "Its offline identity has certified nothing yet")
+		return nil, s.uncertified("certificates_missing", "Its offline identity has certified nothing yet, or relay/keys/certified.key is gone")
 	}
 	used, err := c.relay.Link(now)
 	if err != nil {
@@ -409,7 +409,7 @@ func (s *State) openCertified(keys *relayKeys, doc *genesis.Document, now time.T
 	case c == nil && keys.offline.requested != nil:
 		return nil, s.uncertified("certificates_missing", "Its offline identity has certified nothing yet; a request was made on "+keys.offline.requested.made.Format(time.DateTime)+" UTC")
 	case c == nil:
-		return nil, s.uncertified("certificates_missing", "Its offline identity has certified nothing yet")
+		return nil, s.uncertified("certificates_missing", "Its offline identity has certified nothing yet, or relay/keys/certified.key is gone")
 	case c.answer.nid != doc.NetworkID():
 		return nil, s.uncertified("certificates_other_network", "What its offline identity has certified is for another network than "+doc.Name)
 	case !now.Before(c.relay.Ends()):

@@ -490,7 +490,7 @@ func (r *relayRun) work(ctx context.Context, tell func(string), ready func()) (u
 
 // source is what the control socket tells of the relay.
 func (r *relayRun) source() RelaySource {
-	return RelaySource{live: &r.live, quota: r.allowed, said: r.declares, forwarded: r.place.forwarded, keysGone: func() string { return r.ring.goneWords(r.state.dir) }}
+	return RelaySource{live: &r.live, quota: r.allowed, said: r.declares, forwarded: r.place.forwarded, keysGone: func() (string, string) { return r.ring.gone(r.state.dir) }}
 }
 
 // newExit makes the exit, which reaches the outside through network. No client may reach

@@ -64,10 +64,11 @@ type RelaySource struct {
 	said  func() *declared             // who it is, where that changes; nil: Nickname and Exit say
 	// forwarded is what a router does for it; nil: none is asked.
 	forwarded func() string
-	keysGone  func() string // that key files are gone, in words; nil: not looked at
-	Name      string        // in a testnet
-	Nickname  string
-	Exit      string // off, web, reduced or custom
+	// keysGone says that key files are gone, and what to do; nil: not looked at.
+	keysGone func() (what, fix string)
+	Name     string // in a testnet
+	Nickname string
+	Exit     string // off, web, reduced or custom
 }
 
 // Status implements control.Source.
@@ -189,7 +190,9 @@ func (r *RelaySource) part(doc *genesis.Document) control.Relay {
 		},
 	}
 	if r.keysGone != nil { // says more than that one cannot be written
-		out.Keys = cmp.Or(r.keysGone(), out.Keys)
+		if what, fix := r.keysGone(); what != "" {
+			out.Keys, out.KeysFix = what, fix
+		}
 	}
 	if c := s.Certified; c != nil {
 		out.Certificates = certificatesPart(c, time.Now())
@@ -260,8 +263,19 @@ func (r *RelaySource) part(doc *genesis.Document) control.Relay {
 		out.Rate, out.RateUse = r.quota.rate(), r.quota.ceiling(time.Now())
 		out.Quota = r.quota.part(time.Now())
 		quotaOfMember(&out)
+		restOf(&out)
 	}
 	return out
+}
+
+// restOf takes out of a resting relay's status what is not so while it rests: it asks nobody,
+// its port is closed, and its list gets old by itself.
+func restOf(r *control.Relay) {
+	if r.Quota == nil || !r.Quota.UsedUp {
+		return
+	}
+	r.Joining, r.Reachable, r.Directory.Stalled = "", nil, false
+	r.Directory.Notes = slices.DeleteFunc(r.Directory.Notes, func(n control.Note) bool { return n.Code == noteStalled })
 }
 
 // quotaOfMember says what a quota means for a seat in the committee: who rests signs nothing.

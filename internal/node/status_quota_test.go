@@ -34,3 +34,18 @@ func TestAMemberThatRestsSaysThatItIsAway(t *testing.T) {
 		}
 	}
 }
+
+// TestWhatRestsIsNotSaidToFail: a resting relay asks nobody, its port is closed, and its list
+// gets old by itself.
+func TestWhatRestsIsNotSaidToFail(t *testing.T) {
+	for used, want := range map[bool]bool{true: false, false: true} {
+		r := control.Relay{
+			Joining: "no relay answers", Reachable: &control.Reachable{State: "yes"}, Quota: &control.Quota{UsedUp: used},
+			Directory: control.Directory{Stalled: true, Notes: []control.Note{{Code: "young"}, {Code: noteStalled}}},
+		}
+		restOf(&r)
+		if said := r.Joining != ""; said != want || r.Reachable != nil != want || r.Directory.Stalled != want || (len(r.Directory.Notes) == 2) != want || r.Directory.Notes[0].Code != "young" {
+			t.Errorf("used up %v: %+v", used, r)
+		}
+	}
+}

@@ -441,7 +441,7 @@ function relayCards(s, r) {
         ['Age', age(r.age_days, s.network.day_seconds)],
         ['Joining', r.joining],
       ),
-      [['clock', r.clock], ['store', r.store && `${sentence(r.store)} ${r.store_fix ?? ''}`], ['keys', r.keys], ['certificates', r.certificates?.warning], ['overload', r.overload]].filter((x) => x[1]).map(([what, text]) => note({ level: 'warning', text: `${capital(what)}: ${text}` })),
+      [['clock', r.clock], ['store', r.store && `${sentence(r.store)} ${r.store_fix ?? ''}`], ['keys', r.keys && `${sentence(r.keys)} ${r.keys_fix ?? ''}`], ['certificates', r.certificates?.warning], ['overload', r.overload]].filter((x) => x[1]).map(([what, text]) => note({ level: 'warning', text: `${capital(what)}: ${text}` })),
       r.reports.map(note)),
     h('div', { class: 'cards', 'data-key': `cards ${r.rid}` },
       r.reachable && card('Reachability', h('p', null, tag(words, kind)), h('p', null, sentence(r.reachable.text)), r.reachable.checked && h('p', { class: 'soft small' }, `Tested ${since(r.reachable.checked, s.time)} ago`)),
