@@ -118,10 +118,17 @@ func (m *Member) beside(c *Certificate) {
 	if other == nil || other.Header.Epoch != c.Header.Epoch || slices.Contains(m.old, c.digest) {
 		return
 	}
-	m.old = remember(m.old, c.digest)
-	if roster := m.signers(c.Header); roster != nil && c.Verify(m.nid, roster.List, m.Verifier) == nil {
-		m.compare(roster.List, c, other)
+	roster := m.signers(c.Header)
+	if roster == nil {
+		return
 	}
+	// Before it is remembered: false signatures must not keep away the true ones.
+	if err := c.Verify(m.nid, roster.List, m.Verifier); err != nil {
+		m.refuse(record.ClassCertificate, err)
+		return
+	}
+	m.old = remember(m.old, c.digest)
+	m.compare(roster.List, c, other)
 }
 
 // compare accuses everybody who signed two headers of one epoch.

@@ -6,6 +6,7 @@ import (
 	"crypto/ed25519"
 	"errors"
 	"math/rand/v2"
+	"slices"
 	"testing"
 	"time"
 
@@ -299,6 +300,31 @@ func TestTwoCertificatesOfOneEpoch(t *testing.T) {
 				t.Error(err)
 			}
 		}
+	}
+}
+
+// A second certificate of the epoch before, with a false signature first: who sent it is
+// refused, and the true one still accuses. Spec: VOTE-7.
+func TestFalseSignaturesHideNoSecondCertificate(t *testing.T) {
+	b := newBench(t, 4, nil)
+	g := b.w.genesis()
+	one, other := b.child(g, 1, 1), b.child(g, 1, 2)
+	two := b.child(one, 2, 1)
+	now := b.at(2, 4*time.Second)
+	b.follow(now, one, b.sign(one, 0, 1, 2))
+	b.follow(now, two, b.sign(two, 0, 1, 2))
+	second := b.sign(other, 1, 2, 3)
+	forged := *second
+	forged.Signatures = slices.Clone(second.Signatures)
+	forged.Signatures[2][0] ^= 1
+	if out := b.certificate(now, &forged); count[Refuse](out) != 1 || count[Accuse](out) > 0 {
+		t.Errorf("false: %d refused, %d accused", count[Refuse](out), count[Accuse](out))
+	}
+	if out := b.certificate(now, second); count[Refuse](out) > 0 || count[Accuse](out) != 2 {
+		t.Errorf("true: %d refused, %d accused", count[Refuse](out), count[Accuse](out))
+	}
+	if out := b.certificate(now, second); count[Refuse](out)+count[Accuse](out) > 0 {
+		t.Error("looked at again")
 	}
 }
 
