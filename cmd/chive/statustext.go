@@ -205,6 +205,9 @@ func printRelay(w io.Writer, s *control.Status, r *control.Relay, said map[strin
 	}
 	fmt.Fprintf(w, "\n%s: listens at %s, published as %s, exit %s\n", name, r.Listen, orNone(strings.Join(r.Published, " and ")), r.Exit)
 	fmt.Fprintf(w, "  rid %s\n", r.RID)
+	if r.Family != "" {
+		wrap(w, "  family ", r.Family)
+	}
 	if r.Permits != "" {
 		wrap(w, "  exit permits: ", r.Permits)
 	}

@@ -220,6 +220,7 @@ type Relay struct {
 
 	Reachable *Reachable `json:"reachable,omitempty"`             // nil: not tested
 	Weight    *Weight    `json:"weight,omitempty"`                // nil: not on the list
+	Family    string     `json:"family,omitempty"`                // of one that is in a family: which, and whether the list shows it, a sentence
 	Permits   string     `json:"exit_permits,omitempty"`          // of an exit: what destinations, as its descriptor says; left out: it is none
 	Forwarded string     `json:"forwarded,omitempty"`             // what the router does for it, a sentence
 	Rate      uint64     `json:"rate_bytes_per_second,omitempty"` // ceiling each way; 0: none

@@ -389,6 +389,9 @@ func software(version string) string {
 	return name[:min(len(name), record.MaxSoftwareSize)]
 }
 
+// drainWords are said when the control socket has the relay drain.
+const drainWords = "Draining, as the control socket was asked: no new circuits, and an end when those that are open have ended."
+
 // run runs the role, its control socket and its watch. When the quota is used up the
 // role drains and rests until the next period.
 func (r *relayRun) run(ctx context.Context, socket net.Listener) error {
@@ -399,6 +402,7 @@ func (r *relayRun) run(ctx context.Context, socket net.Listener) error {
 	ctx, end := context.WithCancel(ctx)
 	defer end()
 	source.drain = func(after time.Duration) {
+		teller(r.o.Tell)(drainWords)
 		r.live.Load().DrainWithin(after)
 		end()
 	}

@@ -3,6 +3,7 @@
 package node
 
 import (
+	"bytes"
 	"cmp"
 	"encoding/hex"
 	"fmt"
@@ -255,6 +256,9 @@ func (r *RelaySource) part(doc *genesis.Document) control.Relay {
 			out.Permits = describePolicy(d.policy.Summary())
 		}
 	}
+	if r.said != nil {
+		out.Family = familyText(table, rid, r.said().Family)
+	}
 	if r.forwarded != nil {
 		out.Forwarded = r.forwarded()
 	}
@@ -276,6 +280,29 @@ func restOf(r *control.Relay) {
 	}
 	r.Joining, r.Reachable, r.Directory.Stalled = "", nil, false
 	r.Directory.Notes = slices.DeleteFunc(r.Directory.Notes, func(n control.Note) bool { return n.Code == noteStalled })
+}
+
+// familyText says which family a relay is in, and whether the list shows it: only then does no
+// path hold two of its relays. Empty: it is in none. Spec: directory §9 (paths).
+func familyText(table *snapshot.Table, rid record.RID, f *familyWord) string {
+	if f == nil {
+		return ""
+	}
+	name := hex.EncodeToString(f.Key[:min(len(f.Key), 8)]) + "..."
+	self, listed := table.Relay(rid)
+	switch {
+	case !listed:
+		return name + "; it counts once the relay is on the list"
+	case self.Family == 0 || !bytes.Equal(table.Dictionaries().Families[self.Family-1], f.Key):
+		return name + "; the list does not show it yet: it comes with the relay's newest descriptor"
+	}
+	others := 0
+	for i := range table.Len() {
+		if o := table.At(i); o.RID != rid && o.Family == self.Family {
+			others++
+		}
+	}
+	return name + "; the list shows it, with " + count(others, "other relay") + ": no circuit has two of them"
 }
 
 // quotaOfMember says what a quota means for a seat in the committee: who rests signs nothing.

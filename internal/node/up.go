@@ -101,6 +101,7 @@ func (c *clientRun) beginRelay(r *relayRun) error {
 // putBeside shows a relay that has begun, and returns what runs and closes it.
 func (c *clientRun) putBeside(ctx context.Context, r *relayRun, end context.CancelCauseFunc) (run func()) {
 	c.beside.Store(&besideRelay{run: r, source: r.source(), drain: func(after time.Duration) {
+		teller(r.o.Tell)(drainWords)
 		r.live.Load().DrainWithin(after)
 		end(nil)
 	}})

@@ -439,6 +439,7 @@ function relayCards(s, r) {
         ['Exit permits', r.exit_permits],
         ['Router', r.forwarded],
         ['Age', age(r.age_days, s.network.day_seconds)],
+        ['Family', r.family],
         ['Joining', r.joining],
       ),
       [['clock', r.clock], ['store', r.store && `${sentence(r.store)} ${r.store_fix ?? ''}`], ['keys', r.keys && `${sentence(r.keys)} ${r.keys_fix ?? ''}`], ['certificates', r.certificates?.warning], ['overload', r.overload]].filter((x) => x[1]).map(([what, text]) => note({ level: 'warning', text: `${capital(what)}: ${text}` })),
