@@ -160,7 +160,7 @@ func (a *app) keysSign() *cobra.Command {
 	}
 	f := c.Flags()
 	f.StringVar(&dir, "identity", "", "the identity key is in the folder `DIR`")
-	f.IntVar(&days, "days", days, "let the relay work for `N` days, 1 to 30")
+	f.IntVar(&days, "days", days, "let the relay work for `N` days, 1 to 30, less the hour by which the two clocks may differ")
 	f.StringVar(&out, "out", "", "write the answer into `FILE`")
 	return c
 }
