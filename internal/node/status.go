@@ -267,18 +267,20 @@ func (r *RelaySource) part(doc *genesis.Document) control.Relay {
 		out.Rate, out.RateUse = r.quota.rate(), r.quota.ceiling(time.Now())
 		out.Quota = r.quota.part(time.Now())
 		quotaOfMember(&out)
-		restOf(&out)
+		restOf(&out, doc.EpochAt(time.Now()))
 	}
 	return out
 }
 
 // restOf takes out of a resting relay's status what is not so while it rests: it asks nobody,
-// its port is closed, and its list gets old by itself.
-func restOf(r *control.Relay) {
+// its port is closed, and its list gets old by itself, of which the role, which has ended,
+// knows nothing.
+func restOf(r *control.Relay, current uint64) {
 	if r.Quota == nil || !r.Quota.UsedUp {
 		return
 	}
 	r.Joining, r.Reachable, r.Directory.Stalled = "", nil, false
+	r.Directory.CurrentEpoch, r.Directory.Freshness = current, "The relay rests, and asks for no new list."
 	r.Directory.Notes = slices.DeleteFunc(r.Directory.Notes, func(n control.Note) bool { return n.Code == noteStalled })
 }
 

@@ -43,7 +43,10 @@ func TestWhatRestsIsNotSaidToFail(t *testing.T) {
 			Joining: "no relay answers", Reachable: &control.Reachable{State: "yes"}, Quota: &control.Quota{UsedUp: used},
 			Directory: control.Directory{Stalled: true, Notes: []control.Note{{Code: "young"}, {Code: noteStalled}}},
 		}
-		restOf(&r)
+		restOf(&r, 9)
+		if (r.Directory.CurrentEpoch == 9) != used || strings.Contains(r.Directory.Freshness, "rests") != used {
+			t.Errorf("used up %v: %+v", used, r.Directory)
+		}
 		if said := r.Joining != ""; said != want || r.Reachable != nil != want || r.Directory.Stalled != want || (len(r.Directory.Notes) == 2) != want || r.Directory.Notes[0].Code != "young" {
 			t.Errorf("used up %v: %+v", used, r)
 		}
