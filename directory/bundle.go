@@ -313,7 +313,8 @@ func (b *bundle) verify(doc *genesis.Document, from *vote.Anchor, v vote.Verifie
 	}
 	var steps []*vote.Step
 	for _, s := range b.steps {
-		if !believes(from, s.List) {
+		// What was signed before retired keys may have signed, and later steps may lead on without.
+		if !believes(from, s.List) && s.Certificate.Header.Epoch >= from.Epoch {
 			steps = append(steps, s)
 		}
 	}

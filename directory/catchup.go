@@ -173,15 +173,31 @@ func (m *Machine) tooOld() bool {
 	return age > 0 && m.now.Sub(m.doc.EpochStart(epoch)) > age
 }
 
-// trust is what a state that is caught up with is verified from: our own lists, or later
-// ones by which the role, as a client, has verified a snapshot.
-func (m *Machine) trust() *vote.Anchor {
+// verified follows the hand-over to a state from what is trusted. Errors: bundle.verify's.
+func (m *Machine) verified(b *bundle) (err error) {
+	for _, from := range m.trust() {
+		if err = b.verify(m.doc, from, m.cfg.Verifier); err == nil {
+			return nil
+		}
+	}
+	return err
+}
+
+// trust is what a state that is caught up with is verified from, in order: later lists by
+// which the role, as a client, has verified a snapshot, and our own. A client is led on by as
+// few steps as do, so that its list of the other committee may be too old to verify the steps
+// that a relay holds; our own, unless the network lets nobody start from what is as old, see
+// all of them. Spec: directory §10 (relay joins or wakes).
+func (m *Machine) trust() (out []*vote.Anchor) {
 	own := m.at.state
 	if m.believed != nil && m.believed.Epoch > own.Epoch() {
 		// Certificates of steps may be as old as what the lists in force then signed.
-		return &vote.Anchor{Epoch: max(own.Epoch(), dirsync.Floor(m.p, m.believed.Lists, m.believed.Epoch)), Lists: m.believed.Lists}
+		out = append(out, &vote.Anchor{Epoch: max(own.Epoch(), dirsync.Floor(m.p, m.believed.Lists, m.believed.Epoch)), Lists: m.believed.Lists})
 	}
-	return anchorOf(own)
+	if age := m.p.AnchorAge; len(out) == 0 || age == 0 || m.now.Sub(m.doc.EpochStart(own.Epoch())) <= age {
+		out = append(out, anchorOf(own))
+	}
+	return out
 }
 
 // anchorOf returns what clients would believe of a state.
@@ -272,7 +288,7 @@ func (m *Machine) assemble(c *catchUp) {
 		err = errBundle
 	}
 	if err == nil {
-		err = b.verify(m.doc, m.trust(), m.cfg.Verifier)
+		err = m.verified(b)
 	}
 	if err != nil {
 		m.badState(c, err)
