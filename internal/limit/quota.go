@@ -35,25 +35,32 @@ type Accounting struct {
 var ErrQuotaState = errors.New("limit: the stored quota cannot be read")
 
 const (
-	quotaVersion = 2
+	quotaVersion = 3
 	// version, begin (Unix seconds), in, out, declared; then of what the declared rate
-	// was made: max, rate, count. Version 1 lacks those.
-	quotaSize    = 1 + 8 + 8 + 8 + 8 + 8 + 8 + 1
-	firstVersion = 1
-	firstSize    = 1 + 8 + 8 + 8 + 8
+	// was made: max, rate, count; then what of in and out was reserved. Version 1 lacks
+	// what the declared rate was made of, version 2 what was reserved.
+	quotaSize     = secondSize + 8 + 8
+	secondVersion = 2
+	secondSize    = 1 + 8 + 8 + 8 + 8 + 8 + 8 + 1
+	firstVersion  = 1
+	firstSize     = 1 + 8 + 8 + 8 + 8
 
 	// saveInterval is how often a state is due, at most.
 	saveInterval = time.Minute
 	// leastReserve is reserved where no rate says what a minute can bring.
 	leastReserve = 64 << 20
+	// idleSeconds and busySeconds of the rate are reserved beside twice the burst: so much
+	// that half of it is not passed within two calls a second apart, and, while much
+	// passes, that a state is not due more often than each six.
+	idleSeconds, busySeconds = 4, 12
 	// A declared rate is lowered in steps, since each change is published: when less
 	// than lowerAt of it would last.
 	lowerAtNumerator, lowerAtDenominator = 7, 8
 )
 
 // Quota counts what has passed in the current period, in such a way that a kill at any
-// instant makes it count up to a minute's bytes too many and none too few: a stored
-// state holds what has passed and, ahead, what can pass until the next one.
+// instant makes it count some seconds' bytes too many and none too few: a stored state
+// holds what has passed and, ahead, what can pass until the next one.
 //
 // It is pure: the caller adds what a Meter counted, about once a second, and stores
 // what [Quota.Due] returns. Not safe for concurrent use.
@@ -72,6 +79,7 @@ type Quota struct {
 	lastOut    uint64
 	declared   int64 // bytes per second, each way
 	fixed      bool  // declared is of this period
+	reserved   int64 // of what was used before this start: not known to have passed
 }
 
 // NewQuota returns the quota of the period that now is in. state is what Due or Final
@@ -85,7 +93,8 @@ func NewQuota(cfg Accounting, state []byte, now time.Time) (*Quota, error) {
 		return q, nil
 	}
 	first := len(state) == firstSize && state[0] == firstVersion
-	if !first && (len(state) != quotaSize || state[0] != quotaVersion) {
+	second := len(state) == secondSize && state[0] == secondVersion
+	if !first && !second && (len(state) != quotaSize || state[0] != quotaVersion) {
 		q.declare(now)
 		return q, ErrQuotaState
 	}
@@ -93,6 +102,9 @@ func NewQuota(cfg Accounting, state []byte, now time.Time) (*Quota, error) {
 	if !begin.Before(q.begin) { // of this period, or a clock that went back
 		q.in, q.out = binary.BigEndian.Uint64(state[9:]), binary.BigEndian.Uint64(state[17:])
 		q.lastIn, q.lastOut = q.in, q.out
+		if !first && !second {
+			q.reserved = countedOf(cfg.Count, binary.BigEndian.Uint64(state[secondSize:]), binary.BigEndian.Uint64(state[secondSize+8:]))
+		}
 		// The clock went back: that period lasts until it is over. A state from further ahead
 		// was written under a wrong clock, and its bytes count in the period that is.
 		if begin.After(now) && !begin.After(q.end) {
@@ -133,14 +145,23 @@ func (q *Quota) Add(now time.Time, in, out uint64) {
 // Used returns the bytes of this period, as the quota counts.
 func (q *Quota) Used(now time.Time) int64 {
 	q.roll(now)
+	return countedOf(q.cfg.Count, q.in, q.out)
+}
+
+// Reserved returns what of Used at the start was reserved by a process that ended without
+// Final: up to so much of it never passed.
+func (q *Quota) Reserved() int64 { return q.reserved }
+
+// countedOf is what counts of both directions.
+func countedOf(count Count, in, out uint64) int64 {
 	var n uint64
-	switch q.cfg.Count {
+	switch count {
 	case CountOut:
-		n = q.out
+		n = out
 	case CountMax:
-		n = max(q.in, q.out)
+		n = max(in, out)
 	default:
-		n = q.in + q.out
+		n = in + out
 	}
 	return int64(min(n, 1<<62))
 }
@@ -226,20 +247,21 @@ func (q *Quota) next(begin, end time.Time) {
 }
 
 // Due returns the state to be stored now, or false. It is due at once after the start,
-// after Set and when a period begins, then once a minute. With Accounting.Rate 0 nothing bounds
-// a minute's bytes: then it is also due when half of what was reserved has passed, and
-// the promise holds as long as a call's bytes are less than the other half.
+// after Set and when a period begins, then once a minute, and when half of what was
+// reserved has passed. With Accounting.Rate 0 nothing bounds what passes between two
+// calls: then the promise holds as long as that is less than the other half.
 //
 // A caller must not let bytes pass before the first state is on disk.
 func (q *Quota) Due(now time.Time) (state []byte, due bool) {
 	q.roll(now)
-	early := q.cfg.Rate == 0 && (q.half(q.in, q.savedIn, q.lastIn) || q.half(q.out, q.savedOut, q.lastOut))
+	early := q.half(q.in, q.savedIn, q.lastIn) || q.half(q.out, q.savedOut, q.lastOut)
 	if !q.saved.IsZero() && now.Sub(q.saved) < saveInterval && !early {
 		return nil, false
 	}
-	q.busiestIn, q.busiestOut = max(q.busiestIn, q.in-q.lastIn), max(q.busiestOut, q.out-q.lastOut)
+	passedIn, passedOut := q.in-q.lastIn, q.out-q.lastOut
+	q.busiestIn, q.busiestOut = max(q.busiestIn, passedIn), max(q.busiestOut, passedOut)
 	q.lastIn, q.lastOut, q.saved = q.in, q.out, now
-	q.savedIn, q.savedOut = q.ahead()
+	q.savedIn, q.savedOut = q.ahead(passedIn, passedOut)
 	return q.encode(q.savedIn, q.savedOut), true
 }
 
@@ -248,9 +270,9 @@ func (q *Quota) Due(now time.Time) (state []byte, due bool) {
 func (q *Quota) Unsaved() { q.saved = time.Time{} }
 
 // ahead returns what may have passed when the next state is stored. No more than the
-// quota passes, whatever the rate.
-func (q *Quota) ahead() (in, out uint64) {
-	moreIn, moreOut := q.reserve(q.busiestIn), q.reserve(q.busiestOut)
+// quota passes, whatever the rate. passed is what did since the last one.
+func (q *Quota) ahead(passedIn, passedOut uint64) (in, out uint64) {
+	moreIn, moreOut := q.reserve(passedIn, q.busiestIn), q.reserve(passedOut, q.busiestOut)
 	if q.cfg.Max > 0 {
 		most := uint64(q.cfg.Max)
 		left := func(n uint64) uint64 { return most - min(n, most) }
@@ -270,15 +292,15 @@ func (q *Quota) ahead() (in, out uint64) {
 // half reports whether half of what was reserved has passed.
 func (q *Quota) half(used, saved, last uint64) bool { return used-last > (saved-last)/2 }
 
-// reserve is what may pass in one direction until the next state: by the rate a
-// minute's bytes, a second's for the caller's pace, and the burst.
-func (q *Quota) reserve(busiest uint64) uint64 {
+// reserve is what may pass in one direction until the next state. Before half of it has,
+// at most that and what two seconds bring pass until the next call.
+func (q *Quota) reserve(passed, busiest uint64) uint64 {
 	if q.cfg.Rate > 0 {
-		burst := q.cfg.Burst
-		if burst <= 0 {
-			burst = q.cfg.Rate
+		rate, burst := uint64(q.cfg.Rate), uint64(q.cfg.Burst)
+		if q.cfg.Burst <= 0 {
+			burst = rate
 		}
-		return uint64(q.cfg.Rate)*uint64(saveInterval/time.Second+1) + uint64(burst)
+		return 2*burst + min(busySeconds*rate, max(idleSeconds*rate, 2*passed))
 	}
 	return max(2*busiest, leastReserve)
 }
@@ -299,5 +321,7 @@ func (q *Quota) encode(in, out uint64) []byte {
 	b = binary.BigEndian.AppendUint64(b, uint64(q.declared))
 	b = binary.BigEndian.AppendUint64(b, uint64(q.cfg.Max))
 	b = binary.BigEndian.AppendUint64(b, uint64(q.cfg.Rate))
-	return append(b, byte(q.cfg.Count))
+	b = append(b, byte(q.cfg.Count))
+	b = binary.BigEndian.AppendUint64(b, in-q.in)
+	return binary.BigEndian.AppendUint64(b, out-q.out)
 }

@@ -178,6 +178,8 @@ func TestARestartDoesNotRaiseTheDeclaredRate(t *testing.T) {
 func TestAKillNeverUnderCounts(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		cfg := Accounting{Max: 1 << 40, Each: Month, Rate: rapid.SampledFrom([]int64{0, 1000, 1 << 20}).Draw(t, "rate"), Count: CountSum}
+		cfg.Burst = cfg.Rate * rapid.SampledFrom([]int64{0, 1, 3, 30}).Draw(t, "burst")
+		tokens := max(cfg.Burst, cfg.Rate)
 		now := start
 		q, _ := NewQuota(cfg, nil, now)
 		var disk []byte
@@ -191,7 +193,11 @@ func TestAKillNeverUnderCounts(t *testing.T) {
 			}
 			n := uint64(rapid.Int64Range(0, max(cfg.Rate, 16<<20)).Draw(t, "bytes"))
 			if cfg.Rate > 0 {
-				n = min(n, uint64(cfg.Rate))
+				n = min(n, uint64(tokens+cfg.Rate))
+				if rapid.Bool().Draw(t, "all of it") {
+					n = uint64(tokens + cfg.Rate)
+				}
+				tokens = min(max(cfg.Burst, cfg.Rate), tokens+cfg.Rate-int64(n))
 			}
 			passed += n
 			now = now.Add(time.Second)
@@ -205,14 +211,17 @@ func TestAKillNeverUnderCounts(t *testing.T) {
 			if over < 0 {
 				t.Fatalf("%d bytes too few after a kill", -over)
 			}
-			if most := 2 * cfg.Rate * 62; cfg.Rate > 0 && over > most {
-				t.Fatalf("%d bytes too many, a minute's are %d", over, most)
+			if most := 2*max(cfg.Burst, cfg.Rate)*2 + cfg.Rate*2*busySeconds; cfg.Rate > 0 && over > most {
+				t.Fatalf("%d bytes too many, not %d", over, most)
+			}
+			if most := after.Reserved(); over > most {
+				t.Fatalf("%d bytes too many, and %d are said", over, most)
 			}
 		}
-		if most := int(now.Sub(began)/time.Minute) + 1; cfg.Rate > 0 && saves > most {
+		if most := int(now.Sub(began)/(2*time.Second)) + 3; cfg.Rate > 0 && saves > most {
 			t.Fatalf("%d states in %v", saves, now.Sub(began))
 		}
-		if after, _ := NewQuota(cfg, q.Final(now), now); after.Used(now) != int64(passed) {
+		if after, _ := NewQuota(cfg, q.Final(now), now); after.Used(now) != int64(passed) || after.Reserved() != 0 {
 			t.Fatal("a clean end does not count exactly")
 		}
 	})
@@ -378,14 +387,39 @@ func TestARestartWithAnotherQuotaRecoversAtOnce(t *testing.T) {
 	}
 }
 
-// TestTheFirstStateIsStillRead: what it says has passed counts.
-func TestTheFirstStateIsStillRead(t *testing.T) {
+// TestOldStatesAreStillRead: what they say has passed counts.
+func TestOldStatesAreStillRead(t *testing.T) {
 	q, _ := NewQuota(Accounting{Max: 100}, nil, start)
 	q.Add(start, 40, 20)
-	old := q.Final(start)[:firstSize]
-	old[0] = firstVersion
-	if again, err := NewQuota(Accounting{Max: 100}, old, start); err != nil || again.Used(start) != 60 {
-		t.Errorf("%d used, %v", again.Used(start), err)
+	for version, size := range map[byte]int{firstVersion: firstSize, secondVersion: secondSize} {
+		old := append([]byte{version}, q.Final(start)[1:size]...)
+		if again, err := NewQuota(Accounting{Max: 100}, old, start); err != nil || again.Used(start) != 60 || again.Reserved() != 0 {
+			t.Errorf("version %d: %d used, %v", version, again.Used(start), err)
+		}
+	}
+}
+
+// TestAKillOfAnIdleRelayCostsLittle of its quota, and what it may cost is known.
+func TestAKillOfAnIdleRelayCostsLittle(t *testing.T) {
+	cfg := Accounting{Max: 400 << 20, Each: Month, Rate: 2 << 20}
+	var disk []byte
+	now := start
+	for range 10 { // kills, a minute apart
+		q, err := NewQuota(cfg, disk, now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 60 {
+			if state, due := q.Due(now); due {
+				disk = state
+			}
+			now = now.Add(time.Second)
+			q.Add(now, 100, 100)
+		}
+	}
+	q, _ := NewQuota(cfg, disk, now)
+	if used := q.Used(now); used > 10*24<<20+1<<20 || q.Reserved() != 24<<20 {
+		t.Errorf("%d MiB used by nothing, %d of it reserved at last", used>>20, q.Reserved()>>20)
 	}
 }
 

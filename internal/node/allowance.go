@@ -98,7 +98,10 @@ func (s *State) openAllowance(l RelayLimits, drain time.Duration, now time.Time)
 	if errors.Is(err, limit.ErrQuotaState) {
 		return a, "What the quota's record " + a.path + " says cannot be read: the relay counts from nothing in this period. Check the disk.", nil
 	}
-	return a, "", nil
+	if reserved := a.quota.Reserved(); reserved > 0 {
+		note = "The process before ended without a word, so up to " + config.Size(reserved).About() + " of the quota that count as used may not have passed: the record runs some seconds ahead of what passes, so that no byte beyond the quota does."
+	}
+	return a, note, nil
 }
 
 // A reserve is at most this much of a quota, and where no rate says what a drain can

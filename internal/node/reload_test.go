@@ -210,6 +210,27 @@ func TestLimitsFollowTheConfiguration(t *testing.T) {
 	}
 }
 
+// TestAStartSaysWhatAKillMayHaveCost of the quota, and nothing after an end in order.
+func TestAStartSaysWhatAKillMayHaveCost(t *testing.T) {
+	s, now := stateOf(t, filepath.Join(t.TempDir(), "relay")), time.Now()
+	if err := os.MkdirAll(s.path("relay"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for final, want := range map[bool]string{false: "up to 24 MiB of the quota", true: ""} {
+		limits := RelayLimits{Rate: 2 << 20, Quota: limit.Accounting{Max: 1 << 30, Each: limit.Month}, Period: "month"}
+		a, _, err := s.openAllowance(limits, 0, now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := a.count(now, final); err != nil {
+			t.Fatal(err)
+		}
+		if _, note, err := s.openAllowance(limits, 0, now); err != nil || !strings.Contains(note, want) || want == "" && note != "" {
+			t.Errorf("final %v: %q, %v", final, note, err)
+		}
+	}
+}
+
 // TestTheDeclaredRateOfAQuota goes down as it is used, to 0 with its end, then the relay
 // rests; it rises with the next period, and at once when the operator raises the quota
 // (REL-4).
