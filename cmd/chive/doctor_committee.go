@@ -25,7 +25,7 @@ func judgeSeat(r *control.Relay) (out []finding) {
 	switch {
 	case r.Twin:
 		say(levelFault, "twin", sentence("It takes no part in the committee: "+r.Abstains),
-			"Stop one of the two for good: a relay's keys belong to one process, in one state folder. Whoever moves a relay stops it first and moves the folder, not a copy.")
+			control.FixTwin)
 	case r.Seat && r.Abstains != "" && r.Penalty.IsZero() && d.CurrentEpoch > 0 && r.Clock == "" && r.Store == "": // which are findings themselves
 		fix := "If that stays for more than an epoch, look at chive relay status."
 		if q := r.Quota; q != nil && q.UsedUp { // which no epoch ends, but its period

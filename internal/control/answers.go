@@ -117,7 +117,7 @@ type Health struct {
 
 // Trouble is something that is wrong with this machine while the daemon does its work.
 type Trouble struct {
-	Code string `json:"code"` // disk_low (there is little room), disk (the client keeps nothing); of a relay store, keys, certificates (they end soon), clock or list (it grows old); never changes
+	Code string `json:"code"` // disk_low (there is little room), disk (the client keeps nothing); of a relay store, keys, certificates (they end soon), twin, clock or list (it grows old); never changes
 	Text string `json:"text"` // what is so, and why
 	Fix  string `json:"fix"`  // what to do about it
 }

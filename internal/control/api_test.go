@@ -478,10 +478,11 @@ func TestHealthSaysWhatIsWrongWithKeys(t *testing.T) {
 	source := newAble()
 	source.s.Relays = []Relay{{
 		Keys: "key files were removed: vrf.key", KeysFix: "Put them back",
+		Twin: true, Abstains: "another process runs with this relay's keys",
 		Certificates: &Certificates{Warning: "It ends tomorrow. Ask the identity to sign anew.", Fix: "Ask the identity to sign anew"},
 	}, {Certificates: &Certificates{Text: "It ends in a month."}}}
 	h, _, err := FetchReady(t.Context(), serving(t, source))
-	want := []Trouble{{"keys", "Key files were removed: vrf.key.", "Put them back."}, {"certificates", "It ends tomorrow.", "Ask the identity to sign anew."}}
+	want := []Trouble{{"keys", "Key files were removed: vrf.key.", "Put them back."}, {"certificates", "It ends tomorrow.", "Ask the identity to sign anew."}, {"twin", "Another process runs with this relay's keys.", FixTwin}}
 	if err != nil || !h.OK || !slices.Equal(h.Troubles, want) {
 		t.Errorf("%+v %v", h, err)
 	}

@@ -270,6 +270,9 @@ func (s *Status) Troubles() (out []Trouble) {
 		if c := r.Certificates; c != nil {
 			add("certificates", strings.TrimSuffix(c.Warning, " "+sentence(c.Fix)), c.Fix)
 		}
+		if r.Twin {
+			add("twin", r.Abstains, FixTwin)
+		}
 		switch {
 		case r.Clock != "":
 			add("clock", r.Clock, setClock)
@@ -282,6 +285,9 @@ func (s *Status) Troubles() (out []Trouble) {
 
 // FixDisk is what to do about a disk that has little room left.
 const FixDisk = "Make room on it: without, lists of relays and keys cannot be kept."
+
+// FixTwin is what to do about two processes with one relay's keys.
+const FixTwin = "Stop one of the two for good: a relay's keys belong to one process, in one state folder. Whoever moves a relay stops it first and moves the folder, not a copy."
 
 // FixStalled is what an operator does about a relay whose list of relays grows old.
 const FixStalled = "Right after a start, wait a little. Else check this machine's connection and clock, and name a relay that runs: --peer RID@IP:PORT."
