@@ -7,7 +7,6 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -18,6 +17,7 @@ import (
 	"time"
 
 	"chive/internal/control"
+	"chive/testnet"
 )
 
 // clockKey names the file from which a binary of wrongClock takes by how many seconds its
@@ -129,13 +129,11 @@ var faultPorts sync.Map
 // newFaulty makes the folder of one more.
 func (w *faultWorld) newFaulty(t *testing.T, name string) *faulty {
 	t.Helper()
-	l, err := net.Listen("tcp4", "127.0.0.1:0")
+	addr, err := testnet.FreePort() // none that the system gives to a connection meanwhile
 	if err != nil {
 		t.Fatal(err)
 	}
-	addr := l.Addr().String()
-	_ = l.Close()
-	if _, taken := faultPorts.LoadOrStore(addr, true); taken { // the system may give a port that was closed again
+	if _, taken := faultPorts.LoadOrStore(addr, true); taken {
 		return w.newFaulty(t, name)
 	}
 	p := &faulty{w: w, name: name, state: filepath.Join(w.dir, name), addr: addr, socket: filepath.Join(w.dir, name+".sock")}
