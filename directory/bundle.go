@@ -322,6 +322,27 @@ func (b *bundle) verify(doc *genesis.Document, from *vote.Anchor, v vote.Verifie
 	return err
 }
 
+// goesBy reports whether the steps, from what is known, are over every later list that is
+// believed; nil: none is.
+func (b *bundle) goesBy(from, believed *vote.Anchor) bool {
+	if believed == nil {
+		return true
+	}
+	for _, l := range believed.Lists {
+		root, err := l.Root()
+		if believes(from, l) {
+			continue
+		}
+		if err != nil || !slices.ContainsFunc(b.steps, func(s *vote.Step) bool {
+			has, err := s.List.Root()
+			return err == nil && s.List.Committee == l.Committee && s.List.Term == l.Term && has == root
+		}) {
+			return false
+		}
+	}
+	return true
+}
+
 // believes reports whether a list is known, or one of a later term of its committee.
 func believes(a *vote.Anchor, l *committee.List) bool {
 	for _, o := range a.Lists {

@@ -173,14 +173,30 @@ func (m *Machine) tooOld() bool {
 	return age > 0 && m.now.Sub(m.doc.EpochStart(epoch)) > age
 }
 
-// verified follows the hand-over to a state from what is trusted. Errors: bundle.verify's.
-func (m *Machine) verified(b *bundle) (err error) {
+// verified follows the hand-over to a state from what is trusted. What our own lists lead to
+// has to go by every later list that is believed: retired keys must not lead around those.
+// Errors: bundle.verify's, of several one that nobody honest causes.
+func (m *Machine) verified(b *bundle) error {
+	var worst error
 	for _, from := range m.trust() {
-		if err = b.verify(m.doc, from, m.cfg.Verifier); err == nil {
+		err := b.verify(m.doc, from, m.cfg.Verifier)
+		if err == nil && !b.goesBy(from, m.believed) {
+			err = vote.ErrHandOver
+		}
+		if err == nil {
 			return nil
 		}
+		if worst == nil || unproven(worst) {
+			worst = err
+		}
 	}
-	return err
+	return worst
+}
+
+// unproven reports whether an error says no more than that no hand-over leads from old lists
+// to a state, which is nobody's fault.
+func unproven(err error) bool {
+	return errors.Is(err, vote.ErrHandOver) || errors.Is(err, vote.ErrList)
 }
 
 // trust is what a state that is caught up with is verified from, in order: later lists by
@@ -310,7 +326,7 @@ func (m *Machine) assemble(c *catchUp) {
 // lead there. Spec: directory §10.
 func (m *Machine) badState(c *catchUp, err error) {
 	m.failed.add(c.rid, c.digest)
-	m.tell(gossip.BadState{RID: c.rid, Forged: !errors.Is(err, vote.ErrHandOver) && !errors.Is(err, vote.ErrList)})
+	m.tell(gossip.BadState{RID: c.rid, Forged: !unproven(err)})
 	m.emit(Report{What: ReportBadState, RID: c.rid})
 }
 

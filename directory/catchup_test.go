@@ -3,6 +3,7 @@
 package directory
 
 import (
+	"errors"
 	"testing"
 	"time"
 
@@ -55,6 +56,13 @@ func TestANewcomerCatchesUpFromWhatItBelieves(t *testing.T) {
 	}
 	if try(late, first) == nil {
 		t.Error("from a state that is too old")
+	}
+	// What its own lists lead to must go by what it believes.
+	another := *first.Lists[1]
+	another.Keys = append([][32]byte{{1}}, another.Keys[1:]...)
+	m.p.AnchorAge = p.AnchorAge
+	if err := try(late, &vote.Anchor{Epoch: first.Epoch, Lists: []*committee.List{first.Lists[0], &another}}); !errors.Is(err, vote.ErrHandOver) {
+		t.Errorf("around a list that is believed: %v", err)
 	}
 	// A list that is not the network's verifies nothing.
 	m.p.AnchorAge = p.AnchorAge

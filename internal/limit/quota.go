@@ -50,9 +50,9 @@ const (
 	// leastReserve is reserved where no rate says what a minute can bring.
 	leastReserve = 64 << 20
 	// idleSeconds and busySeconds of the rate are reserved beside twice the burst: so much
-	// that half of it is not passed within two calls a second apart, and, while much
-	// passes, that a state is not due more often than each six.
-	idleSeconds, busySeconds = 4, 12
+	// that the caller may be 4 s late with a state that is due when half of it has passed,
+	// and, while much passes, that none is due more often than each eight.
+	idleSeconds, busySeconds = 8, 16
 	// A declared rate is lowered in steps, since each change is published: when less
 	// than lowerAt of it would last.
 	lowerAtNumerator, lowerAtDenominator = 7, 8
@@ -292,8 +292,8 @@ func (q *Quota) ahead(passedIn, passedOut uint64) (in, out uint64) {
 // half reports whether half of what was reserved has passed.
 func (q *Quota) half(used, saved, last uint64) bool { return used-last > (saved-last)/2 }
 
-// reserve is what may pass in one direction until the next state. Before half of it has,
-// at most that and what two seconds bring pass until the next call.
+// reserve is what may pass in one direction until the next state. When half of it has, as
+// much as a burst and 4 s of the rate bring is left until that is on disk.
 func (q *Quota) reserve(passed, busiest uint64) uint64 {
 	if q.cfg.Rate > 0 {
 		rate, burst := uint64(q.cfg.Rate), uint64(q.cfg.Burst)

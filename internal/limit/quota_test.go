@@ -401,7 +401,7 @@ func TestOldStatesAreStillRead(t *testing.T) {
 
 // TestAKillOfAnIdleRelayCostsLittle of its quota, and what it may cost is known.
 func TestAKillOfAnIdleRelayCostsLittle(t *testing.T) {
-	cfg := Accounting{Max: 400 << 20, Each: Month, Rate: 2 << 20}
+	cfg := Accounting{Max: 1 << 30, Each: Month, Rate: 2 << 20}
 	var disk []byte
 	now := start
 	for range 10 { // kills, a minute apart
@@ -418,7 +418,7 @@ func TestAKillOfAnIdleRelayCostsLittle(t *testing.T) {
 		}
 	}
 	q, _ := NewQuota(cfg, disk, now)
-	if used := q.Used(now); used > 10*24<<20+1<<20 || q.Reserved() != 24<<20 {
+	if used := q.Used(now); used > 10*40<<20+1<<20 || q.Reserved() != 40<<20 {
 		t.Errorf("%d MiB used by nothing, %d of it reserved at last", used>>20, q.Reserved()>>20)
 	}
 }

@@ -62,6 +62,8 @@ type allowance struct {
 	// memory is the account of what the relay keeps for others.
 	memory *limit.Memory
 
+	saving sync.Mutex // held from a record's making until it is on disk
+
 	mu      sync.Mutex
 	limits  RelayLimits
 	quota   *limit.Quota // nil: there never was one
@@ -144,13 +146,22 @@ func (a *allowance) bindLocked(now time.Time) {
 // counted. A quota that was not there at the start begins with what its file says of the
 // period, or with nothing.
 func (a *allowance) set(l RelayLimits, now time.Time) {
-	a.meter.SetRate(l.Rate, l.Burst)
+	// A higher rate counts only when what it may bring is reserved on disk. What cannot be kept
+	// is told when it is due again.
+	defer a.meter.SetRate(l.Rate, l.Burst)
+	defer func() {
+		if a.count(now, false) != nil {
+			a.mu.Lock()
+			a.fault = nil // keep tells it
+			a.mu.Unlock()
+		}
+	}()
 	most := ceiling(l.Memory)
 	boundHeap(most)
 	a.memory.SetMost(most)
 	data, _ := store.ReadFile(a.path, maxQuotaSize)
 	a.mu.Lock()
-	defer a.mu.Unlock()
+	defer a.mu.Unlock() // before the two above
 	a.limits = l
 	switch {
 	case a.quota != nil:
@@ -258,6 +269,8 @@ func (a *allowance) used(now time.Time) (usedUp bool, next time.Time) {
 
 // count adds what has passed, and keeps it when that is due; final: in any case.
 func (a *allowance) count(now time.Time, final bool) error {
+	a.saving.Lock()
+	defer a.saving.Unlock()
 	a.mu.Lock()
 	if a.quota == nil {
 		a.mu.Unlock()

@@ -216,7 +216,7 @@ func TestAStartSaysWhatAKillMayHaveCost(t *testing.T) {
 	if err := os.MkdirAll(s.path("relay"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	for final, want := range map[bool]string{false: "up to 24 MiB of the quota", true: ""} {
+	for final, want := range map[bool]string{false: "up to 40 MiB of the quota", true: ""} {
 		limits := RelayLimits{Rate: 2 << 20, Quota: limit.Accounting{Max: 1 << 30, Each: limit.Month}, Period: "month"}
 		a, _, err := s.openAllowance(limits, 0, now)
 		if err != nil {
