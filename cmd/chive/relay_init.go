@@ -242,20 +242,17 @@ func (a *app) sayRelay(c *cobra.Command, state *node.State, o *node.InitOptions,
 // asksRouter reports whether a run will ask the router where others reach a relay that does not
 // say it: in a testnet only where somebody wrote that down.
 func (a *app) asksRouter(c *cobra.Command, genesis string) (bool, error) {
-	if genesis == "" {
-		return true, nil
-	}
-	testnet, err := node.CheckGenesis(genesis)
-	if err != nil || !testnet {
-		return true, err
-	}
 	s := a.sources(c, config.Named{})
 	s.Flags = nil
 	cfg, err := config.Load(s)
 	if err != nil {
 		return false, a.badConfig(err)
 	}
-	return cfg.Given("relay.nat"), nil
+	if genesis = cmp.Or(genesis, cfg.Network.Genesis); genesis == "" || cfg.Given("relay.nat") {
+		return true, nil
+	}
+	testnet, err := node.CheckGenesis(genesis)
+	return !testnet, err
 }
 
 // heldCeilings are what the configuration says of a relay's ceilings: each layer that a run

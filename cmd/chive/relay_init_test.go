@@ -91,6 +91,11 @@ func TestNoRouterIsPromisedInATestnet(t *testing.T) {
 		path := filepath.Join(t.TempDir(), "chive.toml")
 		writeConfig(t, path, text)
 		a := &app{env: config.Environment{Files: []config.File{{Path: path}}}}
+		writeConfig(t, path, text+"[network]\ngenesis = "+strconv.Quote(doc)+"\n")
+		if got, err := a.asksRouter(new(cobra.Command), ""); got != want || err != nil {
+			t.Errorf("%q, the configuration's document: %v, %v", text, got, err)
+		}
+		writeConfig(t, path, text)
 		for genesis, want := range map[string]bool{"": true, doc: want} {
 			if got, err := a.asksRouter(new(cobra.Command), genesis); got != want || err != nil {
 				t.Errorf("%q, document %q: %v, %v", text, genesis, got, err)

@@ -164,8 +164,14 @@ const lowSpace = 200 << 20
 
 // littleRoom says that a folder's disk has little room left, without a full stop; else nothing.
 func littleRoom(dir string) string {
-	free, known := store.FreeSpace(dir)
-	if dir == "" || !known || free >= lowSpace {
+	if dir == "" {
+		return ""
+	}
+	return roomText(store.FreeSpace(dir))
+}
+
+func roomText(free uint64, known bool) string {
+	if !known || free >= lowSpace {
 		return ""
 	}
 	return fmt.Sprintf("The disk of the state folder has %d MiB left", free>>20)
