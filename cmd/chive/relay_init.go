@@ -248,10 +248,14 @@ func (a *app) asksRouter(c *cobra.Command, genesis string) (bool, error) {
 	if err != nil {
 		return false, a.badConfig(err)
 	}
-	if genesis = cmp.Or(genesis, cfg.Network.Genesis); genesis == "" || cfg.Given("relay.nat") {
+	path := cmp.Or(genesis, cfg.Network.Genesis)
+	if path == "" || cfg.Given("relay.nat") {
 		return true, nil
 	}
-	testnet, err := node.CheckGenesis(genesis)
+	testnet, err := node.CheckGenesis(path)
+	if err != nil && genesis == "" { // the configuration's need not be there yet
+		return true, nil
+	}
 	return !testnet, err
 }
 

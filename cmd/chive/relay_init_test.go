@@ -95,6 +95,10 @@ func TestNoRouterIsPromisedInATestnet(t *testing.T) {
 		if got, err := a.asksRouter(new(cobra.Command), ""); got != want || err != nil {
 			t.Errorf("%q, the configuration's document: %v, %v", text, got, err)
 		}
+		writeConfig(t, path, "[network]\ngenesis = \"/none/such\"\n")
+		if got, err := a.asksRouter(new(cobra.Command), ""); !got || err != nil {
+			t.Errorf("a document that is not there yet: %v, %v", got, err)
+		}
 		writeConfig(t, path, text)
 		for genesis, want := range map[string]bool{"": true, doc: want} {
 			if got, err := a.asksRouter(new(cobra.Command), genesis); got != want || err != nil {
