@@ -45,7 +45,7 @@ const (
 	firstVersion  = 1
 	firstSize     = 1 + 8 + 8 + 8 + 8
 
-	// saveInterval is how often a state is due, at most.
+	// saveInterval is how often a state is due where little passes.
 	saveInterval = time.Minute
 	// leastReserve is reserved where no rate says what a minute can bring.
 	leastReserve = 64 << 20

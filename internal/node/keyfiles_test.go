@@ -117,7 +117,7 @@ func TestARelayTellsThatItsKeysAreGone(t *testing.T) {
 	if !gone || strings.Count(log.String(), "keys_gone") != 1 || strings.Contains(log.String(), s.Dir()) {
 		t.Errorf("logged: %s", log.String())
 	}
-	if n := len(told); n == 0 || !strings.Contains(strings.Join(told, "\n"), "was removed while it runs") {
+	if n := len(told); n == 0 || !strings.Contains(strings.Join(told, "\n"), "was removed while it runs") || !strings.Contains(strings.Join(told, "\n"), ". Put them back, or") {
 		t.Errorf("told: %q", told)
 	}
 	if err := os.Rename(aside, s.Dir()); err != nil {

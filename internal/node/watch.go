@@ -77,7 +77,10 @@ func (w *watch) relay(r control.Relay) {
 	if _, told := w.told["store"]; told && r.Store == "" {
 		w.tell(storeAgain)
 	}
-	for _, trouble := range []struct{ code, text string }{{"clock", r.Clock}, {"store", r.Store}, {"keys", r.Keys}} {
+	for _, trouble := range []struct{ code, text, fix string }{{"clock", r.Clock, ""}, {"store", r.Store, r.StoreFix}, {"keys", r.Keys, r.KeysFix}} {
+		if trouble.text != "" && trouble.fix != "" {
+			trouble.text += ". " + trouble.fix
+		}
 		w.lasting(trouble.code, trouble.text)
 	}
 	if r.Joining != "" { // else it asks none of them
