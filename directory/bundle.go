@@ -322,25 +322,23 @@ func (b *bundle) verify(doc *genesis.Document, from *vote.Anchor, v vote.Verifie
 	return err
 }
 
-// goesBy reports whether the steps, from what is known, are over every later list that is
-// believed; nil: none is.
-func (b *bundle) goesBy(from, believed *vote.Anchor) bool {
-	if believed == nil {
-		return true
+// committed returns the lists that a header commits to which is believed, as far as the bundle
+// or known have them: what steps with that header's certificate would bring.
+func (b *bundle) committed(h *snapshot.Header, known []*committee.List) *vote.Anchor {
+	for _, s := range b.steps {
+		known = append(known, s.List)
 	}
-	for _, l := range believed.Lists {
-		root, err := l.Root()
-		if believes(from, l) {
-			continue
-		}
-		if err != nil || !slices.ContainsFunc(b.steps, func(s *vote.Step) bool {
-			has, err := s.List.Root()
-			return err == nil && s.List.Committee == l.Committee && s.List.Term == l.Term && has == root
-		}) {
-			return false
+	known = append(known, anchorOf(b.state).Lists...)
+	out := &vote.Anchor{Epoch: h.Epoch}
+	for _, want := range [][32]byte{h.ListA, h.NextA, h.ListB, h.NextB} {
+		for _, l := range known {
+			if root, err := l.Root(); err == nil && root == want {
+				out.Lists = append(out.Lists, l)
+				break
+			}
 		}
 	}
-	return true
+	return out
 }
 
 // believes reports whether a list is known, or one of a later term of its committee.

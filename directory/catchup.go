@@ -11,7 +11,6 @@ import (
 	"chive/directory/gossip"
 	"chive/directory/record"
 	"chive/directory/snapshot"
-	dirsync "chive/directory/sync"
 	"chive/directory/transition"
 	"chive/directory/vote"
 )
@@ -97,6 +96,9 @@ func (m *Machine) neighbours() {
 	if len(epochs) > 0 {
 		around.Head = epochs[len(epochs)/2]
 	}
+	if m.seen != nil { // a quorum has signed it, whatever those around us know
+		around.Head = max(around.Head, m.seen.Epoch())
+	}
 	around.Clock, _ = m.gossip.ClockOffset()
 	if m.told && around == m.around {
 		return
@@ -135,8 +137,8 @@ func (m *Machine) pursue() {
 	if c != nil && c.epoch <= m.at.state.Epoch() {
 		m.catch, c = nil, nil // the member has got there by itself
 	}
-	if c != nil && !c.member && m.tooOld() {
-		m.catch, c = nil, nil
+	if c != nil && (!c.member && m.tooOld() || c.epoch < m.newest().Epoch()) {
+		m.catch, c = nil, nil // the role has seen a later one, as a client
 	}
 	if c == nil && !m.now.Before(m.stuckAt()) {
 		if best, ok := m.best(); ok {
@@ -166,54 +168,25 @@ func (m *Machine) pursue() {
 // certificate by certificate, is not meant. Spec: directory §8.
 func (m *Machine) tooOld() bool {
 	age := m.p.AnchorAge
-	epoch := m.at.state.Epoch()
-	if m.believed != nil {
-		epoch = max(epoch, m.believed.Epoch)
-	}
-	return age > 0 && m.now.Sub(m.doc.EpochStart(epoch)) > age
+	return age > 0 && m.now.Sub(m.doc.EpochStart(m.newest().Epoch())) > age
 }
 
-// verified follows the hand-over to a state from what is trusted. What our own lists lead to
-// has to go by every later list that is believed: retired keys must not lead around those.
-// Errors: bundle.verify's, of several one that nobody honest causes.
+// verified follows the hand-over to a state from what is trusted: the lists that the header of
+// the snapshot commits to which the role, as a client, has verified; without one, our own. Of
+// lists a client has itself so few that a relay's steps need not lead on from there.
+// Errors: bundle.verify's. Spec: directory §10 (relay joins or wakes).
 func (m *Machine) verified(b *bundle) error {
-	var worst error
-	for _, from := range m.trust() {
-		err := b.verify(m.doc, from, m.cfg.Verifier)
-		if err == nil && !b.goesBy(from, m.believed) {
-			err = vote.ErrHandOver
-		}
-		if err == nil {
-			return nil
-		}
-		if worst == nil || unproven(worst) {
-			worst = err
-		}
+	from := anchorOf(m.at.state)
+	if m.seen != nil {
+		from = b.committed(m.seen.Header(), append(from.Lists, anchorOf(transition.Genesis(m.doc)).Lists...))
 	}
-	return worst
+	return b.verify(m.doc, from, m.cfg.Verifier)
 }
 
 // unproven reports whether an error says no more than that no hand-over leads from old lists
 // to a state, which is nobody's fault.
 func unproven(err error) bool {
 	return errors.Is(err, vote.ErrHandOver) || errors.Is(err, vote.ErrList)
-}
-
-// trust is what a state that is caught up with is verified from, in order: later lists by
-// which the role, as a client, has verified a snapshot, and our own. A client is led on by as
-// few steps as do, so that its list of the other committee may be too old to verify the steps
-// that a relay holds; our own, unless the network lets nobody start from what is as old, see
-// all of them. Spec: directory §10 (relay joins or wakes).
-func (m *Machine) trust() (out []*vote.Anchor) {
-	own := m.at.state
-	if m.believed != nil && m.believed.Epoch > own.Epoch() {
-		// Certificates of steps may be as old as what the lists in force then signed.
-		out = append(out, &vote.Anchor{Epoch: max(own.Epoch(), dirsync.Floor(m.p, m.believed.Lists, m.believed.Epoch)), Lists: m.believed.Lists})
-	}
-	if age := m.p.AnchorAge; len(out) == 0 || age == 0 || m.now.Sub(m.doc.EpochStart(own.Epoch())) <= age {
-		out = append(out, anchorOf(own))
-	}
-	return out
 }
 
 // anchorOf returns what clients would believe of a state.
@@ -244,7 +217,7 @@ func (m *Machine) pursueAt() time.Time {
 // best returns the newest head that a neighbour has and that is well ahead of ours.
 func (m *Machine) best() (out head, ok bool) {
 	var of record.RID // of equals the lowest rid's: the order of a map decides nothing
-	least := m.at.state.Epoch() + behindBy
+	least := max(m.at.state.Epoch()+behindBy, m.newest().Epoch())
 	if m.headsTo < least || m.tooOld() {
 		return head{}, false
 	}

@@ -8,7 +8,6 @@ import (
 
 	"chive/directory/record"
 	"chive/directory/snapshot"
-	"chive/directory/vote"
 )
 
 // Event is what happened. There is one type for each.
@@ -99,13 +98,9 @@ type Join struct{ Voucher []byte }
 type Solved struct{ Work *record.Work }
 
 // Seen is a snapshot that the role, as a client, has verified: how one that is not on
-// the list, or was away for long, learns who to call. It is only read.
-type Seen struct {
-	Snapshot *snapshot.Snapshot
-	// Lists are the committees' lists that it was verified by, and may be nil: a state that
-	// is caught up with is verified from there, where that is later than our own.
-	Lists *vote.Anchor
-}
+// the list, or was away for long, learns who to call. The state that it then catches up with
+// is verified from the lists that this one commits to. It is only read.
+type Seen struct{ Snapshot *snapshot.Snapshot }
 
 // Evidence is what a client has brought (protocol §7, request 8). It is judged like a
 // PUSH, but nobody is penalised for it. The bytes belong to the machine afterwards.

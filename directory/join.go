@@ -10,7 +10,6 @@ import (
 	"chive/directory/record"
 	"chive/directory/snapshot"
 	"chive/directory/sybil"
-	"chive/directory/vote"
 )
 
 // entriesWanted is how many relays a newcomer asks to introduce it.
@@ -59,14 +58,11 @@ func (m *Machine) listed() bool {
 
 // sawSnapshot takes a snapshot that the role has verified as a client, which only
 // helps one that is not on our own list or far behind.
-func (m *Machine) sawSnapshot(s *snapshot.Snapshot, lists *vote.Anchor) {
+func (m *Machine) sawSnapshot(s *snapshot.Snapshot) {
 	if s.Header().NetworkID != m.nid || s.Epoch() < m.at.state.Epoch()+behindBy || (m.seen != nil && s.Epoch() <= m.seen.Epoch()) {
 		return
 	}
-	m.seen = s
-	if lists != nil && (m.believed == nil || lists.Epoch > m.believed.Epoch) {
-		m.believed = lists
-	}
+	m.seen, m.moved = s, true
 	m.tell(m.neighbourhood())
 }
 

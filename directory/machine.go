@@ -94,7 +94,6 @@ type Machine struct {
 	entering []*entering
 	joining  joining
 	seen     *snapshot.Snapshot // newer than ours, from the role as a client
-	believed *vote.Anchor       // the lists by which it was verified; nil: not told
 
 	missing   map[record.RID]bool // descriptors that the member waits for
 	foundSome bool
@@ -223,7 +222,7 @@ func (m *Machine) take(ev Event) {
 	case Solved:
 		m.joining.solving, m.joining.work = false, ev.Work
 	case Seen:
-		m.sawSnapshot(ev.Snapshot, ev.Lists)
+		m.sawSnapshot(ev.Snapshot)
 	case Stored:
 		if ev.Token > m.tokensBefore {
 			m.ask(vote.Stored{Token: ev.Token - m.tokensBefore, OK: ev.OK})

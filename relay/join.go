@@ -84,7 +84,7 @@ func (j *joiner) run() {
 	half := j.d.r.genesis.Params.EpochLen / 2
 	retry := firstRetry
 	if j.f.Snapshot().Epoch() > 0 { // fetched before a restart
-		j.d.send(input{event: directory.Seen{Snapshot: j.f.Snapshot(), Lists: j.f.Anchor()}})
+		j.d.send(input{event: directory.Seen{Snapshot: j.f.Snapshot()}})
 	}
 	for {
 		select {
@@ -161,7 +161,7 @@ func (j *joiner) round() (answered bool) {
 func (j *joiner) took() {
 	j.grounded.Store(j.f.Grounded())
 	j.d.send(input{client: j.f.Encode()})
-	j.d.send(input{event: directory.Seen{Snapshot: j.f.Snapshot(), Lists: j.f.Anchor()}})
+	j.d.send(input{event: directory.Seen{Snapshot: j.f.Snapshot()}})
 }
 
 // fetch asks one relay over a directory stream.

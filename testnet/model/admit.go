@@ -30,25 +30,3 @@ func (n *node) admit(e directory.Effect) {
 		n.later(time.Millisecond, func() { n.step(directory.EntrySigned{RID: e.Entry.Candidate, Data: data}) })
 	}
 }
-
-// joins starts a newcomer whose role, as a client of some relay, knows the snapshot
-// before that one's newest.
-func (n *node) joins() {
-	n.start()
-	n.step(directory.Join{})
-	n.looks()
-}
-
-func (n *node) looks() {
-	w := n.w
-	var older *directory.View
-	if from := w.nodes[below(n.net, w.relays)]; from.up && from.head.State != nil {
-		if s := w.check.states[from.head.State.Snapshot().Header().Parent]; s != nil {
-			older = &directory.View{State: s}
-		}
-	}
-	if older != nil {
-		n.step(directory.Seen{Snapshot: older.State.Snapshot()})
-	}
-	n.later(w.doc.Params.ClientFetch/4, n.looks)
-}

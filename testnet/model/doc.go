@@ -17,8 +17,9 @@
 // # What is not simulated
 //
 // Links are streams with a delay, not TCP: there is no loss, no bandwidth and no queue.
-// Computing takes no virtual time. Clients are not here (their goals are G4 and G7), and
-// neither is reachability beyond partitions. Relays' addresses are made up, public ones,
+// Computing takes no virtual time, and neither does what a client reads. Clients choose paths and
+// guards beside every run (client.go); they read lists, and relays that are on none do, in the runs
+// about newcomers and terms (follow.go). Their goals, G4 and G7, are elsewhere. There is no reachability beyond partitions. Relays' addresses are made up, public ones,
 // so that caps and path rules bite.
 //
 // # Determinism

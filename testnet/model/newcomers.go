@@ -17,7 +17,7 @@ import (
 func floodOfNewcomers(ctx context.Context, t task) (*outcome, error) {
 	p := genesis.Public()
 	p.WorkBits, p.StampBits, p.AdmitHold = 0, 0, 0
-	w, err := newWorld(setting{seed: t.seed, relays: t.relays, params: p, warm: true, brief: true, replay: t.replay}, t.progress)
+	w, err := newWorld(setting{seed: t.seed, relays: t.relays, params: p, warm: true, brief: true, reads: true, replay: t.replay}, t.progress)
 	if err != nil {
 		return nil, err
 	}
@@ -28,7 +28,7 @@ func floodOfNewcomers(ctx context.Context, t task) (*outcome, error) {
 	for i := range 5 * t.relays {
 		n := w.add(newPerson(w.seed, t.relays+i, 5000+i/200, i%200, 999, 5))
 		n.lies = lieNewcomer
-		w.push(n.n, 30*time.Minute+time.Duration(i)*time.Second, event{node: int32(n.n), do: n.joins})
+		w.push(n.n, 30*time.Minute+time.Duration(i)*time.Second, event{node: int32(n.n), do: n.start})
 	}
 	hours := 30
 	if t.short {

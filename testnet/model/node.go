@@ -42,6 +42,11 @@ type node struct {
 	reports   []directory.Report
 	published int // own descriptors
 
+	server server
+	reader *reader // what its role reads as a client; nil: nothing so far
+	saved  []byte  // of it, durable
+	listed bool    // by the newest list that it knows
+
 	crash  func(e directory.Store, before bool) bool // asked around every Store: die?
 	lies   lie
 	treats treason
@@ -69,7 +74,11 @@ func (n *node) start() {
 	})
 	must(err)
 	n.m, n.up, n.links, n.wakeAt, n.tickAt = m, true, nil, 0, 0
+	n.server.all, n.listed = nil, true
 	n.step(directory.Tick{})
+	if n.w.reads && n.up {
+		n.later(time.Second, n.reads)
+	}
 }
 
 // term is committee A's now.
@@ -131,6 +140,7 @@ func (n *node) carry(e directory.Effect) {
 		w.noteMore(digest[:]...)
 		w.check.final(n, e)
 		n.head = e
+		n.shows(e)
 	case directory.Publish:
 		n.publish(e)
 	case directory.Erase:

@@ -43,6 +43,8 @@ func experiments() []experiment {
 			60, 20, upTo(3), churnRelays},
 		{"kills", "", "relays are killed around what they store and go on from it",
 			10, 5, upTo(10), killRelays},
+		{"terms", "", "a network for eight terms: newcomers at any age of it, relays that leave, lose their store or are long away, a standstill, and clients that sleep",
+			20, 10, upTo(3), termsRelays},
 		{"equivocate", "", "members withhold, delay and say two things, alone and mixed, up to 40 % of them",
 			16, 10, upTo(3), equivocators},
 	}

@@ -16,6 +16,7 @@ import (
 	"chive/directory"
 	"chive/directory/genesis"
 	"chive/directory/record"
+	dirsync "chive/directory/sync"
 	"chive/testnet/scenario"
 )
 
@@ -33,7 +34,9 @@ type setting struct {
 	// compares one state with itself.
 	alone bool
 	// brief keeps no stores: relays are not restarted.
-	brief  bool
+	brief bool
+	// reads has relays answer clients, and be some where they are on no list or far behind.
+	reads  bool
 	replay string // the command that runs this seed again
 }
 
@@ -53,12 +56,13 @@ type world struct {
 	delay  uint64    // key of the delays between pairs
 	parted func(a, b *node) bool
 
-	verify  *verifier
-	catalog *directory.Catalog
-	blocks  *blocks
-	base    *base
-	past    time.Duration // of the network before the run; scenarios count from there
-	before  *past         // same, of worlds that are warm
+	verify   *verifier
+	catalog  *directory.Catalog
+	blocks   *blocks
+	base     *base
+	released *dirsync.AnchorFile // what begins anew begins with; nil: the document
+	past     time.Duration       // of the network before the run; scenarios count from there
+	before   *past               // same, of worlds that are warm
 
 	trace  hash.Hash
 	buffer []byte
