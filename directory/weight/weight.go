@@ -63,7 +63,10 @@ func Compute(t *snapshot.Table, p genesis.Params, day int) *Weights {
 	c.clip(w.Middle, false)
 	c.clip(w.Exit, false)
 	limitNewcomers(w.Middle, newcomer, p.NewcomerShare)
-	spare(w)
+	spare(w, newcomer)
+	// What was spared was the share of some: whoever is left is held to the caps again.
+	c.clip(w.Middle, false)
+	limitNewcomers(w.Middle, newcomer, p.NewcomerShare)
 	return w
 }
 
@@ -94,10 +97,11 @@ func limitNewcomers(weights []uint64, newcomer []bool, share int) {
 		return
 	}
 	// young' / (young' + old) = share / 1000
-	limit := mulDiv(old, uint64(share), uint64(1000-share))
-	if young <= limit {
+	hi, lo := bits.Mul64(young, uint64(1000-share))
+	if most, least := bits.Mul64(old, uint64(share)); hi < most || hi == most && lo <= least {
 		return
 	}
+	limit := mulDiv(old, uint64(share), uint64(1000-share)) // less than young
 	for i := range weights {
 		if newcomer[i] {
 			weights[i] = mulDiv(weights[i], limit, young)
@@ -107,25 +111,33 @@ func limitNewcomers(weights []uint64, newcomer []bool, share int) {
 
 // spare keeps guards and exits out of the middle as far as they are scarce: exits
 // by max(0, 1 - T/3E), guards by max(0, 1 - T/3G), where T, E and G are the sums of
-// the middle, exit and guard weights. If that leaves nothing, the factors are
-// dropped.
-func spare(w *Weights) {
+// the middle, exit and guard weights. Ramps and caps make them look scarcer than they
+// are: if that leaves less than a third of what those have who are no newcomers, so much of
+// what was taken from each is given back that a third is left.
+func spare(w *Weights, newcomer []bool) {
 	t, e, g := sum(w.Middle), sum(w.Exit), sum(w.Guard)
 	out := make([]uint64, len(w.Middle))
-	left := false
+	var before, after uint64
 	for i, v := range w.Middle {
+		out[i] = v
+		if newcomer[i] {
+			continue // neither guard nor exit
+		}
+		before += v
 		if w.Exit[i] > 0 {
-			v = scarce(v, t, e)
+			out[i] = scarce(out[i], t, e)
 		}
 		if w.Guard[i] > 0 {
-			v = scarce(v, t, g)
+			out[i] = scarce(out[i], t, g)
 		}
-		out[i] = v
-		left = left || v > 0
+		after += out[i]
 	}
-	if left {
-		copy(w.Middle, out)
+	for i, v := range w.Middle {
+		if after < before/3 {
+			out[i] += mulDiv(v-out[i], before/3-after, before-after)
+		}
 	}
+	copy(w.Middle, out)
 }
 
 // scarce returns v * max(0, 1 - t/3s). Both t and s are below 2^62.

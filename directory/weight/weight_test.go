@@ -151,11 +151,67 @@ func TestScarceExitsAndGuardsStayOutOfTheMiddle(t *testing.T) {
 			}
 		}
 	}
-	// T/3E = 1 for every relay: nothing would be left, so the factors are dropped.
-	w := &Weights{Guard: []uint64{0, 0, 0}, Middle: []uint64{9, 9, 9}, Exit: []uint64{3, 3, 3}}
-	spare(w)
-	if !slices.Equal(w.Middle, []uint64{9, 9, 9}) {
-		t.Errorf("factors that leave nothing were kept: %v", w.Middle)
+	// A third of what there is stays, whatever the factors leave of it.
+	for name, c := range map[string]struct{ w, want Weights }{
+		"nothing": { // T/3E = 1 for every relay
+			Weights{Guard: []uint64{0, 0, 0}, Middle: []uint64{9, 9, 9}, Exit: []uint64{3, 3, 3}},
+			Weights{Middle: []uint64{3, 3, 3}},
+		},
+		"one of many": { // guards that caps made scarce
+			Weights{Guard: []uint64{1, 1, 1, 0}, Middle: []uint64{200, 200, 200, 100}, Exit: []uint64{0, 0, 0, 0}},
+			Weights{Middle: []uint64{44, 44, 44, 100}},
+		},
+	} {
+		spare(&c.w, make([]bool, len(c.w.Middle)))
+		if !slices.Equal(c.w.Middle, c.want.Middle) {
+			t.Errorf("%s is left: %v", name, c.w.Middle)
+		}
+	}
+}
+
+// TestNewcomersHaveTheirShareWhereGuardsAreScarce: what is spared of the others is no room for
+// them, and one that came today is not the middle of every path.
+func TestNewcomersHaveTheirShareWhereGuardsAreScarce(t *testing.T) {
+	of := func(count int, r relay) (out []relay) {
+		for n := range count {
+			one := r
+			one.group += uint16(n)
+			out = append(out, one)
+		}
+		return out
+	}
+	young := of(400, relay{0, 36, 2, 300})
+	for name, relays := range map[string][]relay{
+		"guards":                      of(100, relay{guard, 57, 200, 0}),
+		"guards and exits":            of(100, relay{guard | exit, 57, 200, 0}),
+		"a third exits too":           append(of(66, relay{guard, 57, 200, 0}), of(33, relay{guard | exit, 57, 200, 100})...),
+		"founders and guards of 35 d": append(of(13, relay{guard | exit | founder, 57, 130, 0}), of(40, relay{guard, 45, 35, 20})...),
+		"founders, guards of a month": append(of(100, relay{guard | founder, 57, 700, 0}), of(200, relay{guard, 40, 40, 100})...),
+		"nobody but young ones":       nil,
+	} {
+		for _, count := range []int{1, len(young)} {
+			w := Compute(table(t, append(slices.Clip(relays), young[:count]...)), genesis.Public(), today)
+			share := sum(w.Middle[len(relays):]) * 10000 / sum(w.Middle)
+			if share > 500 && len(relays) > 0 {
+				t.Errorf("%s: %d newcomers have %d/10000 of the middles", name, count, share)
+			}
+			if share == 0 {
+				t.Errorf("%s: %d newcomers have nothing", name, count)
+			}
+		}
+	}
+}
+
+// TestTheLargestShareFits: every share that a document may have, and the largest table.
+func TestTheLargestShareFits(t *testing.T) {
+	weights, newcomer := []uint64{1 << 61, 1 << 61, 1 << 40}, []bool{false, true, true}
+	limitNewcomers(weights, newcomer, 999)
+	if !slices.Equal(weights, []uint64{1 << 61, 1 << 61, 1 << 40}) {
+		t.Errorf("%v", weights)
+	}
+	limitNewcomers(weights, newcomer, 1)
+	if young := weights[1] + weights[2]; young > 1<<61/999 || young < 1<<61/999-2 {
+		t.Errorf("%d", young)
 	}
 }
 
@@ -224,6 +280,8 @@ func TestNobodyHoldsMoreThanItsCap(t *testing.T) {
 			{"guard, relay", w.Guard, func(i int) int { return i }, uint64(p.CapRelay)},
 			{"guard, group", w.Guard, func(i int) int { return c.groups[i] }, uint64(p.CapGroup)},
 			{"guard, cohort", w.Guard, func(i int) int { return c.cohorts[i] }, uint64(p.CapCohort)},
+			{"middle, relay", w.Middle, func(i int) int { return i }, uint64(p.CapRelay)},
+			{"middle, group", w.Middle, func(i int) int { return c.groups[i] }, uint64(p.CapGroup)},
 			{"exit, relay", w.Exit, func(i int) int { return i }, uint64(p.CapRelay)},
 			{"exit, group", w.Exit, func(i int) int { return c.groups[i] }, uint64(p.CapGroup)},
 		} {
