@@ -164,7 +164,7 @@ func (b *bundle) child(doc *genesis.Document, s *transition.State, c *vote.Certi
 	case b.state.Digest():
 		out.chain = append([]*snapshot.Header{b.state.Snapshot().Header()}, b.chain...)
 	case b.state.Snapshot().Header().Parent:
-		out.steps = before(b.steps, h.Epoch)
+		out.steps = before(b.steps, min(h.Epoch, b.state.Epoch())) // what ours has drawn is void, whichever is later
 	default:
 		return nil, false
 	}
@@ -330,7 +330,12 @@ func (b *bundle) committed(h *snapshot.Header, known []*committee.List) *vote.An
 	}
 	known = append(known, anchorOf(b.state).Lists...)
 	out := &vote.Anchor{Epoch: h.Epoch}
-	for _, want := range [][32]byte{h.ListA, h.NextA, h.ListB, h.NextB} {
+	roots := [][32]byte{h.ListA, h.NextA, h.ListB, h.NextB}
+	if b.state.Digest() == h.Digest() {
+		// It may have drawn, after a standstill, a list whose term has begun, and was signed by the one before.
+		roots = [][32]byte{h.ListA, h.ListB}
+	}
+	for _, want := range roots {
 		for _, l := range known {
 			if root, err := l.Root(); err == nil && root == want {
 				out.Lists = append(out.Lists, l)

@@ -122,3 +122,44 @@ func FuzzBundle(f *testing.F) {
 		}
 	})
 }
+
+// TestWhatStandsInPlaceHandsOverItsOwnLists: a snapshot that draws a list is replaced by one of
+// the next epoch, which draws another. The step to the first is none.
+func TestWhatStandsInPlaceHandsOverItsOwnLists(t *testing.T) {
+	bundles := func(skip bool) (parent, child *bundle) {
+		s := newSim(t, 4, 3)
+		s.startAll()
+		p := s.doc.Params
+		lead := time.Duration(p.Term/2-p.DrawLead-1) * p.EpochLen // of the first term of B
+		s.until(lead + 9*time.Second)
+		parent = s.nodes[0].m.at
+		cut := func(is bool) {
+			for i := range s.nodes {
+				for j := range i {
+					s.cut[[2]int{j, i}] = is
+				}
+			}
+		}
+		if skip {
+			cut(true)
+			s.until(lead + p.EpochLen + 8*time.Second)
+			cut(false)
+		}
+		for s.nodes[0].m.at == parent {
+			s.until(s.now.Sub(s.doc.EpochStart(0)) + time.Second)
+		}
+		return parent, s.nodes[0].m.at
+	}
+	parent, first := bundles(false)
+	same, second := bundles(true)
+	if parent.state.Digest() != same.state.Digest() || first.state.Epoch() >= second.state.Epoch() || len(first.steps) != 1 || len(second.steps) != 1 {
+		t.Fatalf("epochs %d and %d after %d, %d: %d and %d steps", first.state.Epoch(), second.state.Epoch(), parent.state.Epoch(), same.state.Epoch(), len(first.steps), len(second.steps))
+	}
+	for name, c := range map[string]struct{ from, to *bundle }{"a later one": {first, second}, "an earlier one": {second, first}} {
+		doc := newSim(t, 4, 3).doc
+		got, ok := c.from.child(doc, c.to.state, c.to.certificate)
+		if !ok || len(got.steps) != 1 || got.steps[0].Certificate.HeaderDigest() != c.to.state.Digest() {
+			t.Errorf("%s: %v, %d steps", name, ok, len(got.steps))
+		}
+	}
+}

@@ -114,14 +114,7 @@ func rootsInForce(h *snapshot.Header) (out [][32]byte) {
 }
 
 // signer is the list that has signed.
-func (a *AnchorFile) signer() *committee.List {
-	for _, l := range a.Lists {
-		if root, err := l.Root(); err == nil && root == ownerRoot(a.Certificate.Header) {
-			return l
-		}
-	}
-	return nil
-}
+func (a *AnchorFile) signer() *committee.List { return signer(a.Lists, a.Certificate.Header) }
 
 // fallbacks chooses relays that are likely to be there for long: the oldest that run, of
 // distinct groups as far as there are such.

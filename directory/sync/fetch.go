@@ -106,7 +106,7 @@ func (f *Follower) early(epoch uint64, now time.Time) bool {
 // snapshot that is old nothing, of lists no more than since when they are in force.
 // Spec: protocol §7 (SYNC-6).
 func (f *Follower) request(at *vote.Anchor, now uint64) *Request {
-	q := &Request{Code: CodeSync, Epoch: min(Floor(f.doc.Params, at.Lists, at.Epoch), MaxEpoch), Bare: len(f.part.tiles) > 0}
+	q := &Request{Code: CodeSync, Epoch: min(Floor(f.doc.Params, at.Lists, at.Epoch), MaxEpoch), Bare: f.bare()}
 	if f.cert == nil || f.snap.Epoch()+maxNamed >= now {
 		roots := rootsOf(f.snap.Table())
 		q.Table = &roots
@@ -121,6 +121,17 @@ func (f *Follower) request(at *vote.Anchor, now uint64) *Request {
 		}
 	}
 	return q
+}
+
+// bare reports whether so much is there of a table that is not whole that a source shall send
+// no diff and no tiles before it is asked for some. Where there is nothing for a diff to begin
+// from that is any of it, else most: one source that names a table and goes does not cost
+// us the diff of the next.
+func (f *Follower) bare() bool {
+	if f.cert == nil {
+		return f.part.came > 0
+	}
+	return 2*f.part.came > f.part.other
 }
 
 // compare looks at a working snapshot's certificate before anything of it is verified.
@@ -171,23 +182,24 @@ func (f *Follower) follow(at *vote.Anchor, steps []*vote.Step, cert *vote.Certif
 	if cert.Header.Epoch < at.Epoch {
 		return nil, ErrTooOld
 	}
+	if held, _ := f.held(); held != nil && cert.HeaderDigest() == held.HeaderDigest() {
+		return at, nil // an anchor's own, which was verified
+	}
 	from := &vote.Anchor{Epoch: Floor(f.doc.Params, at.Lists, at.Epoch), Lists: at.Lists}
 	next, err := from.Follow(f.doc.Params, f.nid, steps, cert, f.v)
 	switch {
 	case err == nil:
 		return next, nil
-	case (errors.Is(err, vote.ErrHandOver) || errors.Is(err, vote.ErrList)) && f.later(from.Lists, steps, cert.Header.Epoch):
+	case (errors.Is(err, vote.ErrHandOver) || errors.Is(err, vote.ErrList)) && f.later(next.Lists, cert.Header.Epoch):
 		return nil, ErrTooOld
 	}
 	return nil, ErrForged
 }
 
-// later reports whether an epoch may belong to a later list than those that we know, or
-// that the steps bring: only then can it be that what we know is too old.
-func (f *Follower) later(lists []*committee.List, steps []*vote.Step, epoch uint64) bool {
-	for _, s := range steps {
-		lists = append(lists[:len(lists):len(lists)], s.List)
-	}
+// later reports whether an epoch may belong to a later list than those that are known, as
+// far as the steps led: only then can it be that what we know is too old, or that the source
+// came too late to know what leads on from there.
+func (f *Follower) later(lists []*committee.List, epoch uint64) bool {
 	owner := transition.OwnerName(epoch)
 	term, ok := last(lists, owner)
 	return !ok || transition.TermAt(f.doc.Params, owner, epoch) > term

@@ -8,6 +8,7 @@ import (
 
 	"chive/directory/committee"
 	"chive/directory/record"
+	"chive/directory/snapshot"
 	"chive/directory/transition"
 	"chive/directory/vote"
 )
@@ -39,6 +40,9 @@ func (f *Follower) Judge(theirs *vote.Certificate) (Judgement, []*record.Evidenc
 		return JudgeUnknown, nil
 	}
 	list := f.owner(h.Epoch)
+	if held != nil && h.Epoch == ours.Epoch {
+		list = signer(f.at.Lists, ours)
+	}
 	if list == nil {
 		return JudgeUnknown, nil
 	}
@@ -60,6 +64,17 @@ func (f *Follower) Judge(theirs *vote.Certificate) (Judgement, []*record.Evidenc
 		f.split = theirs
 	}
 	return JudgeOther, found
+}
+
+// signer returns the list among some that has signed a header that is believed. It may have
+// drawn, after a standstill, one whose term has begun: that is not the one. nil: none has.
+func signer(lists []*committee.List, h *snapshot.Header) *committee.List {
+	for _, l := range lists {
+		if root, err := l.Root(); err == nil && root == ownerRoot(h) {
+			return l
+		}
+	}
+	return nil
 }
 
 // owner returns the list that an epoch belongs to, as far as is known: the latest of its

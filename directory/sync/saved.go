@@ -34,11 +34,15 @@ const (
 // Each part stands behind its size in 4 bytes. Snapshot 0 has no certificate,
 // dictionaries and tiles: it follows from the document.
 func (f *Follower) Encode() []byte {
+	at := f.at
+	if f.cert == nil { // what an anchor says is the anchor's
+		at = &vote.Anchor{}
+	}
 	out := append([]byte{savedVersion}, f.nid[:]...)
-	out = binary.BigEndian.AppendUint64(out, f.at.Epoch)
+	out = binary.BigEndian.AppendUint64(out, at.Epoch)
 	out = appendCertificate(out, f.cert)
-	out = append(out, byte(len(f.at.Lists)))
-	for _, l := range f.at.Lists {
+	out = append(out, byte(len(at.Lists)))
+	for _, l := range at.Lists {
 		out = appendPart(out, vote.EncodeList(l))
 	}
 	if f.cert == nil {
@@ -127,7 +131,7 @@ func (f *Follower) restore(packedDict []byte, tiles [][]byte) bool {
 		return f.at.Epoch == 0 && len(packedDict) == 0 && len(tiles) == 0
 	}
 	h := f.cert.Header
-	list := f.owner(h.Epoch)
+	list := signer(f.at.Lists, h)
 	if h.Epoch != f.at.Epoch || list == nil || f.cert.Verify(f.nid, list, f.v) != nil {
 		return false
 	}

@@ -18,6 +18,8 @@ type parts struct {
 	tiles map[[32]byte][]snapshot.Leaf
 	dict  *snapshot.Dictionaries
 	root  [32]byte // of dict
+	came  int      // tiles of these that a source has sent
+	other int      // of the table's that we do not hold already
 }
 
 // CheckRoots reports whether a list of tile roots is that of a header's table.
@@ -30,9 +32,14 @@ func CheckRoots(h *snapshot.Header, roots [][32]byte) bool {
 // dictionaries, of which what is there is not fetched again. Errors: ErrForged, ErrBusy,
 // ErrAbsent, and rw's.
 func (f *Follower) fetchTable(rw io.ReadWriter, a *Answer, h *snapshot.Header, progress func(done, total int)) (*snapshot.Table, error) {
-	ours := f.table()
-	if rootsOf(ours) == (Roots{h.DirRoot, h.DictRoot}) {
-		return ours, nil
+	ours, roots := f.table(), a.TileRoots
+	for _, t := range []*snapshot.Table{ours, f.snap.Table()} { // of the one that we named nothing is sent
+		if rootsOf(t) == (Roots{h.DirRoot, h.DictRoot}) {
+			return t, nil
+		}
+		if t.DirRoot() == h.DirRoot && len(roots) == 0 {
+			roots = t.TileRoots()
+		}
 	}
 	if len(a.Diff) > 0 {
 		diff, err := f.zip.unpack(a.Diff, transition.MaxDiffSize)
@@ -44,10 +51,6 @@ func (f *Follower) fetchTable(rw io.ReadWriter, a *Answer, h *snapshot.Header, p
 			return nil, ErrForged
 		}
 		return t, nil
-	}
-	roots := a.TileRoots
-	if ours.DirRoot() == h.DirRoot && len(roots) == 0 {
-		roots = ours.TileRoots()
 	}
 	if !CheckRoots(h, roots) {
 		return nil, ErrForged
@@ -107,26 +110,35 @@ func (d *download) run(a *Answer) error {
 
 // begin keeps of what is there what belongs to this table.
 func (d *download) begin() {
-	p, ours := &d.f.part, d.f.table()
-	old := map[[32]byte]int{}
-	for n, root := range ours.TileRoots() {
-		old[root] = n
-	}
-	tiles := make(map[[32]byte][]snapshot.Leaf, len(d.roots))
-	for _, root := range d.roots {
-		if leaves := p.tiles[root]; leaves != nil {
-			tiles[root] = leaves
-		} else if n, same := old[root]; same {
-			tiles[root] = leavesOf(ours, n)
-		}
-	}
-	p.tiles = tiles
-	if p.dict == nil || p.root != d.h.DictRoot {
+	p := &d.f.part
+	if p.root != d.h.DictRoot {
 		p.dict = nil
-		if ours.DictRoot() == d.h.DictRoot {
+	}
+	old := map[[32]byte][]snapshot.Leaf{}
+	for _, ours := range []*snapshot.Table{d.f.table(), d.f.snap.Table()} {
+		for n, root := range ours.TileRoots() {
+			old[root] = leavesOf(ours, n)
+		}
+		if p.dict == nil && ours.DictRoot() == d.h.DictRoot {
 			p.dict, p.root = ours.Dictionaries(), d.h.DictRoot
 		}
 	}
+	tiles := make(map[[32]byte][]snapshot.Leaf, len(d.roots))
+	p.came, p.other = 0, 0
+	for _, root := range d.roots {
+		if tiles[root] != nil {
+			continue
+		}
+		if leaves := old[root]; leaves != nil {
+			tiles[root] = leaves
+			continue
+		}
+		p.other++
+		if leaves := p.tiles[root]; leaves != nil {
+			tiles[root], p.came = leaves, p.came+1
+		}
+	}
+	p.tiles = tiles
 	d.done = len(tiles)
 	if p.dict != nil {
 		d.done++
@@ -173,6 +185,7 @@ func (d *download) tile(n int, tile []byte) error {
 		return ErrForged
 	}
 	d.f.part.tiles[d.roots[n]] = leaves
+	d.f.part.came++
 	d.tell(1)
 	return nil
 }

@@ -133,22 +133,19 @@ type Anchor struct {
 // is verified with the list that owns its epoch as far as the lists known by then
 // tell: the latest of its committee whose term had begun. Epochs do not fall, and
 // each step brings a list of a later term. How old an anchor may be, and how fresh
-// the newest certificate must be, is the caller's question. Errors: ErrHandOver,
-// and Certificate.Verify's.
+// the newest certificate must be, is the caller's question. With an error comes the anchor as
+// far as the steps led. Errors: ErrHandOver, and Certificate.Verify's.
 func (a *Anchor) Follow(p genesis.Params, nid [32]byte, steps []*Step, newest *Certificate, v Verifier) (*Anchor, error) {
-	if len(steps) > MaxStepCount {
-		return nil, ErrHandOver
-	}
 	at := &Anchor{Epoch: a.Epoch, Lists: append([]*committee.List(nil), a.Lists...)}
+	if len(steps) > MaxStepCount {
+		return at, ErrHandOver
+	}
 	for _, s := range steps {
 		if err := at.step(p, nid, s, v); err != nil {
-			return nil, err
+			return at, err
 		}
 	}
-	if err := at.believe(p, nid, newest, v); err != nil {
-		return nil, err
-	}
-	return at, nil
+	return at, at.believe(p, nid, newest, v)
 }
 
 // believe verifies a certificate and moves on to its epoch.
