@@ -11,6 +11,7 @@ import (
 	"chive/directory"
 	"chive/directory/record"
 	dirsync "chive/directory/sync"
+	"chive/directory/vote"
 )
 
 const (
@@ -41,7 +42,13 @@ func (n *node) shows(v directory.View) {
 	}
 	s.all = s.all.With(dirsync.Final{State: v.State, Certificate: v.Certificate, Steps: v.Steps})
 	if restarted {
-		s.all = s.all.WithPast(s.past, nil)
+		var certs []*vote.Certificate
+		for _, data := range n.store.saved(directory.BucketCert) {
+			c, err := vote.DecodeCertificate(data)
+			must(err)
+			certs = append(certs, c)
+		}
+		s.all = s.all.WithPast(s.past, certs)
 	}
 	s.past = s.all.Past()
 }
@@ -55,7 +62,8 @@ type reader struct {
 	f      *dirsync.Follower
 	first  []dirsync.Fallback // of the anchor that it began from; asked while it has no table
 
-	refused []error // what honest relays have answered and it could not use
+	refused []error // what honest relays have answered and it took for false
+	apart   int     // answers of relays that know no way from its lists
 }
 
 // newReader goes on from what was saved, else from the anchor that comes with the newest
@@ -91,6 +99,9 @@ func (r *reader) round(self *node, clock func() time.Time) (answered, newer bool
 		result, err := r.f.Fetch(&exchange{server: n.server.all, clock: n.clock}, clock, nil)
 		switch {
 		case errors.Is(err, dirsync.ErrBusy) || errors.Is(err, dirsync.ErrAbsent):
+			continue
+		case errors.Is(err, dirsync.ErrTooOld): // this one came too late to lead on from there
+			r.apart++
 			continue
 		case err != nil:
 			r.refused = append(r.refused, err)

@@ -45,6 +45,8 @@ func experiments() []experiment {
 			10, 5, upTo(10), killRelays},
 		{"terms", "", "a network for eight terms: newcomers at any age of it, relays that leave, lose their store or are long away, a standstill, and clients that sleep",
 			20, 10, upTo(3), termsRelays},
+		{"weeks", "", "the same for four terms of a public network, which are weeks",
+			24, 12, upTo(3), weeksRelays},
 		{"equivocate", "", "members withhold, delay and say two things, alone and mixed, up to 40 % of them",
 			16, 10, upTo(3), equivocators},
 	}

@@ -43,7 +43,21 @@ func termsRelays(ctx context.Context, t task) (*outcome, error) {
 	if t.short {
 		terms = 4
 	}
-	params := genesis.Testnet()
+	return aged(ctx, t, genesis.Testnet(), terms)
+}
+
+// weeksRelays is the same under public parameters, but for the work of newcomers.
+func weeksRelays(ctx context.Context, t task) (*outcome, error) {
+	p := genesis.Public()
+	p.WorkBits, p.StampBits = 0, 0
+	terms := 4
+	if t.short {
+		terms, p.Term, p.DrawLead = 3, 48, 8
+	}
+	return aged(ctx, t, p, terms)
+}
+
+func aged(ctx context.Context, t task, params genesis.Params, terms int) (*outcome, error) {
 	params.AnchorAge = 2 * time.Duration(params.Term) * params.EpochLen
 	w, err := newWorld(setting{seed: t.seed, relays: t.relays, params: params, reads: true, replay: t.replay}, t.progress)
 	if err != nil {
@@ -81,10 +95,10 @@ func termsRelays(ctx context.Context, t task) (*outcome, error) {
 		return w.ended(&outcome{}), err
 	}
 	// All who still ask have had time by then.
-	if err := w.until(ctx, end+20*p.EpochLen+9*time.Second); err != nil {
+	if err := w.until(ctx, end+20*p.EpochLen+p.EpochLen*9/10); err != nil {
 		return w.ended(&outcome{}), err
 	}
-	blamed, refused, late := 0, 0, 0
+	blamed, refused, apart, late := 0, 0, 0, 0
 	for _, n := range w.nodes {
 		for _, r := range n.reports {
 			if r.What == directory.ReportBadState {
@@ -92,12 +106,12 @@ func termsRelays(ctx context.Context, t task) (*outcome, error) {
 			}
 		}
 		if n.reader != nil {
-			refused += len(n.reader.refused)
+			refused, apart = refused+len(n.reader.refused), apart+n.reader.apart
 		}
 	}
 	newest := w.newest()
 	for _, c := range a.readers {
-		refused += len(c.refused)
+		refused, apart = refused+len(c.refused), apart+c.apart
 		c.round(nil, w.time)
 		if c.f.Snapshot().Epoch()+uint64(p.Fresh) < newest.Epoch() {
 			late++
@@ -122,7 +136,8 @@ func termsRelays(ctx context.Context, t task) (*outcome, error) {
 		atMost("honest relays that were blamed for a state", "", float64(blamed), 0),
 		atMost("streams between honest relays that were closed for lying", "", float64(w.check.closed), 0),
 		atMost("relays that are up and not at the newest final", "", float64(w.stragglers()), 0),
-		atMost("honest answers that a client could not use", "", float64(refused), 0),
+		atMost("honest answers that a client took for false", "", float64(refused), 0),
+		show("answers of relays that came too late to lead a client on", "", float64(apart)),
 		atMost("clients without a fresh list", "", float64(late), 0),
 	}}
 	return w.ended(out), nil
