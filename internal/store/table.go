@@ -164,19 +164,24 @@ func openBolt(path string, readOnly bool) (db *bolt.DB, file *os.File, info fs.F
 			_ = file.Close() // frees the lock of one that broke while it was opened
 		}
 	}()
-	db, err = bolt.Open(path, FileMode, &bolt.Options{
-		Timeout: lockPatience, FreelistType: bolt.FreelistMapType, MaxSize: maxTableSize, ReadOnly: readOnly,
-		OpenFile: func(name string, flag int, mode fs.FileMode) (*os.File, error) {
-			var err error
-			file, err = os.OpenFile(name, flag, mode)
-			return file, err
-		},
-	})
-	for _, damage := range []error{berrors.ErrInvalid, berrors.ErrVersionMismatch, berrors.ErrChecksum, berrors.ErrInvalidMapping} {
-		if errors.Is(err, damage) {
-			return db, file, nil, errDamaged
-		}
+	// First the pages are walked, with the file's lock, which others may share that only
+	// read: see pages. What holds then is what the library goes by.
+	db, err = library(path, !readOnly, &bolt.Options{Timeout: lockPatience, ReadOnly: true}, &file)
+	if err == nil {
+		info, err = file.Stat()
 	}
+	if err == nil && !soundPages(file, info.Size()) {
+		err = errDamaged
+	}
+	if err != nil {
+		return db, file, nil, err
+	}
+	if err := db.Close(); err != nil {
+		return nil, nil, nil, err
+	}
+	db, err = library(path, !readOnly, &bolt.Options{
+		Timeout: lockPatience, FreelistType: bolt.FreelistMapType, MaxSize: maxTableSize, ReadOnly: readOnly, PreLoadFreelist: true,
+	}, &file)
 	if err == nil {
 		info, err = file.Stat()
 	}
@@ -205,6 +210,26 @@ func openBolt(path string, readOnly bool) (db *bolt.DB, file *os.File, info fs.F
 		}
 		return err
 	})
+}
+
+// library opens a file with the library; *file is that file also where it panics.
+// Errors: errDamaged, the library's, and the operating system's.
+func library(path string, toWrite bool, o *bolt.Options, file **os.File) (*bolt.DB, error) {
+	o.OpenFile = func(name string, flag int, mode fs.FileMode) (f *os.File, err error) {
+		if toWrite {
+			flag |= os.O_RDWR // also where it is only read yet, so that what may not be written fails here
+		}
+		f, err = os.OpenFile(name, flag, mode)
+		*file = f
+		return f, err
+	}
+	db, err := bolt.Open(path, FileMode, o)
+	for _, damage := range []error{berrors.ErrInvalid, berrors.ErrVersionMismatch, berrors.ErrChecksum, berrors.ErrInvalidMapping} {
+		if errors.Is(err, damage) {
+			return db, errDamaged
+		}
+	}
+	return db, err
 }
 
 // short reports a file that is too small to be a table: ours are never seen before
