@@ -21,6 +21,7 @@ const (
 	maxRequests        = 256              // of one directory stream
 	maxDirectoryPerEnd = 16               // directory streams at once on one link or circuit
 	maxAnswering       = 4                // requests at once on one link or circuit; others wait
+	maxComputing       = 1                // answers being worked out at once, for one link with its circuits; others wait as long
 	answerPatience     = 5 * time.Second  // how long they do, then they hear "busy"
 	answerBytes        = 1 << 20          // a second, to one link or circuit
 	answerPiece        = 64 << 10         // of an answer, written at once
@@ -37,7 +38,8 @@ const (
 // share is what one link may have of the directory together with its circuits: who has a
 // link has as many circuits as it likes.
 type share struct {
-	answering atomic.Int64 // bytes of answers that are being written
+	answering atomic.Int64  // bytes of answers that are being written
+	computing chan struct{} // tokens
 	claims    *rate.Limiter
 }
 
@@ -52,7 +54,9 @@ type ration struct {
 
 // newRation returns that of a link.
 func newRation() *ration {
-	return rationOf(&share{claims: rate.NewLimiter(rate.Every(linkClaimsEvery), linkClaimsAtOnce)})
+	return rationOf(&share{
+		computing: make(chan struct{}, maxComputing), claims: rate.NewLimiter(rate.Every(linkClaimsEvery), linkClaimsAtOnce),
+	})
 }
 
 func rationOf(link *share) *ration {
@@ -66,24 +70,22 @@ func rationOf(link *share) *ration {
 func (a *ration) circuit() *ration { return rationOf(a.link) }
 
 // enter waits for a turn. false: there was none in time.
-func (a *ration) enter(ctx context.Context) bool {
+func enter(ctx context.Context, turns chan<- struct{}) bool {
 	select {
-	case a.turns <- struct{}{}:
+	case turns <- struct{}{}:
 		return true
 	default:
 	}
 	t := time.NewTimer(answerPatience)
 	defer t.Stop()
 	select {
-	case a.turns <- struct{}{}:
+	case turns <- struct{}{}:
 		return true
 	case <-t.C:
 	case <-ctx.Done():
 	}
 	return false
 }
-
-func (a *ration) leave() { <-a.turns }
 
 // serveDirectory answers directory requests on rw until the other side ends it, within
 // what its link or circuit may have. A stream too many is told "busy" once.
@@ -103,7 +105,7 @@ func (r *Relay) serveDirectory(ctx context.Context, rw io.ReadWriter, a *ration)
 		if err != nil {
 			return
 		}
-		if crowded || !a.enter(ctx) {
+		if crowded || !enter(ctx, a.turns) {
 			if err := deliver(rw, dirsync.Busy()); err != nil || crowded {
 				return
 			}
@@ -114,7 +116,7 @@ func (r *Relay) serveDirectory(ctx context.Context, rw io.ReadWriter, a *ration)
 		} else {
 			err = r.answer(ctx, rw, a, body)
 		}
-		a.leave()
+		<-a.turns
 		if err != nil {
 			return
 		}
@@ -123,10 +125,7 @@ func (r *Relay) serveDirectory(ctx context.Context, rw io.ReadWriter, a *ration)
 
 // answer answers one request, at the rate of its link or circuit.
 func (r *Relay) answer(ctx context.Context, w io.Writer, a *ration, body []byte) error {
-	frames, evidence := r.serve.Load().Answer(r.wall(), body)
-	if len(evidence) > 0 && !r.claim(a, evidence) {
-		frames = dirsync.Busy()
-	}
+	frames := r.compute(ctx, a, body)
 	size := int64(len(frames))
 	defer r.answering.Add(-size)
 	r.memory.directory.Add(size)
@@ -146,6 +145,20 @@ func (r *Relay) answer(ctx context.Context, w io.Writer, a *ration, body []byte)
 		frames = frames[len(piece):]
 	}
 	return nil
+}
+
+// compute works an answer out, if there is room for one: who is over the bounds costs no
+// work either.
+func (r *Relay) compute(ctx context.Context, a *ration, body []byte) []byte {
+	if r.answering.Load() >= maxAnswerBytes || a.link.answering.Load() >= maxLinkAnswerBytes || !enter(ctx, a.link.computing) {
+		return dirsync.Busy()
+	}
+	defer func() { <-a.link.computing }()
+	frames, evidence := r.serve.Load().Answer(r.wall(), body)
+	if len(evidence) > 0 && !r.claim(a, evidence) {
+		return dirsync.Busy()
+	}
+	return frames
 }
 
 // claim has the machine judge evidence that a client has brought. false: there was no

@@ -147,7 +147,10 @@ func TestAnswersOfAllClientsTogetherAreBounded(t *testing.T) {
 	inTown(t, func(t *testing.T, w *town) {
 		w.relay.answering.Store(maxAnswerBytes)
 		a := &asker{requests: bytes.NewReader(syncRequest(t))}
+		// What would answer is not there: nothing is worked out for who hears "busy".
+		serve := w.relay.serve.Swap(nil)
 		w.relay.serveDirectory(t.Context(), a, newRation())
+		w.relay.serve.Store(serve)
 		if !isBusy(a.got()) || w.relay.answering.Load() != maxAnswerBytes {
 			t.Errorf("answered; %d bytes are counted", w.relay.answering.Load())
 		}
@@ -265,6 +268,9 @@ func TestALinkHasAShare(t *testing.T) {
 				t.Errorf("%s: busy is %v", name, !c.busy)
 			}
 		}
+		serve := w.relay.serve.Swap(nil)
+		w.relay.serveDirectory(t.Context(), &asker{requests: bytes.NewReader(syncRequest(t))}, greedy)
+		w.relay.serve.Store(serve)
 		if n := greedy.link.answering.Load(); n != maxLinkAnswerBytes || w.relay.answering.Load() != 0 {
 			t.Errorf("%d bytes of the link are counted, %d in all", n, w.relay.answering.Load())
 		}
@@ -298,6 +304,48 @@ func TestALinkHasAShare(t *testing.T) {
 		}
 		if brings(newRation()) {
 			t.Error("one link has used up what others may bring")
+		}
+	})
+}
+
+// TestALinkHasOneTurnToHaveAnswersWorkedOut, however many circuits it has: they wait for
+// each other and hear "busy" when that takes too long; others do not.
+func TestALinkHasOneTurnToHaveAnswersWorkedOut(t *testing.T) {
+	inTown(t, func(t *testing.T, w *town) {
+		one := newRation()
+		one.link.computing <- struct{}{} // an answer takes long
+		done := make(chan struct{}, 3)
+		ask := func(of *ration) *asker {
+			a := &asker{requests: bytes.NewReader(syncRequest(t))}
+			go func() {
+				w.relay.serveDirectory(t.Context(), a, of)
+				done <- struct{}{}
+			}()
+			synctest.Wait()
+			return a
+		}
+		late := ask(one.circuit())
+		pass(answerPatience - time.Second)
+		waits := ask(one.circuit())
+		if len(late.got()) != 0 || len(waits.got()) != 0 {
+			t.Error("a circuit has a turn of its own")
+		}
+		if other := ask(newRation()); len(other.got()) == 0 || isBusy(other.got()) {
+			t.Error("another link waits for this one")
+		}
+		pass(2 * time.Second)
+		if !isBusy(late.got()) {
+			t.Error("who waits too long is not told")
+		}
+		<-one.link.computing
+		for range 3 {
+			<-done
+		}
+		if len(waits.got()) == 0 || isBusy(waits.got()) {
+			t.Error("who has waited is not answered")
+		}
+		if len(one.link.computing) != 0 {
+			t.Error("a turn is left over")
 		}
 	})
 }

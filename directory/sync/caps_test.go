@@ -44,7 +44,7 @@ func TestCertificatesLookedAtBeyondTheBound(t *testing.T) {
 			k.epoch = uint64(100 + i)
 			s.certs[i] = &k
 		}
-		if got := s.hand.candidates(s, &vote.Anchor{}, root, 1<<20, false); (len(got) > 0) != found {
+		if got := s.hand.search(s.certs, &vote.Anchor{}).candidates(root, 1<<20, false); (len(got) > 0) != found {
 			t.Errorf("with %d newer ones: %d steps", after, len(got))
 		}
 	}

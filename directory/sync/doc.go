@@ -42,6 +42,7 @@
 //	diffs                 52 for each table served
 //	certificates          2,160, and as many digests of ancestors; the oldest goes
 //	hand-over steps       1,024, and as many by another committee
+//	looks for an answer   128 lists and chains, 256 headers for each, twice; a step is made once
 //
 // of a Follower: its own table, the one before it, and one on its way; two certificates and 96 records of
 // evidence.

@@ -114,10 +114,7 @@ func (o *handOver) make(c *vote.Certificate, root [32]byte) (link, bool) {
 		return link{}, false
 	}
 	s, err := vote.NewStep(c, len(signer.Keys), list)
-	if err != nil {
-		return link{}, false
-	}
-	return linkOf(s)
+	return link{s, root, ownerRoot(c.Header)}, err == nil
 }
 
 // without forgets the steps of a header that is not final any more.
@@ -159,6 +156,31 @@ func last(lists []*committee.List, c committee.Name) (term uint64, ok bool) {
 	return term, ok
 }
 
+// search is the work on one answer: what a client knows, and the steps that were made for
+// it, from a certificate to a list. Whoever asks chooses what is looked for.
+type search struct {
+	*handOver
+	certs  []*kept
+	client *vote.Anchor
+	made   map[pair]link // without a step: there is none
+}
+
+type pair struct{ header, root [32]byte }
+
+func (o *handOver) search(certs []*kept, client *vote.Anchor) *search {
+	return &search{o, certs, client, map[pair]link{}}
+}
+
+// makeOnce makes the step to a list from a certificate that commits to it.
+func (x *search) makeOnce(k *kept, root [32]byte) (link, bool) {
+	l, found := x.made[pair{k.digest, root}]
+	if !found {
+		l, _ = x.make(k.certificate(), root)
+		x.made[pair{k.digest, root}] = l
+	}
+	return l, l.step != nil
+}
+
 // steps returns the steps by which a client gets from what it believes to the working
 // snapshot: as few as do if it is far behind; else those to all lists that the working
 // header commits to, so that it never falls behind. It has no more than vote.MaxStepCount.
@@ -170,23 +192,12 @@ func (o *handOver) steps(s *Server, q *Request, w *held) [][]byte {
 		}
 	}
 	client.Epoch = Floor(o.p, client.Lists, q.Epoch)
-	working, err := vote.DecodeCertificate(w.cert)
-	invariant(err == nil) // it was encoded here
-	leads := func(steps []*vote.Step) bool {
-		_, err := client.Follow(o.p, o.nid, steps, working, trusting{})
-		return err == nil
-	}
-	if leads(nil) {
-		return encodeSteps(o.upToDate(s, client, working, leads))
-	}
-	var best []*vote.Step
-	for _, own := range []bool{false, true} {
-		if chain, ok := o.chain(s, client, working, own, leads); ok && (best == nil || len(chain) < len(best)) {
-			best = chain
+	if len(client.Lists) > 0 { // from none nothing leads anywhere
+		working, err := vote.DecodeCertificate(w.cert)
+		invariant(err == nil) // it was encoded here
+		if best, ok := o.search(s.certs, client).lead(working); ok {
+			return encodeSteps(best)
 		}
-	}
-	if best != nil {
-		return encodeSteps(best)
 	}
 	var all []*vote.Step
 	for _, k := range o.known {
@@ -197,6 +208,23 @@ func (o *handOver) steps(s *Server, q *Request, w *held) [][]byte {
 	return encodeSteps(all)
 }
 
+// lead returns steps that lead to the working snapshot.
+func (x *search) lead(working *vote.Certificate) (best []*vote.Step, ok bool) {
+	leads := func(steps []*vote.Step) bool {
+		_, err := x.client.Follow(x.p, x.nid, steps, working, trusting{})
+		return err == nil
+	}
+	if leads(nil) {
+		return x.upToDate(working, leads), true
+	}
+	for _, own := range []bool{false, true} {
+		if chain, found := x.chain(working, own, leads); found && (!ok || len(chain) < len(best)) {
+			best, ok = chain, true
+		}
+	}
+	return best, ok
+}
+
 func encodeSteps(steps []*vote.Step) (out [][]byte) {
 	for _, s := range steps {
 		out = append(out, s.Encode())
@@ -205,18 +233,18 @@ func encodeSteps(steps []*vote.Step) (out [][]byte) {
 }
 
 // upToDate returns steps to the lists of the working header that the client lacks.
-func (o *handOver) upToDate(s *Server, client *vote.Anchor, working *vote.Certificate, leads func([]*vote.Step) bool) []*vote.Step {
+func (x *search) upToDate(working *vote.Certificate, leads func([]*vote.Step) bool) []*vote.Step {
 	h := working.Header
 	var out []*vote.Step
 	for _, root := range [][32]byte{h.ListA, h.NextA, h.ListB, h.NextB} {
-		list := o.lists[root]
+		list := x.lists[root]
 		if list == nil {
 			continue
 		}
-		if term, ok := last(client.Lists, list.Committee); ok && list.Term <= term {
+		if term, ok := last(x.client.Lists, list.Committee); ok && list.Term <= term {
 			continue
 		}
-		for _, l := range o.candidates(s, client, root, h.Epoch, false) {
+		for _, l := range x.candidates(root, h.Epoch, false) {
 			if with := inOrder(append(slices.Clone(out), l.step)); leads(with) {
 				out = with
 				break
@@ -229,9 +257,9 @@ func (o *handOver) upToDate(s *Server, client *vote.Anchor, working *vote.Certif
 // chain goes back from the list that signed the working snapshot to what the client
 // has: by certificates of A, or of each list's own committee, and by others where those
 // lead nowhere.
-func (o *handOver) chain(s *Server, client *vote.Anchor, working *vote.Certificate, own bool, leads func([]*vote.Step) bool) ([]*vote.Step, bool) {
+func (x *search) chain(working *vote.Certificate, own bool, leads func([]*vote.Step) bool) ([]*vote.Step, bool) {
 	have := map[[32]byte]bool{}
-	for _, l := range client.Lists {
+	for _, l := range x.client.Lists {
 		root, err := l.Root()
 		have[root] = err == nil
 	}
@@ -252,7 +280,7 @@ func (o *handOver) chain(s *Server, client *vote.Anchor, working *vote.Certifica
 		}
 		have[root] = true // whoever comes back to it on the way has it by then
 		defer delete(have, root)
-		for _, l := range o.candidates(s, client, root, until, own) {
+		for _, l := range x.candidates(root, until, own) {
 			if found := back(l.signer, l.step.Certificate.Header.Epoch, append(steps[:len(steps):len(steps)], l.step)); found != nil {
 				return found
 			}
@@ -281,38 +309,44 @@ func inOrder(steps []*vote.Step) []*vote.Step {
 // candidates returns steps to a list whose certificates are of epochs up to last, and
 // which a client can verify, the best first: by A, to a list of B made from the newest
 // certificate of A; or by the list's own committee.
-func (o *handOver) candidates(s *Server, client *vote.Anchor, root [32]byte, last uint64, own bool) []link {
+func (x *search) candidates(root [32]byte, last uint64, own bool) []link {
 	var best, others, ofB []link
-	for _, k := range slices.Concat(o.known, o.more) {
-		if k.root != root || k.step.Certificate.Header.Epoch > last || !o.believed(client, k.step.Certificate.Header) {
-			continue
-		}
-		if c := k.step.List.Committee; k.signedBy() == c && (own || c == committee.A) {
-			best = append(best, k)
-		} else {
-			others = append(others, k)
+	for _, all := range [][]link{x.known, x.more} {
+		for _, k := range all {
+			if k.root != root || k.step.Certificate.Header.Epoch > last || !x.believed(x.client, k.step.Certificate.Header) {
+				continue
+			}
+			if c := k.step.List.Committee; k.signedBy() == c && (own || c == committee.A) {
+				best = append(best, k)
+			} else {
+				others = append(others, k)
+			}
 		}
 	}
-	if len(best) > 0 {
+	if len(best) > 0 || x.lists[root] == nil {
 		return append(best, others...)
 	}
-	looked := 0
-	for i := len(s.certs) - 1; i >= 0 && s.certs[i].epoch >= client.Epoch && looked < maxLooked; i-- {
-		if s.certs[i].epoch > last {
+	newest, _ := slices.BinarySearchFunc(x.certs, last, func(k *kept, e uint64) int {
+		if k.epoch > e {
+			return 1
+		}
+		return -1
+	})
+	for i := newest - 1; i >= max(0, newest-maxLooked) && x.certs[i].epoch >= x.client.Epoch; i-- {
+		h := x.certs[i].header
+		if !commits(h, root) || ownerRoot(h) == root || !x.believed(x.client, h) {
 			continue
 		}
-		looked++
-		c, err := vote.DecodeCertificate(s.certs[i].data)
-		invariant(err == nil) // it was encoded here
-		if !commits(c.Header, root) || ownerRoot(c.Header) == root || !o.believed(client, c.Header) {
+		ofA := transition.OwnerName(h.Epoch) == committee.A
+		if !ofA && len(ofB) > 0 {
 			continue
 		}
-		l, ok := o.make(c, root)
+		l, ok := x.makeOnce(x.certs[i], root)
 		switch {
 		case !ok:
-		case transition.OwnerName(c.Header.Epoch) == committee.A:
+		case ofA:
 			return slices.Concat([]link{l}, others, ofB)
-		case len(ofB) == 0:
+		default:
 			ofB = append(ofB, l)
 		}
 	}

@@ -211,8 +211,16 @@ type kept struct {
 	epoch, number uint64
 	digest        [32]byte // of the header
 	data          []byte
+	header        *snapshot.Header // what data says: one request looks at many of them
 }
 
 func keep(c *vote.Certificate) *kept {
-	return &kept{c.Header.Epoch, c.Header.HistorySize, c.HeaderDigest(), c.Encode()}
+	return &kept{c.Header.Epoch, c.Header.HistorySize, c.HeaderDigest(), c.Encode(), c.Header}
+}
+
+// certificate returns it as it was given.
+func (k *kept) certificate() *vote.Certificate {
+	c, err := vote.DecodeCertificate(k.data)
+	invariant(err == nil) // it was encoded here
+	return c
 }

@@ -366,9 +366,7 @@ func (s *Server) header(epoch uint64) *Answer {
 	}
 	i, found := slices.BinarySearchFunc(s.certs, epoch, func(k *kept, e uint64) int { return cmp.Compare(k.epoch, e) })
 	if found {
-		c, err := vote.DecodeCertificate(s.certs[i].data)
-		invariant(err == nil) // it was encoded here
-		return &Answer{Code: CodeHeader, Header: c.Header.Encode()}
+		return &Answer{Code: CodeHeader, Header: s.certs[i].header.Encode()}
 	}
 	if i < len(s.certs) {
 		below := uint64(0) // snapshot 0
