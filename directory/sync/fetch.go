@@ -28,8 +28,8 @@ const (
 	Unproven                // it holds, but the source cannot show that ours precedes it: ask another, or Adopt
 )
 
-// maxNamed is how many epochs old a snapshot may be that is named to a source: whoever
-// was away longer gets no diff for it, and would say no more than how long it was away.
+// maxNamed is how many epochs old a snapshot may be whose table is named to a source: whoever
+// was away longer gets no diff for it.
 const maxNamed = maxTables
 
 // Fetch asks one source for the newest table over a directory stream: SYNC, and what it
@@ -103,17 +103,17 @@ func (f *Follower) early(epoch uint64, now time.Time) bool {
 }
 
 // request says what we hold and believe, and no more than a source needs to know: of a
-// snapshot that is old nothing, of lists no more than since when they are in force.
+// table that is old nothing, of lists no more than since when they are in force.
 // Spec: protocol §7 (SYNC-6).
 func (f *Follower) request(at *vote.Anchor, now uint64) *Request {
 	q := &Request{Code: CodeSync, Epoch: min(Floor(f.doc.Params, at.Lists, at.Epoch), MaxEpoch), Bare: f.bare()}
 	if f.cert == nil || f.snap.Epoch()+maxNamed >= now {
 		roots := rootsOf(f.snap.Table())
 		q.Table = &roots
-		if f.cert != nil {
-			digest := f.cert.HeaderDigest()
-			q.HeaderDigest = &digest
-		}
+	}
+	if f.cert != nil { // without it a PROOF would name its number, in an exchange more
+		digest := f.cert.HeaderDigest()
+		q.HeaderDigest = &digest
 	}
 	for _, l := range at.Lists {
 		if root, err := l.Root(); err == nil && len(q.Lists) < MaxListCount {

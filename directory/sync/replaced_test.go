@@ -4,6 +4,7 @@ package sync
 
 import (
 	"errors"
+	"slices"
 	"testing"
 
 	"chive/directory/genesis"
@@ -106,8 +107,8 @@ func TestNothingIsTakenBeforeItsTime(t *testing.T) {
 	}
 }
 
-// Nobody is told what a client that was away holds, nor exactly since when it has its
-// lists. Spec: SYNC-6.
+// Nobody is told what table a client that was away holds, nor exactly since when it has its
+// lists; of its header no more than a proof needs, which comes with the answer. Spec: SYNC-6, SYNC-8.
 func TestWhoWasAwaySaysLittle(t *testing.T) {
 	l := grown(t, 40)
 	f := l.follower()
@@ -117,15 +118,16 @@ func TestWhoWasAwaySaysLittle(t *testing.T) {
 	held := f.Snapshot().Epoch()
 	for now, names := range map[uint64]bool{held + 1: true, held + maxNamed: true, held + maxNamed + 1: false} {
 		q := f.request(f.at, now)
-		if (q.HeaderDigest != nil) != names || (q.Table != nil) != names || q.Epoch != Floor(l.doc.Params, f.at.Lists, held) || q.Epoch == held {
+		if q.HeaderDigest == nil || (q.Table != nil) != names || q.Epoch != Floor(l.doc.Params, f.at.Lists, held) || q.Epoch == held {
 			t.Errorf("after %d epochs: %+v", now-held, q)
 		}
 	}
 	for range maxNamed + 4 {
 		l.grow(l.renew(1))
 	}
-	if r, err := l.fetch(f, of(l.server(), l.clock())); r != Newer || err != nil {
-		t.Errorf("it does not go on: %v, %v", r, err)
+	src := of(l.server(), l.clock())
+	if r, err := l.fetch(f, src); r != Newer || err != nil || slices.Contains(src.asked, CodeProof) {
+		t.Errorf("it does not go on: %v, %v, asked %v", r, err, src.asked)
 	}
 	// A table that is not taken is no source's business.
 	for range 4 {

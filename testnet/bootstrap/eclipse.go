@@ -126,8 +126,8 @@ func (w *eclipse) source(c *client, rid record.RID) source {
 	switch {
 	case t != nil:
 		s.relay, s.stale, s.off = t.relay, t.kind == stale, t.off
-		if t.name == retiredKeys && c.f.Certificate() == nil {
-			s.relay = w.does[orphan][0].relay // who has genesis alone cannot tell: keys must have been erased
+		if t.name == retiredKeys && c.f.Snapshot().Epoch() < forkAt {
+			s.relay = w.does[orphan][0].relay // whose list is from before cannot tell: keys must have been erased
 		}
 	case w.dead && !slices.Contains(c.peers, rid):
 		s.relay = nil
