@@ -199,7 +199,11 @@ func (m *Machine) item(p *peer, f *Item) {
 		m.stats.Unasked++
 		m.penalise(p, penaltyUnasked)
 	}
-	m.satisfied(f.Class, d)
+	by := p
+	if f.Pushed {
+		by = nil
+	}
+	m.satisfied(by, f.Class, d)
 	switch verdict {
 	case VerdictNew:
 		m.stats.ItemsNew++

@@ -75,9 +75,29 @@ func (m *Machine) owes(p *peer) bool {
 	return slices.ContainsFunc(m.wants, func(w *want) bool { return w.from(p) })
 }
 
-// satisfied strikes off what has come, from wherever.
-func (m *Machine) satisfied(class byte, d Digest) {
-	m.wants = slices.DeleteFunc(m.wants, func(w *want) bool { return w.class == class && w.digest == d })
+// satisfied strikes off what has come, from wherever. by has answered a GET with it; nil: it was
+// pushed. Who else is asked for it may still deliver.
+func (m *Machine) satisfied(by *peer, class byte, d Digest) {
+	m.wants = slices.DeleteFunc(m.wants, func(w *want) bool {
+		if w.class != class || w.digest != d {
+			return false
+		}
+		if by == nil || !w.from(by) {
+			m.mayDeliver(w)
+		}
+		return true
+	})
+}
+
+// mayDeliver notes that who is asked for a record may deliver it when it is not waited for any more.
+func (m *Machine) mayDeliver(w *want) {
+	if len(w.asked) == 0 {
+		return
+	}
+	if p := m.peerOf(w.asked[len(w.asked)-1]); p != nil {
+		p.late = append(p.late, named{w.class, p.id(&w.digest)})
+		p.late = p.late[max(0, len(p.late)-maxLate):]
+	}
 }
 
 // deniedWants moves on with what a peer does not have, for which nobody is blamed: it
@@ -99,11 +119,8 @@ func (m *Machine) deniedWants(p *peer, f *IDs) []ShortID {
 func (m *Machine) lateWants() {
 	m.pursueWants(func(w *want) bool {
 		late := !m.now.Before(w.due)
-		if late && len(w.asked) > 0 {
-			if p := m.peerOf(w.asked[len(w.asked)-1]); p != nil {
-				p.late = append(p.late, named{w.class, p.id(&w.digest)})
-				p.late = p.late[max(0, len(p.late)-maxLate):]
-			}
+		if late {
+			m.mayDeliver(w)
 		}
 		return late
 	})

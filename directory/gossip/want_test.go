@@ -47,6 +47,40 @@ func TestWantAsksOnePeerAfterAnotherAndBlamesNobody(t *testing.T) {
 	}
 }
 
+// TestWhoIsOvertakenIsNotBlamed: what is asked of one comes from another first, late or pushed, and
+// the answer after it. Spec: GOS-6, GOS-11.
+func TestWhoIsOvertakenIsNotBlamed(t *testing.T) {
+	for _, pushed := range []bool{false, true} {
+		class := byte(record.ClassVote)
+		if pushed {
+			class = record.ClassEvidence
+		}
+		l := newLab(t, 10, genesis.Testnet())
+		a, b := l.up(ridOf(1), true), l.up(ridOf(2), true)
+		d, data := l.data(class, 7)
+		l.step(Want{Class: class, Digests: []Digest{d}})
+		first, second := a, b
+		if len(b.ids(typeGet)) > 0 {
+			first, second = b, a
+		}
+		if pushed {
+			second.says(&Item{Class: class, Data: data, Pushed: true})
+		} else {
+			l.pass(genesis.Testnet().GetTimeoutUrgent)
+			first, second = second, first // who is asked now, and who is late
+			second.says(&Item{Class: class, Data: data})
+		}
+		first.says(&Item{Class: class, Data: data})
+		if n := l.score(first.rid) + l.score(second.rid); n != 0 || len(l.m.wants) != 0 {
+			t.Errorf("pushed %v: %d points, %d wants", pushed, n, len(l.m.wants))
+		}
+		first.says(&Item{Class: class, Data: data})
+		if l.score(first.rid) != penaltyUnasked {
+			t.Errorf("pushed %v: twice costs %d", pushed, l.score(first.rid))
+		}
+	}
+}
+
 func TestWantsAreBoundedAndGivenUp(t *testing.T) {
 	l := newLab(t, 10, genesis.Testnet())
 	a := l.up(ridOf(1), true)
