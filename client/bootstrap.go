@@ -172,8 +172,8 @@ func (c *Client) firstCircuit(ctx context.Context) (err error, resync bool) {
 		checked.Go(func() { c.firstCheck(ctx) })
 	}
 	_, err = c.construct(ctx, needWeb, nil, nil)
-	if isPathError(err) {
-		// No exit for the web: the network still serves other needs.
+	if err != nil && ctx.Err() == nil && (isPathError(err) || c.guardLinked()) {
+		// No exit for the web, or none that answers: the network still serves other needs.
 		_, err = c.construct(ctx, needDir, nil, nil)
 	}
 	checked.Wait()

@@ -55,6 +55,17 @@ func TestAClientWhoseExitsAreGoneSaysSo(t *testing.T) {
 				t.Errorf("%s: %+v", when, e)
 			}
 		}
+		// Who starts now is ready for what needs no exit, and says the same.
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		late, err := n.JoinClient(ctx)
+		cancel()
+		if err != nil {
+			t.Fatalf("a client that starts without exits: %v", err)
+		}
+		if s := late.Status(); s.State != client.StateReady || s.NoExit == "" {
+			t.Errorf("a client that starts without exits: %s, %q", s.State, s.NoExit)
+		}
+		late.Stop()
 		time.Sleep(5 * time.Second) // virtual
 		check("still on the list", "none of the exits that were tried lately could be reached", "None of the 2 exits that were tried lately could be reached")
 		for range 120 {

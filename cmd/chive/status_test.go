@@ -187,9 +187,13 @@ func TestStatusOfACommitteeInTrouble(t *testing.T) {
 			r.Directory.Stalled = false
 			r.Directory.Committee.Seats[2].Signed, r.Directory.Committee.Seats[2].Signer = false, false
 		}, "this relay reaches", "missing:"},
-		"who signed is not silent":     {func(*control.Relay) {}, "missing: 0505", "not signed:"},
-		"nothing stalls, one is late":  {func(r *control.Relay) { r.Directory.Committee.Seats[1].Signed, r.Directory.Stalled = false, false }, "this relay reaches", "not signed:"},
-		"it does not stall":            {func(r *control.Relay) { r.Directory.Stalled = false }, "this relay reaches", "missing:"},
+		"who signed is not silent":    {func(*control.Relay) {}, "missing: 0505", "not signed:"},
+		"nothing stalls, one is late": {func(r *control.Relay) { r.Directory.Committee.Seats[1].Signed, r.Directory.Stalled = false, false }, "this relay reaches", "not signed:"},
+		"it does not stall":           {func(r *control.Relay) { r.Directory.Stalled = false }, "this relay reaches", "missing:"},
+		"so many that none has streams with all": {func(r *control.Relay) {
+			r.Directory.Stalled, r.Directory.Running, r.Directory.Committee.Seats[2].Signed = false, 24, false
+		}, "with its neighbours alone, of 24 relays", "missing:"},
+		"so many, and it stalls":       {func(r *control.Relay) { r.Directory.Running = 24 }, "missing: 0505", ""},
 		"a newcomer":                   {func(r *control.Relay) { r.Listed, r.Joining = false, "3 of 3 relays introduce it" }, "not on the list; neighbours come with its place there", "0 neighbours"},
 		"a newcomer with guests":       {func(r *control.Relay) { r.Listed, r.Neighbours = false, 1 }, "not on the list; 1 neighbour", "come with"},
 		"who has signed":               {func(*control.Relay) {}, "signed by 2 of 5 of committee A (4 are enough", "(7 are enough"},

@@ -354,7 +354,7 @@ func printDirectory(w io.Writer, s *control.Status, d *control.Directory, said m
 		case "B":
 			fmt.Fprintln(w, "    it is committee B, which agrees on each fifth epoch; A, drawn apart, on the others")
 		}
-		printSeats(w, &c, d.Stalled)
+		printSeats(w, &c, d.Stalled, d.Running)
 	}
 	for _, n := range d.Notes {
 		if said[n.Text] {
@@ -376,8 +376,9 @@ func printDirectory(w io.Writer, s *control.Status, d *control.Directory, said m
 const fewSeats = 10
 
 // printSeats says which of the committee's members a relay sees, and names those that it
-// does not, in full: their operators are to be asked.
-func printSeats(w io.Writer, c *control.Committee, stalled bool) {
+// does not, in full: their operators are to be asked. Where so many relays run that none has a
+// stream with all of them, one that it has none with is missing only while nothing is agreed.
+func printSeats(w io.Writer, c *control.Committee, stalled bool, running int) {
 	if len(c.Seats) == 0 {
 		return
 	}
@@ -388,6 +389,9 @@ func printSeats(w io.Writer, c *control.Committee, stalled bool) {
 			by = " of committee " + c.SignedBy
 		}
 		line += fmt.Sprintf("; the newest list is signed by %d of %d%s (%d are enough, and later ones may not be counted)", c.Signed, c.Signers, by, cmp.Or(c.SignersNeeded, c.Quorum))
+	}
+	if running > fullMesh {
+		line += fmt.Sprintf(". It has a stream with its neighbours alone, of %d relays: others hear from the rest", running)
 	}
 	wrap(w, "    ", line)
 	if !slices.ContainsFunc(c.Seats, func(m control.Seat) bool { return m.Stream }) && len(c.Seats) > 1 {
@@ -402,7 +406,7 @@ func printSeats(w io.Writer, c *control.Committee, stalled bool) {
 		}
 		// While the network stands still, who signed before does not matter; else nobody is
 		// missing who had nothing to sign.
-		if m.Self || m.Running && (m.Stream || (m.Signed || !m.Signer) && !stalled) && m.Penalty.IsZero() {
+		if m.Self || m.Running && (m.Stream || (m.Signed || !m.Signer || running > fullMesh) && !stalled) && m.Penalty.IsZero() {
 			continue
 		}
 		if named >= fewSeats {

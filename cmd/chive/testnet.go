@@ -127,7 +127,11 @@ func (o *testnetOptions) check(keep bool) error {
 	case o.driver != "local" && o.driver != "proc":
 		return bad("driver", "--driver "+o.driver+" is not in this version", "Use --driver local, the default, or --driver proc.")
 	case o.relays < testnet.MinRelays || o.relays > testnet.MaxRelays:
-		return bad("relays", fmt.Sprintf("--relays takes %d to %d", testnet.MinRelays, testnet.MaxRelays), "Leave it out for 10.")
+		most := testnet.MaxRelays
+		if o.driver == "proc" {
+			most = testnet.MaxProcesses - 1
+		}
+		return bad("relays", fmt.Sprintf("--relays takes %d to %d", testnet.MinRelays, most), "Leave it out for 10.")
 	case o.exits < 1 || o.exits > o.relays:
 		return bad("exits", fmt.Sprintf("--exits takes 1 to the number of relays, here %d", o.relays), "Name fewer exits, or more relays with --relays.")
 	case o.clients < 1 || o.clients > testnet.MaxClients:

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -160,7 +161,7 @@ func (o *runOptions) check(name string, one, several, relays bool) (s scenario.S
 		from, err1 := strconv.ParseUint(first, 10, 32)
 		to, err2 := strconv.ParseUint(last, 10, 32)
 		if !ok || err1 != nil || err2 != nil || to < from || to-from >= maxSeeds {
-			return s, opts, bad("seeds", "--seeds takes a range such as 1..10", "Write the first and the last seed with two points between.")
+			return s, opts, bad("seeds", fmt.Sprintf("--seeds takes a range such as 1..10, of %d at most", maxSeeds), "Write the first and the last seed with two points between.")
 		}
 		for seed := from; seed <= to; seed++ {
 			opts.Seeds = append(opts.Seeds, seed)
@@ -172,6 +173,11 @@ func (o *runOptions) check(name string, one, several, relays bool) (s scenario.S
 
 // runScenario runs an experiment and prints what it found.
 func (a *app) runScenario(ctx context.Context, s scenario.Scenario, opts scenario.Options, folder string) error {
+	if folder != "" {
+		if err := canWrite(folder); err != nil {
+			return err
+		}
+	}
 	began := time.Now()
 	res, err := s.Run(ctx, opts, func(line string) { a.note("%s", line) })
 	var breach *scenario.Breach
@@ -182,7 +188,8 @@ func (a *app) runScenario(ctx context.Context, s scenario.Scenario, opts scenari
 	switch {
 	case breach != nil:
 	case errors.Is(err, scenario.ErrOption):
-		return &node.Fault{Kind: node.Usage, Code: "relays", Text: "The experiment cannot be run with so many relays", Fix: "Leave --relays out for its own number."}
+		_, takes, _ := strings.Cut(err.Error(), scenario.ErrOption.Error()+": ")
+		return &node.Fault{Kind: node.Usage, Code: "relays", Text: "The experiment takes " + cmp.Or(takes, "another number of relays"), Fix: "Leave --relays out for its own number."}
 	case err != nil && ctx.Err() == nil:
 		return err
 	case len(res.Rows) == 0:
@@ -254,7 +261,28 @@ func table(w io.Writer, out *runObject) {
 		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\n", r.Metric, scenario.Figure(r.Value), r.Range(), r.Unit, r.Goal, r.Verdict)
 	}
 	_ = t.Flush()
-	fmt.Fprintf(w, "seeds %v, trace %s, took %.0f s\n", out.Seeds, out.Trace, out.Seconds)
+	fmt.Fprintf(w, "seeds %v, trace %s, took %.0f s\n", out.Seeds, cmp.Or(out.Trace, "none"), out.Seconds)
+}
+
+// canWrite tries, before a run of hours, whether its result can be written.
+func canWrite(folder string) error {
+	err := os.MkdirAll(folder, 0o755)
+	if err == nil {
+		var f *os.File
+		if f, err = os.CreateTemp(folder, ".summary-*"); err == nil {
+			_ = f.Close()
+			err = os.Remove(f.Name())
+		}
+	}
+	return outFault(folder, err)
+}
+
+// outFault is what stands in the way of the result; nil for a nil error.
+func outFault(folder string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return &node.Fault{Kind: node.Failed, Code: "out", Text: "The result cannot be written to " + folder, Fix: "Name a folder that you may write to."}
 }
 
 // write puts the result into a folder.
@@ -266,8 +294,5 @@ func (out *runObject) write(folder string) error {
 	if err == nil {
 		err = os.WriteFile(filepath.Join(folder, "summary.json"), append(data, '\n'), 0o644)
 	}
-	if err != nil {
-		return &node.Fault{Kind: node.Failed, Code: "out", Text: "The result cannot be written to " + folder, Fix: "Name a folder that you may write to."}
-	}
-	return nil
+	return outFault(folder, err)
 }

@@ -191,12 +191,25 @@ func CheckAnchor(path string) error {
 
 const newAnchorFix = "Get it again: whoever runs a client or relay in that network makes one with chive network anchor --out FILE."
 
+// isAnchor reports whether a file is an anchor, of whatever network.
+func isAnchor(path string) bool {
+	data, err := store.ReadFile(path, dirsync.MaxAnchorSize)
+	if err != nil {
+		return false
+	}
+	_, err = dirsync.ParseAnchorFile(data)
+	return err == nil
+}
+
 func parseAnchor(path string) (*dirsync.AnchorFile, error) {
 	data, err := store.ReadFile(path, dirsync.MaxAnchorSize)
 	if err != nil {
 		return nil, fileFault(path, "anchor", err)
 	}
 	a, err := dirsync.ParseAnchorFile(data)
+	if _, wrong := genesis.ParseDraft(data); err != nil && wrong == nil {
+		return nil, fault(Usage, "anchor_is_genesis", "Name it with --genesis. "+newAnchorFix, "%s is a genesis document, not an anchor", path)
+	}
 	if err != nil {
 		return nil, fault(Usage, "anchor_damaged", newAnchorFix, "%s is not an anchor, or was changed", path)
 	}

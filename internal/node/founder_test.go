@@ -345,7 +345,7 @@ func TestTamperedGenesisIsRefused(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	wantFault(t, MakeGenesisFolder(folder), "file_exists")
+	wantFault(t, MakeGenesisFolder(folder), "folder_used")
 	wantFault(t, errOf(WriteGenesis(folder, doc)), "file_exists")
 	wantFault(t, MakeGenesisFolder(bad), "folder_is_file")
 	wantFault(t, MakeGenesisFolder(bad+"/below"), "file_missing")

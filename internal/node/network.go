@@ -364,6 +364,10 @@ type genesisError struct {
 func (e *genesisError) Unwrap() []error { return []error{e.Fault, e.cause} }
 
 func genesisFault(path string, doc *genesis.Document, err error) *genesisError {
+	if errors.Is(err, genesis.ErrDocument) && isAnchor(path) {
+		f := fault(Usage, "genesis_is_anchor", "Name it with --anchor, and the network's genesis document with --genesis.", "%s is an anchor, not a genesis document", path)
+		return &genesisError{f, err}
+	}
 	f := fault(Usage, "genesis_damaged", "Get the file again from the network's founders, and compare what chive network show prints.",
 		"%s is not a genesis document, or was changed", path)
 	var refused *genesis.RefusedError
@@ -427,7 +431,11 @@ func MakeGenesisFolder(folder string) error {
 	if err := store.MakeFolder(folder); err != nil {
 		return fileFault(folder, "folder", err)
 	}
-	return fresh(filepath.Join(folder, genesisName))
+	if path := filepath.Join(folder, genesisName); fresh(path) != nil {
+		return fault(Usage, "folder_used", "Name another folder, or remove this one first: --keep DIR. A testnet that has ended does not go on.",
+			"%s holds a network already: %s is there", folder, genesisName)
+	}
+	return nil
 }
 
 // WriteGenesis writes a network's document into a folder of MakeGenesisFolder and

@@ -35,7 +35,7 @@ func memoryRelay(_ context.Context, t task) (*outcome, error) {
 	began := processorTime()
 	m.Step(now, directory.Tick{}, nil)
 	took := processorTime() - began
-	live := heapKiB() - before
+	live := max(0, heapKiB()-before)
 	served := float64(3*size) / 1024 // the encodings of the states that it gives to others
 	runtime.KeepAlive(saved)
 	runtime.KeepAlive(doc)

@@ -324,7 +324,7 @@ func TestTraitorsLeaveEvidenceAndForkOnlyWhenTheyAreEnough(t *testing.T) {
 
 func TestOptionsAreBounded(t *testing.T) {
 	for _, n := range []int{1, minRelays - 1, maxRelays + 1, -5} {
-		if _, err := experiments()[0].all(context.Background(), scenario.Options{Relays: n}, func(string) {}); err != scenario.ErrOption {
+		if _, err := experiments()[0].all(context.Background(), scenario.Options{Relays: n}, func(string) {}); !errors.Is(err, scenario.ErrOption) {
 			t.Errorf("%d relays: %v", n, err)
 		}
 	}

@@ -83,7 +83,7 @@ func (e experiment) all(ctx context.Context, o scenario.Options, progress func(s
 		relays = o.Relays
 	}
 	if relays < minRelays || relays > maxRelays {
-		return nil, scenario.ErrOption
+		return nil, fmt.Errorf("%w: %d to %d relays", scenario.ErrOption, minRelays, maxRelays)
 	}
 	seeds := o.Seeds
 	if len(seeds) == 0 {
