@@ -214,7 +214,7 @@ func (d *doctor) checkRelays() {
 		}
 		if !r.Listed {
 			good = false
-			d.warn(check, "unlisted", sentence("It is not on the list of relays yet. "+r.Joining), "Wait some epochs; chive relay status says what is missing.")
+			d.warn(check, "unlisted", sentence("It is not on the list of relays yet. "+r.Joining), "Wait for the next lists; chive relay status says what is missing.")
 		}
 		if seats := judgeSeat(r); len(seats) > 0 {
 			good = false

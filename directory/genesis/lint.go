@@ -208,7 +208,7 @@ func (d *Document) lintFounders(l *linter) {
 	d.lintSeatCaps(l)
 	l.warn(n > 0 && n < 3, "A circuit needs three relays and there are %d founders: nothing can be reached until others join.", n)
 	l.warn(n > 0 && guards == 0, "No founder offers to be a guard: clients cannot enter.")
-	l.warn(n > 0 && exits == 0, "No founder is an exit: clients can reach services only.")
+	l.warn(n > 0 && exits == 0, "No founder is an exit: clients can reach nothing outside the network.")
 	l.refuse(n > 0 && d.Params.PathNetworkRule && len(groups) < 3,
 		"The founders lie in fewer than three networks (/16, /32): no circuit could be built, so find founders elsewhere.")
 }

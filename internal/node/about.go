@@ -293,7 +293,7 @@ func NearAddresses(addrs []netip.AddrPort) string {
 }
 
 // addressFix says how to name an address.
-const addressFix = "Give the address that others reach this relay at: --address IP:PORT, for example --address 127.0.0.1:9240 in a testnet on one machine."
+const addressFix = "Give the address that others reach this relay at: --address IP:PORT, for example --address 127.0.0.1:9240 in a testnet on one machine. With --yes a public address of this machine is taken, or the router asked."
 
 func errNoAddress(who string) *Fault {
 	return fault(Usage, "address_missing", addressFix, "%s needs an address", who)

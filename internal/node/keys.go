@@ -153,6 +153,9 @@ func readKey(path string, want use) (*secretKey, error) {
 	k, err := decodeKey(data, want)
 	if err != nil {
 		fix := "Restore it from a backup."
+		if want == useOnion {
+			fix = "Restore it from a backup. Where another onion key is beside it this one may be removed instead: circuits begun with it fail until clients have a newer list."
+		}
 		if want == useCommittee {
 			fix = "Restore it from a backup, or remove it: this relay then takes no part in the committee in that term."
 		}
