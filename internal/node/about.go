@@ -7,6 +7,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"errors"
+	"io"
 	"io/fs"
 	"math"
 	"net/netip"
@@ -193,7 +194,7 @@ func (s *State) readDeclared() (declaration, error) {
 		return declaration{}, nil
 	case err != nil:
 		return declaration{}, fileFault(path, "file", err)
-	case json.Unmarshal(data, &kept) != nil || !kept.holds():
+	case strictJSON(data, &kept) != nil || !kept.holds():
 		return declaration{}, fault(Usage, "about_damaged",
 			"Remove it, and say again what the relay is: chive relay init --state "+quote(s.dir)+" --address IP:PORT. The relay's keys stay.",
 			"The file %s, which says what this relay declares, is damaged", path)
@@ -315,4 +316,17 @@ func parseAddresses(texts []string) ([]netip.AddrPort, error) {
 			"These addresses cannot be published: at most %d of each IP version, none twice, none unspecified or multicast", record.MaxAddressesPerVersion)
 	}
 	return out, nil
+}
+
+// strictJSON reads one value and nothing else: a key that is not known is a damaged one.
+func strictJSON(data []byte, v any) error {
+	d := json.NewDecoder(bytes.NewReader(data))
+	d.DisallowUnknownFields()
+	if err := d.Decode(v); err != nil {
+		return err
+	}
+	if _, err := d.Token(); err != io.EOF {
+		return errors.New("node: more than one value")
+	}
+	return nil
 }

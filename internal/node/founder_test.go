@@ -393,7 +393,7 @@ func TestDeclarationsAreKeptAndOverridden(t *testing.T) {
 		t.Fatal(err)
 	}
 	wantFault(t, errOf(s.declare(Declaring{})), "exit_missing")
-	for _, bad := range []string{"no json", `{"exit":"all"}`, `{"addresses":["0.0.0.0:1"]}`, `{"nickname":"a b"}`, `{"family":{"key":"AAAA"}}`} {
+	for _, bad := range []string{"no json", `{"exit":"all"}`, `{"addresses":["0.0.0.0:1"]}`, `{"nickname":"a b"}`, `{"family":{"key":"AAAA"}}`, `{"rate_kbit_per_secone":9}`, `{} {}`} {
 		if err := os.WriteFile(s.path(aboutFile), []byte(bad), 0o600); err != nil {
 			t.Fatal(err)
 		}
