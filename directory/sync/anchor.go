@@ -281,7 +281,7 @@ func (a *AnchorFile) Old(doc *genesis.Document, now time.Time) (old, over bool) 
 		return false, false
 	}
 	age := a.Age(doc, now)
-	return age > limit*anchorOldPart/anchorOldOf, age > limit
+	return age > limit/anchorOldOf*anchorOldPart, age > limit
 }
 
 // anchored returns a Follower that goes on from the anchor, which was verified. Its
