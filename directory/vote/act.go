@@ -159,42 +159,68 @@ func (m *Member) propose(r *round) {
 	})
 }
 
-// sign signs the proposal of lowest output that came in time, is built on the newest
-// final snapshot and says what follows from its votes: once. A proposal that was
-// recomputed and is wrong is passed over, one whose parts are missing is not. They
-// are asked for as soon as no other proposal can come in time. Spec: directory §6
-// (4), protocol §12 (EPOCH-6).
+// sign signs a proposal that is built on the newest final snapshot and says what follows
+// from its votes: once. Parts that are missing are asked for as soon as no other proposal
+// can come in time. Spec: directory §6 (4), protocol §12 (EPOCH-6).
 func (m *Member) sign(r *round) {
 	if r.promised || m.now.Before(m.deadline(r.epoch)) || !m.now.Before(m.signEnd(r.epoch)) {
 		return
 	}
-	for _, p := range r.proposals {
-		if p.late || p.Header.Parent != m.head.Digest() {
-			continue
-		}
-		if m.recompute(r, p); p.bad {
-			continue
-		}
-		if p.child == nil || m.now.Before(m.signFrom(r.epoch)) {
-			return
-		}
-		r.promised = true
-		header := p.header
-		if m.made = append(m.made, p.child); len(m.made) > maxMade {
-			m.made = m.made[1:]
-		}
-		m.promised(r, KindSignature, header, func(r *round) {
-			s := must(NewSignature(m.nid, r.key, r.epoch, header, r.seat)) // a seat that was found
-			if r.signed[s.Seat] == nil {
-				r.signed[s.Seat] = s
-			}
-			if p := r.find(header); p != nil {
-				p.signatures[s.Seat] = s
-			}
-			m.emit(Send{Class: record.ClassSignature, Digest: s.digest, Data: s.Encode()})
-		})
+	p := m.chosen(r)
+	if p == nil || p.child == nil || m.now.Before(m.signFrom(r.epoch)) {
 		return
 	}
+	r.promised = true
+	header := p.header
+	if m.made = append(m.made, p.child); len(m.made) > maxMade {
+		m.made = m.made[1:]
+	}
+	m.promised(r, KindSignature, header, func(r *round) {
+		s := must(NewSignature(m.nid, r.key, r.epoch, header, r.seat)) // a seat that was found
+		if r.signed[s.Seat] == nil {
+			r.signed[s.Seat] = s
+		}
+		if p := r.find(header); p != nil {
+			p.signatures[s.Seat] = s
+		}
+		m.emit(Send{Class: record.ClassSignature, Digest: s.digest, Data: s.Encode()})
+	})
+}
+
+// chosen returns the proposal that is to be signed, whose parts may be missing; nil: none is.
+// It is one that most have signed, late or not: no other can be final then unless seats sign twice, and who
+// was away when it came may be what it lacks. Else it is the one of lowest output that came
+// in time. A proposal that was recomputed and is wrong is passed over.
+func (m *Member) chosen(r *round) *proposed {
+	may := func(p *proposed) bool {
+		if p.Header.Parent != m.head.Digest() {
+			return false
+		}
+		m.recompute(r, p)
+		return !p.bad
+	}
+	most := committee.Matching(len(r.roster.Seats))
+	for _, p := range r.proposals {
+		if p.signed() >= most && may(p) {
+			return p
+		}
+	}
+	for _, p := range r.proposals {
+		if !p.late && may(p) {
+			return p
+		}
+	}
+	return nil
+}
+
+// signed is how many have signed the proposal.
+func (p *proposed) signed() (count int) {
+	for _, s := range p.signatures {
+		if s != nil {
+			count++
+		}
+	}
+	return count
 }
 
 // recompute makes the child that a proposal's votes give and compares. It asks for
