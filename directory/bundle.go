@@ -314,7 +314,8 @@ func (b *bundle) verify(doc *genesis.Document, from *vote.Anchor, v vote.Verifie
 	var steps []*vote.Step
 	for _, s := range b.steps {
 		// What was signed before retired keys may have signed, and later steps may lead on without.
-		if !believes(from, s.List) && s.Certificate.Header.Epoch >= from.Epoch {
+		// What the state itself has drawn did not sign it, even where its term has begun: after a standstill.
+		if !believes(from, s.List) && s.Certificate.Header.Epoch >= from.Epoch && s.Certificate.HeaderDigest() != b.state.Digest() {
 			steps = append(steps, s)
 		}
 	}
@@ -322,9 +323,10 @@ func (b *bundle) verify(doc *genesis.Document, from *vote.Anchor, v vote.Verifie
 	return err
 }
 
-// committed returns the lists that a header commits to which is believed, as far as the bundle
-// or known have them: what steps with that header's certificate would bring.
-func (b *bundle) committed(h *snapshot.Header, known []*committee.List) *vote.Anchor {
+// committed returns the lists that a header commits to which is believed, as the bundle or known
+// have them: what steps with that header's certificate would bring. ok is false where neither has
+// one that follows another: without it the one before, whose keys are retired, would be in force.
+func (b *bundle) committed(h *snapshot.Header, known []*committee.List) (anchor *vote.Anchor, ok bool) {
 	for _, s := range b.steps {
 		known = append(known, s.List)
 	}
@@ -336,14 +338,15 @@ func (b *bundle) committed(h *snapshot.Header, known []*committee.List) *vote.An
 		roots = [][32]byte{h.ListA, h.ListB}
 	}
 	for _, want := range roots {
-		for _, l := range known {
-			if root, err := l.Root(); err == nil && root == want {
-				out.Lists = append(out.Lists, l)
-				break
-			}
+		i := slices.IndexFunc(known, func(l *committee.List) bool { root, err := l.Root(); return err == nil && root == want })
+		switch {
+		case i >= 0:
+			out.Lists = append(out.Lists, known[i])
+		case want != [32]byte{} && (want == h.NextA || want == h.NextB):
+			return nil, false
 		}
 	}
-	return out
+	return out, true
 }
 
 // believes reports whether a list is known, or one of a later term of its committee.

@@ -178,7 +178,10 @@ func (m *Machine) tooOld() bool {
 func (m *Machine) verified(b *bundle) error {
 	from := anchorOf(m.at.state)
 	if m.seen != nil {
-		from = b.committed(m.seen.Header(), append(from.Lists, anchorOf(transition.Genesis(m.doc)).Lists...))
+		var ok bool
+		if from, ok = b.committed(m.seen.Header(), append(from.Lists, anchorOf(transition.Genesis(m.doc)).Lists...)); !ok {
+			return vote.ErrHandOver
+		}
 	}
 	return b.verify(m.doc, from, m.cfg.Verifier)
 }

@@ -255,8 +255,17 @@ func (m *Machine) denied(p *peer, f *IDs) {
 	if len(ids) == 0 {
 		return
 	}
+	ids = slices.DeleteFunc(ids, func(id ShortID) bool { // what it was late with, it has been charged for; or another was faster
+		i := slices.Index(p.late, named{f.Class, id})
+		if i >= 0 {
+			p.late = slices.Delete(p.late, i, i+1)
+		}
+		return i >= 0
+	})
+	if len(ids) == 0 {
+		return
+	}
 	p.gets = slices.DeleteFunc(p.gets, func(g get) bool { return g.class == f.Class && slices.Contains(ids, g.id) })
-	p.late = slices.DeleteFunc(p.late, func(n named) bool { return n.class == f.Class && slices.Contains(ids, n.id) })
 	if len(p.gets) < before {
 		m.stats.Undelivered += uint64(before - len(p.gets))
 	}

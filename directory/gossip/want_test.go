@@ -74,6 +74,19 @@ func TestWhoIsOvertakenIsNotBlamed(t *testing.T) {
 		if n := l.score(first.rid) + l.score(second.rid); n != 0 || len(l.m.wants) != 0 {
 			t.Errorf("pushed %v: %d points, %d wants", pushed, n, len(l.m.wants))
 		}
+		if pushed { // who has it not may say so as late
+			e, more := l.data(class, 8)
+			l.step(Want{Class: class, Digests: []Digest{e}})
+			asked, other := a, b
+			if len(b.ids(typeGet)) > 0 {
+				asked, other = b, a
+			}
+			other.says(&Item{Class: class, Data: more, Pushed: true})
+			asked.says(&IDs{Type: typeNone, Class: class, IDs: []ShortID{asked.name(e)}})
+			if n := l.score(asked.rid); n != 0 {
+				t.Errorf("%d points for who has it not", n)
+			}
+		}
 		first.says(&Item{Class: class, Data: data})
 		if l.score(first.rid) != penaltyUnasked {
 			t.Errorf("pushed %v: twice costs %d", pushed, l.score(first.rid))

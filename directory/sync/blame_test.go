@@ -156,3 +156,40 @@ func TestOneSourceDoesNotCostTheDiffOfTheNext(t *testing.T) {
 		t.Errorf("%v, %v: %d bytes for %v", r, err, honest.got, honest.asked)
 	}
 }
+
+// TestAnAnchorKeepsItsOwnSignatures: a source that has the anchor's snapshot is taken by its table;
+// what it says who signed is not asked.
+func TestAnAnchorKeepsItsOwnSignatures(t *testing.T) {
+	l := grown(t, 5)
+	s := l.server()
+	working := s.Working(l.clock()).Header().Digest()
+	var anchor *AnchorFile
+	for _, f := range l.finals {
+		if f.Certificate.HeaderDigest() == working {
+			anchor = anchorOf(t, f)
+		}
+	}
+	f, err := Resume(l.doc, vote.Plain{}, nil, anchor, l.clock())
+	if err != nil {
+		t.Fatal(err)
+	}
+	liar := lying(s, l.clock(), CodeSync, func(_ *Request, a *Answer) {
+		c, err := vote.DecodeCertificate(a.Certificate)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range c.Signatures {
+			c.Signatures[i] = [64]byte{1, 2, 3}
+		}
+		a.Certificate = c.Encode()
+	})
+	if r, err := l.fetch(f, liar); r != Newer || err != nil {
+		t.Fatalf("%v, %v", r, err)
+	}
+	if err := f.Certificate().Verify(l.doc.NetworkID(), signer(f.at.Lists, f.Certificate().Header), vote.Plain{}); err != nil {
+		t.Errorf("what is held: %v", err)
+	}
+	if _, err := LoadFollower(l.doc, vote.Plain{}, f.Encode()); err != nil {
+		t.Errorf("saved: %v", err)
+	}
+}

@@ -73,7 +73,13 @@ func (f *Follower) Fetch(rw io.ReadWriter, clock func() time.Time, progress func
 		if err != nil {
 			return Unchanged, err
 		}
-		next, err := f.follow(at, steps, cert)
+		var next *vote.Anchor
+		if f.ground != nil && cert.HeaderDigest() == f.ground.HeaderDigest() {
+			// The anchor's own, which was verified, and may be signed by a list whose term is over.
+			next, cert = f.at, f.ground
+		} else {
+			next, err = f.follow(at, steps, cert)
+		}
 		if err == nil && cert.Header.Epoch > f.doc.EpochAt(clock().Add(f.doc.Params.ClockClient)) {
 			return Unchanged, &AheadError{cert.Header.Epoch} // a quorum says so: it is our clock
 		}
@@ -181,9 +187,6 @@ func (f *Follower) steps(data [][]byte, at *vote.Anchor) ([]*vote.Step, error) {
 func (f *Follower) follow(at *vote.Anchor, steps []*vote.Step, cert *vote.Certificate) (*vote.Anchor, error) {
 	if cert.Header.Epoch < at.Epoch {
 		return nil, ErrTooOld
-	}
-	if held, _ := f.held(); held != nil && cert.HeaderDigest() == held.HeaderDigest() {
-		return at, nil // an anchor's own, which was verified
 	}
 	from := &vote.Anchor{Epoch: Floor(f.doc.Params, at.Lists, at.Epoch), Lists: at.Lists}
 	next, err := from.Follow(f.doc.Params, f.nid, steps, cert, f.v)

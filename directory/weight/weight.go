@@ -120,20 +120,18 @@ func spare(w *Weights, newcomer []bool) {
 	var before, after uint64
 	for i, v := range w.Middle {
 		out[i] = v
-		if newcomer[i] {
-			continue // neither guard nor exit
-		}
-		before += v
 		if w.Exit[i] > 0 {
 			out[i] = scarce(out[i], t, e)
 		}
 		if w.Guard[i] > 0 {
 			out[i] = scarce(out[i], t, g)
 		}
-		after += out[i]
+		if !newcomer[i] {
+			before, after = before+v, after+out[i]
+		}
 	}
 	for i, v := range w.Middle {
-		if after < before/3 {
+		if after < before/3 && !newcomer[i] {
 			out[i] += mulDiv(v-out[i], before/3-after, before-after)
 		}
 	}

@@ -54,6 +54,34 @@ type todo struct {
 	depth  int
 }
 
+// walk walks over a file. Errors: errDamaged, and the system's where it cannot be read: that
+// is no reason to put it away.
+func walk(file io.ReaderAt, length int64) error {
+	r := &noting{ReaderAt: file}
+	switch {
+	case soundPages(r, length):
+		return nil
+	case r.err != nil:
+		return r.err
+	}
+	return errDamaged
+}
+
+// noting keeps the first error of the system that a read meets.
+type noting struct {
+	io.ReaderAt
+	err error
+}
+
+// ReadAt reads as the file does.
+func (n *noting) ReadAt(p []byte, at int64) (int, error) {
+	k, err := n.ReaderAt.ReadAt(p, at)
+	if err != nil && err != io.EOF && n.err == nil {
+		n.err = err
+	}
+	return k, err
+}
+
 // soundPages reports whether each page of a file, all of which is there, is part of its
 // tree or free, once, and all that its pages say of places lies within them. It needs a
 // bit of memory for each page and a megabyte.

@@ -5,15 +5,20 @@ package store
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
+
+	bolt "go.etcd.io/bbolt"
 )
 
 // enough is the memory that opening a small file may take, whatever is in it.
@@ -252,4 +257,56 @@ func TestManyFreePagesAreNoDamage(t *testing.T) {
 		t.Errorf("%d free pages are no test", n)
 	}
 	want(t, table, "self", "memory", "a promise")
+}
+
+// failing fails to read from an offset on.
+type failing struct {
+	io.ReaderAt
+	from int64
+}
+
+func (f failing) ReadAt(p []byte, at int64) (int, error) {
+	if at+int64(len(p)) > f.from {
+		return 0, syscall.EIO
+	}
+	return f.ReaderAt.ReadAt(p, at)
+}
+
+// TestAFileThatCannotBeReadIsNotDamaged: an error of the disk is told, and nothing is put away.
+func TestAFileThatCannotBeReadIsNotDamaged(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "table.db")
+	db, err := bolt.Open(path, 0o600, nil)
+	if err == nil {
+		err = db.Update(func(tx *bolt.Tx) error {
+			b, err := tx.CreateBucket([]byte("b"))
+			if err != nil {
+				return err
+			}
+			return b.Put([]byte("k"), make([]byte, 20000))
+		})
+	}
+	if err == nil {
+		err = db.Close()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := walk(bytes.NewReader(data), int64(len(data))); err != nil {
+		t.Fatal(err)
+	}
+	for from := int64(0); from < int64(len(data)); from += 512 {
+		if err := walk(failing{bytes.NewReader(data), from}, int64(len(data))); err != nil && !errors.Is(err, syscall.EIO) {
+			t.Fatalf("from %d: %v", from, err)
+		}
+	}
+	if err := walk(failing{bytes.NewReader(data), 0}, int64(len(data))); !errors.Is(err, syscall.EIO) {
+		t.Errorf("%v", err)
+	}
+	if err := walk(bytes.NewReader(data[:len(data)/2]), int64(len(data)/2)); !errors.Is(err, errDamaged) {
+		t.Errorf("cut short: %v", err)
+	}
 }

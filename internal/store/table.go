@@ -170,8 +170,8 @@ func openBolt(path string, readOnly bool) (db *bolt.DB, file *os.File, info fs.F
 	if err == nil {
 		info, err = file.Stat()
 	}
-	if err == nil && !soundPages(file, info.Size()) {
-		err = errDamaged
+	if err == nil {
+		err = walk(file, info.Size())
 	}
 	if err != nil {
 		return db, file, nil, err
