@@ -83,7 +83,7 @@ func TestASuccessorIsMadeOfWhatIsThere(t *testing.T) {
 		"successor":           {Genesis: w.doc},
 		"predecessor_missing": {From: w.states[0].Dir()},
 		"no_list":             {From: w.states[0].Dir(), Genesis: w.doc},
-		"anchor_damaged":      {From: w.doc},
+		"anchor_is_genesis":   {From: w.doc},
 	} {
 		_, err := make(of)
 		wantFault(t, err, code)
