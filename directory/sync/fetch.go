@@ -112,7 +112,7 @@ func (f *Follower) early(epoch uint64, now time.Time) bool {
 // table that is old nothing, of lists no more than since when they are in force.
 // Spec: protocol §7 (SYNC-6).
 func (f *Follower) request(at *vote.Anchor, now uint64) *Request {
-	q := &Request{Code: CodeSync, Epoch: min(Floor(f.doc.Params, at.Lists, at.Epoch), MaxEpoch), Bare: f.bare()}
+	q := &Request{Code: CodeSync, Epoch: min(Floor(f.doc.Params, at.Lists, at.Epoch), MaxEpoch)}
 	if f.cert == nil || f.snap.Epoch()+maxNamed >= now {
 		roots := rootsOf(f.snap.Table())
 		q.Table = &roots
@@ -121,6 +121,7 @@ func (f *Follower) request(at *vote.Anchor, now uint64) *Request {
 		digest := f.cert.HeaderDigest()
 		q.HeaderDigest = &digest
 	}
+	q.Bare = f.bare(q.Table != nil && f.cert != nil)
 	for _, l := range at.Lists {
 		if root, err := l.Root(); err == nil && len(q.Lists) < MaxListCount {
 			q.Lists = append(q.Lists, root)
@@ -130,11 +131,10 @@ func (f *Follower) request(at *vote.Anchor, now uint64) *Request {
 }
 
 // bare reports whether so much is there of a table that is not whole that a source shall send
-// no diff and no tiles before it is asked for some. Where there is nothing for a diff to begin
-// from that is any of it, else most: one source that names a table and goes does not cost
-// us the diff of the next.
-func (f *Follower) bare() bool {
-	if f.cert == nil {
+// no diff and no tiles before it is asked for some. Where no diff can come that is any of it,
+// else most: one source that names a table and goes does not cost us the diff of the next.
+func (f *Follower) bare(diff bool) bool {
+	if !diff {
 		return f.part.came > 0
 	}
 	return 2*f.part.came > f.part.other

@@ -114,10 +114,14 @@ func (d *download) begin() {
 	if p.root != d.h.DictRoot {
 		p.dict = nil
 	}
-	old := map[[32]byte][]snapshot.Leaf{}
+	type place struct {
+		table *snapshot.Table
+		n     int
+	}
+	old := map[[32]byte]place{}
 	for _, ours := range []*snapshot.Table{d.f.table(), d.f.snap.Table()} {
 		for n, root := range ours.TileRoots() {
-			old[root] = leavesOf(ours, n)
+			old[root] = place{ours, n}
 		}
 		if p.dict == nil && ours.DictRoot() == d.h.DictRoot {
 			p.dict, p.root = ours.Dictionaries(), d.h.DictRoot
@@ -129,8 +133,8 @@ func (d *download) begin() {
 		if tiles[root] != nil {
 			continue
 		}
-		if leaves := old[root]; leaves != nil {
-			tiles[root] = leaves
+		if at, same := old[root]; same {
+			tiles[root] = leavesOf(at.table, at.n)
 			continue
 		}
 		p.other++
