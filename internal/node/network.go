@@ -431,11 +431,12 @@ func MakeGenesisFolder(folder string) error {
 	if err := store.MakeFolder(folder); err != nil {
 		return fileFault(folder, "folder", err)
 	}
-	if path := filepath.Join(folder, genesisName); fresh(path) != nil {
+	err := fresh(filepath.Join(folder, genesisName))
+	if f, ok := errors.AsType[*Fault](err); ok && f.Code == "file_exists" {
 		return fault(Usage, "folder_used", "Name another folder, or remove this one first: --keep DIR. A testnet that has ended does not go on.",
 			"%s holds a network already: %s is there", folder, genesisName)
 	}
-	return nil
+	return err
 }
 
 // WriteGenesis writes a network's document into a folder of MakeGenesisFolder and
