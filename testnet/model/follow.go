@@ -61,9 +61,12 @@ type reader struct {
 	chance *rand.PCG
 	f      *dirsync.Follower
 	first  []dirsync.Fallback // of the anchor that it began from; asked while it has no table
+}
 
-	refused []error // what honest relays have answered and it took for false
-	apart   int     // answers of relays that know no way from its lists
+// answers counts what readers could do nothing with, of whatever life.
+type answers struct {
+	refused int // of honest relays, and taken for false
+	apart   int // of relays that know no way from the reader's lists
 }
 
 // newReader goes on from what was saved, else from the anchor that comes with the newest
@@ -101,10 +104,10 @@ func (r *reader) round(self *node, clock func() time.Time) (answered, newer bool
 		case errors.Is(err, dirsync.ErrBusy) || errors.Is(err, dirsync.ErrAbsent):
 			continue
 		case errors.Is(err, dirsync.ErrTooOld): // this one came too late to lead on from there
-			r.apart++
+			w.answers.apart++
 			continue
 		case err != nil:
-			r.refused = append(r.refused, err)
+			w.answers.refused++
 			continue
 		}
 		answered = true

@@ -98,20 +98,16 @@ func aged(ctx context.Context, t task, params genesis.Params, terms int) (*outco
 	if err := w.until(ctx, end+20*p.EpochLen+p.EpochLen*9/10); err != nil {
 		return w.ended(&outcome{}), err
 	}
-	blamed, refused, apart, late := 0, 0, 0, 0
+	blamed, late := 0, 0
 	for _, n := range w.nodes {
 		for _, r := range n.reports {
 			if r.What == directory.ReportBadState {
 				blamed++
 			}
 		}
-		if n.reader != nil {
-			refused, apart = refused+len(n.reader.refused), apart+n.reader.apart
-		}
 	}
 	newest := w.newest()
 	for _, c := range a.readers {
-		refused, apart = refused+len(c.refused), apart+c.apart
 		c.round(nil, w.time)
 		if c.f.Snapshot().Epoch()+uint64(p.Fresh) < newest.Epoch() {
 			late++
@@ -136,8 +132,8 @@ func aged(ctx context.Context, t task, params genesis.Params, terms int) (*outco
 		atMost("honest relays that were blamed for a state", "", float64(blamed), 0),
 		atMost("streams between honest relays that were closed for lying", "", float64(w.check.closed), 0),
 		atMost("relays that are up and not at the newest final", "", float64(w.stragglers()), 0),
-		atMost("honest answers that a client took for false", "", float64(refused), 0),
-		show("answers of relays that came too late to lead a client on", "", float64(apart)),
+		atMost("honest answers that a client took for false", "", float64(w.answers.refused), 0),
+		show("answers of relays that came too late to lead a client on", "", float64(w.answers.apart)),
 		atMost("clients without a fresh list", "", float64(late), 0),
 	}}
 	return w.ended(out), nil

@@ -64,13 +64,14 @@ type world struct {
 	past     time.Duration       // of the network before the run; scenarios count from there
 	before   *past               // same, of worlds that are warm
 
-	trace  hash.Hash
-	buffer []byte
-	events uint64
-	check  *checker
-	spread *tracker
-	brain  *brain
-	breach *scenario.Breach
+	trace   hash.Hash
+	buffer  []byte
+	events  uint64
+	check   *checker
+	spread  *tracker
+	answers answers
+	brain   *brain
+	breach  *scenario.Breach
 
 	began    time.Time // real
 	progress func(string)
