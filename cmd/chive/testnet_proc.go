@@ -84,7 +84,9 @@ func (o *testnetOptions) processFolder() (folder string, remove func(), err erro
 func (a *app) processPlaces(o *testnetOptions, named bool) (socks []string, web string, err error) {
 	for i := range o.clients {
 		at := ""
-		if i < len(o.socks) {
+		// The system would give a free port that it gave to another program until the client has it.
+		free := i < len(o.socks) && o.socks[i] == "127.0.0.1:0"
+		if i < len(o.socks) && !free {
 			front, err := node.OpenFront(node.FrontOptions{Socks: node.SocksOptions{Addrs: o.socks[i : i+1], Answers: answers}})
 			switch {
 			case err == nil:
@@ -98,7 +100,7 @@ func (a *app) processPlaces(o *testnetOptions, named bool) (socks []string, web 
 			if at, err = testnet.FreePort(); err != nil {
 				return nil, "", err
 			}
-			if i < len(o.socks) {
+			if i < len(o.socks) && !free {
 				a.note("Note: %s is taken, using %s.", o.socks[i], at)
 			}
 		}
